@@ -1,0 +1,101 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+package import Terms
+
+/// Lengths of the training sequences, in the order of the token cache.
+package struct SequenceIndex: Sendable, Equatable {
+    /// Input tokens of each sequence.
+    package var tokens: [Int32]
+    /// Labels of each sequence that count in the loss.
+    package var trained: [Int32]
+
+    package init(tokens: [Int32], trained: [Int32]) {
+        precondition(tokens.count == trained.count, "each sequence has both counts")
+        self.tokens = tokens
+        self.trained = trained
+    }
+
+    package var count: Int { tokens.count }
+}
+
+/// The fixed sequence of batches of a job: which sequences step s trains on, and how they are cut.
+///
+/// Batch s holds the global positions (s−1)·B ..< min(s·B, end); position i is element i mod S of the permutation of
+/// epoch i ÷ S. Batches run across the end of an epoch, the last one may be short (design §4, §4.1 rules 1 and 14).
+package struct BatchPlan: Sendable {
+    package let index: SequenceIndex
+    /// B, sequences a step.
+    package let globalBatch: Int
+    /// Sequences a micro-batch.
+    package let microBatch: Int
+    /// V.
+    package let virtualShards: Int
+    /// nil = file order.
+    package let shuffleSeed: UInt64?
+    /// Positions the job visits in all.
+    package let totalSequences: Int
+    package let beta1: Double
+    package let beta2: Double
+
+    /// - Parameter totalSequences: epochs × S, or max_steps × B; > 0.
+    package init(
+        index: SequenceIndex, globalBatch: Int, microBatch: Int, virtualShards: Int, shuffleSeed: UInt64?,
+        totalSequences: Int, beta1: Double, beta2: Double
+    ) {
+        precondition(globalBatch > 0 && microBatch > 0 && virtualShards > 0, "batch sizes are positive")
+        self.index = index
+        self.globalBatch = globalBatch
+        self.microBatch = microBatch
+        self.virtualShards = virtualShards
+        self.shuffleSeed = shuffleSeed
+        self.totalSequences = totalSequences
+        self.beta1 = beta1
+        self.beta2 = beta2
+    }
+
+    /// Steps until every position was visited.
+    package var plannedSteps: Int { (totalSequences + globalBatch - 1) / globalBatch }
+
+    /// The sequence indices of `step` in batch order.
+    package func sequences(of step: Step) -> [UInt32] {
+        let lower = (step - 1) * globalBatch
+        let upper = min(step * globalBatch, totalSequences)
+        guard lower < upper else { return [] }
+        var order: (epoch: Int, permutation: Permutation)?
+        return (lower..<upper).map { position in
+            let (epoch, place) = position.quotientAndRemainder(dividingBy: index.count)
+            guard let shuffleSeed else { return UInt32(place) }
+            if order?.epoch != epoch {
+                order = (epoch, Permutation(count: index.count, seed: shuffleSeed, epoch: epoch))
+            }
+            return UInt32(order!.permutation[place])
+        }
+    }
+
+    /// The recipe of `step` under `schedule`.
+    package func recipe(of step: Step, schedule: LearningRateSchedule) -> Recipe {
+        let batch = sequences(of: step)
+        return Recipe(
+            step: step, shards: cut(batch),
+            trainedTokens: batch.reduce(0) { $0 + Int(index.trained[Int($1)]) },
+            inputTokens: batch.reduce(0) { $0 + Int(index.tokens[Int($1)]) },
+            firstSequence: (step - 1) * globalBatch,
+            learningRate: Float(schedule.rate(at: step)),
+            biasCorrection1: Float(1 - pow(beta1, Double(step))),
+            biasCorrection2: Float(1 - pow(beta2, Double(step)))
+        )
+    }
+
+    /// Cuts a batch into V shards, as equal as possible, and each shard into micro-batches, in order.
+    private func cut(_ batch: [UInt32]) -> [[[UInt32]]] {
+        (0..<virtualShards).map { shard in
+            let slice = batch[batch.count * shard / virtualShards..<batch.count * (shard + 1) / virtualShards]
+            return stride(from: slice.startIndex, to: slice.endIndex, by: microBatch).map { lower in
+                Array(slice[lower..<min(lower + microBatch, slice.endIndex)])
+            }
+        }
+    }
+}
