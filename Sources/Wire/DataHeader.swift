@@ -1,0 +1,100 @@
+package import Collectives
+package import Terms
+
+/// The first frame of every data message; the second frame is the payload.
+///
+/// Parameters, gradients, checkpoints and files travel in chunks of at most `WireLimits.chunkBytes`. Fixed size,
+/// little-endian, so that a receiver can check a chunk before it touches a buffer.
+package struct DataHeader: Sendable, Equatable {
+    package enum Kind: UInt8, Sendable {
+        /// Part of the sum over a node of the reduction tree, to the owner of the slice.
+        case node = 1
+        /// Part of the finished sum over all shards, from the owner to every member.
+        case root
+        /// Asks a peer or the coordinator for a range of training state.
+        case stateRequest
+        /// Part of the training state.
+        case state
+        /// Part of a checkpoint, to the coordinator.
+        case checkpoint
+        /// Asks the coordinator for a range of a file, named by its digest in the payload.
+        case fileRequest
+        /// Part of a file.
+        case file
+    }
+
+    package var kind: Kind
+    /// What part of the state: 0 parameters, 1 first moments, 2 second moments.
+    package var role: UInt8 = 0
+    package var job: JobID
+    package var generation: Generation
+    package var step: UInt64
+    /// Save attempt or request number.
+    package var attempt: UInt32 = 0
+    /// The node, for `.node`; the whole tree for `.root`.
+    package var shards = ShardRange(0, 0)
+    /// First element of the flat vector, or first byte of a file.
+    package var offset: UInt64
+    /// Elements or bytes in the payload (asked for, in a request).
+    package var count: UInt64
+    /// First eight bytes of the recipe's digest.
+    package var recipeTag: UInt64 = 0
+    /// Sum of −log p over the trained tokens of `shards`.
+    package var lossSum: Double = 0
+    /// The sender, so that the receiver knows the chunk's member.
+    package var sender: NodeID
+
+    package init(
+        kind: Kind, job: JobID, generation: Generation, step: UInt64, offset: UInt64, count: UInt64, sender: NodeID
+    ) {
+        self.kind = kind
+        self.job = job
+        self.generation = generation
+        self.step = step
+        self.offset = offset
+        self.count = count
+        self.sender = sender
+    }
+
+    static let magic: UInt32 = 0x3144_5244
+    /// Bytes of an encoded header.
+    package static let size = 4 + 1 + 1 + 4 + 4 + 8 + 4 + 8 + 8 + 8 + 8 + 8 + 16
+
+    package func encoded() -> [UInt8] {
+        var writer = ByteWriter(capacity: Self.size)
+        writer.integer(Self.magic)
+        writer.integer(kind.rawValue)
+        writer.integer(role)
+        job.write(into: &writer)
+        generation.write(into: &writer)
+        writer.integer(step)
+        writer.integer(attempt)
+        shards.write(into: &writer)
+        writer.integer(offset)
+        writer.integer(count)
+        writer.integer(recipeTag)
+        writer.double(lossSum)
+        sender.write(into: &writer)
+        return writer.bytes
+    }
+
+    package init(decoding bytes: [UInt8]) throws(ByteError) {
+        var reader = ByteReader(bytes)
+        guard try reader.integer(UInt32.self) == Self.magic else { throw .invalid("magic") }
+        kind = try reader.choice(Kind.self)
+        role = try reader.integer()
+        guard role <= 2 else { throw .invalid("role") }
+        job = try JobID(from: &reader)
+        generation = try Generation(from: &reader)
+        step = try reader.integer()
+        attempt = try reader.integer()
+        shards = try ShardRange(from: &reader)
+        offset = try reader.integer()
+        count = try reader.integer()
+        guard !offset.addingReportingOverflow(count).overflow else { throw .invalid("range") }
+        recipeTag = try reader.integer()
+        lossSum = try reader.double()
+        sender = try NodeID(from: &reader)
+        try reader.finish()
+    }
+}
