@@ -1,0 +1,47 @@
+internal import CKernels
+internal import COpenBLAS
+
+/// A fixed team of threads; every op cuts its work in blocks whose bounds depend on the shape alone.
+///
+/// Which thread runs which block is left to chance and cannot change a result. The libraries underneath run
+/// single-threaded inside a block. One team serves one caller at a time.
+package final class Team: @unchecked Sendable {
+    /// How many threads work, the caller among them; at least 1.
+    package let threads: Int
+    private let team: OpaquePointer
+    /// Memory that ops share between their phases.
+    let scratch = Workspace()
+
+    /// Starts `threads - 1` threads, which sleep while there is no work.
+    package init(threads: Int) {
+        precondition(threads >= 1, "a team needs at least one thread")
+        openblas_set_num_threads(1)
+        guard let team = dk_team_create(Int32(threads)) else {
+            preconditionFailure("the system refused to start \(threads - 1) threads")
+        }
+        self.threads = threads
+        self.team = team
+    }
+
+    deinit { dk_team_destroy(team) }
+
+    /// Runs `body(0 ..< count)`, each index once, on whichever thread is free; returns when all are done. Not reentrant.
+    package func run(_ count: Int, _ body: @Sendable (Int) -> Void) {
+        withoutActuallyEscaping(body) { escapable in
+            var escapable = escapable
+            withUnsafeMutablePointer(to: &escapable) { context in
+                dk_team_run(
+                    team, count,
+                    { context, index in context!.assumingMemoryBound(to: (@Sendable (Int) -> Void).self).pointee(index) },
+                    context)
+            }
+        }
+    }
+
+    /// Runs `body` over `0 ..< count` cut in blocks of `size`; the last block may be shorter.
+    func run(_ count: Int, by size: Int, _ body: @Sendable (Range<Int>) -> Void) {
+        run((count + size - 1) / size) { block in
+            body(block * size..<min(count, (block + 1) * size))
+        }
+    }
+}
