@@ -1,0 +1,115 @@
+import Glibc
+import Hashing
+package import Terms
+
+/// Whole small files, folders and file digests.
+package enum Disk {
+    /// Largest JSON file (config.json and its like) this module reads, bytes.
+    package static let jsonBytes = 4 << 20
+
+    /// Whether something that is not a folder stands at `path` (symbolic links followed).
+    package static func hasFile(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFDIR
+    }
+
+    /// Whether a folder stands at `path` (symbolic links followed).
+    package static func hasFolder(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
+    /// Makes `path` and every folder above it that is missing, mode 0755.
+    package static func createFolder(_ path: String) throws(ModelFileError) {
+        if hasFolder(path) { return }
+        let (parent, _) = splitPath(path)
+        if parent != path, parent != "." { try createFolder(parent) }
+        guard mkdir(path, 0o755) == 0 || errno == EEXIST else {
+            throw .system(path: path, operation: "create", code: errno)
+        }
+        try synchroniseFolder(parent)
+    }
+
+    /// Makes renames and new names inside `path` durable.
+    package static func synchroniseFolder(_ path: String) throws(ModelFileError) {
+        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .system(path: path, operation: "open", code: errno) }
+        let folder = OpenFile(descriptor: descriptor, path: path)
+        try folder.synchronise()
+    }
+
+    /// All bytes of the file at `path`, which must not be longer than `limit`.
+    package static func read(
+        _ path: String, limit: Int, advice: String = "check the path"
+    ) throws(ModelFileError) -> [UInt8] {
+        let file = try OpenFile.reading(path, advice: advice)
+        let size = Int(try file.status().st_size)
+        guard size <= limit else {
+            throw .malformed(path: path, format: .json, problem: "it has \(size) bytes, more than \(limit)")
+        }
+        var bytes = [UInt8](repeating: 0, count: size)
+        var failure: ModelFileError?
+        var filled = 0
+        bytes.withUnsafeMutableBytes { buffer in
+            do throws(ModelFileError) { filled = try file.read(into: buffer) } catch { failure = error }
+        }
+        if let failure { throw failure }
+        bytes.removeLast(size - filled)
+        return bytes
+    }
+
+    /// The JSON value in the file at `path`, at most `jsonBytes` long.
+    package static func readJSON(
+        _ path: String, format: ModelFileFormat = .json, advice: String = "check the path"
+    ) throws(ModelFileError) -> JSONValue {
+        let bytes = try read(path, limit: jsonBytes, advice: advice)
+        do throws(JSONError) {
+            return try JSONValue.parse(bytes, limits: JSONLimits(values: 1_000_000))
+        } catch {
+            throw .malformed(path: path, format: format, problem: printable(error.description))
+        }
+    }
+
+    /// Replaces the file at `path` durably by `bytes`.
+    package static func write(_ bytes: [UInt8], to path: String) throws(ModelFileError) {
+        let file = try AtomicFile(path: path)
+        var failure: ModelFileError?
+        bytes.withUnsafeBytes { buffer in
+            do throws(ModelFileError) { try file.write(buffer) } catch { failure = error }
+        }
+        if let failure { throw failure }
+        try file.publish()
+    }
+
+    /// Replaces the file at `path` durably by indented JSON with a final line feed.
+    package static func write(json: JSONValue, to path: String) throws(ModelFileError) {
+        try write(Array((json.prettyText + "\n").utf8), to: path)
+    }
+
+    /// Copies a file of any size durably, through a buffer of 1 MiB.
+    package static func copy(_ source: String, to path: String) throws(ModelFileError) {
+        let target = try AtomicFile(path: path)
+        try forEachPiece(of: source) { bytes throws(ModelFileError) in try target.write(bytes) }
+        try target.publish()
+    }
+
+    /// The SHA-256 of the file at `path`, read through a buffer of 1 MiB.
+    package static func digest(ofFile path: String) throws(ModelFileError) -> Digest {
+        var hasher = SHA256Hasher()
+        try forEachPiece(of: path) { bytes throws(ModelFileError) in hasher.update(bytes) }
+        return hasher.finish()
+    }
+
+    private static func forEachPiece(
+        of path: String, _ body: (UnsafeRawBufferPointer) throws(ModelFileError) -> Void
+    ) throws(ModelFileError) {
+        let file = try OpenFile.reading(path)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+        defer { buffer.deallocate() }
+        while true {
+            let count = try file.read(into: buffer)
+            if count == 0 { return }
+            try body(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        }
+    }
+}

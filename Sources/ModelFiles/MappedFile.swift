@@ -1,0 +1,30 @@
+import Glibc
+
+/// A whole file mapped read-only: its pages are read when touched and are never copied.
+///
+/// The file must not be shortened while it is mapped (the system would answer with SIGBUS); writers of this
+/// module replace files and never shorten them.
+final class MappedFile: @unchecked Sendable {
+    let path: String
+    /// The bytes, valid as long as this object lives.
+    let bytes: UnsafeRawBufferPointer
+
+    /// Maps the regular file at `path`.
+    init(path: String, advice: String) throws(ModelFileError) {
+        let file = try OpenFile.reading(path, advice: advice)
+        let count = Int(try file.status().st_size)
+        self.path = path
+        guard count > 0 else {
+            bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+            return
+        }
+        guard let base = mmap(nil, count, PROT_READ, MAP_PRIVATE, file.descriptor, 0), base != MAP_FAILED else {
+            throw .system(path: path, operation: "map", code: errno)
+        }
+        bytes = UnsafeRawBufferPointer(start: base, count: count)
+    }
+
+    deinit {
+        if let base = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: base), bytes.count) }
+    }
+}
