@@ -1,0 +1,48 @@
+import Hashing
+import Templates
+package import Terms
+
+/// The name of a token cache: a digest of everything that decides its bytes.
+package enum CacheKey {
+    /// Raised when the same inputs begin to give other bytes.
+    static let version = 1
+
+    /// - Parameters:
+    ///   - files: the data files with the SHA-256 of their content, in order; their names don't matter.
+    ///   - tokenizer: SHA-256 over the tokenizer's files.
+    package static func digest(
+        files: [(file: DatasetFile, content: Digest)], tokenizer: Digest, maker: SampleMaker, settings: DatasetSettings
+    ) -> Digest {
+        let list = files.map { file, content in
+            JSONValue.members([
+                "sha256": .string(content.hex), "type": .string(file.format?.rawValue ?? "auto"),
+                "weight": .double(file.weight), "kind": .string(RowSource.kind(of: file.path)),
+            ])
+        }
+        let date = maker.date
+        return .sha256(of: JSONValue.members([
+            "version": .int(version),
+            "files": .array(list),
+            "tokenizer": .string(tokenizer.hex),
+            "template": maker.template.map { .string(Digest.sha256(of: $0.name + "\n" + $0.source).hex) } ?? .null,
+            "variables": .object(maker.variables),
+            "date": .array([date.year, date.month, date.day, date.hour, date.minute, date.second].map(JSONValue.int)),
+            "stage": .string(maker.stage.rawValue),
+            "train_on_prompt": .bool(maker.trainOnPrompt),
+            "vocabulary": .int(maker.vocabularyCount),
+            "cutoff_len": .int(settings.cutoffLength),
+            "excess_length": .string(settings.excess.rawValue),
+            "packing": .bool(settings.packing),
+            "val_size": validation(settings.validation),
+            "seed": .string(String(settings.seed)),
+        ]).canonicalText)
+    }
+
+    private static func validation(_ size: ValidationSize) -> JSONValue {
+        switch size {
+        case .none: .int(0)
+        case .fraction(let part): .double(part)
+        case .count(let count): .int(count)
+        }
+    }
+}

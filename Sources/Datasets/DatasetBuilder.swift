@@ -1,0 +1,89 @@
+package import Terms
+
+/// How far the building of a cache is.
+package struct BuildProgress: Sendable, Equatable {
+    /// The file that is read now.
+    package var file: String
+    package var rows: Int
+    package var tokens: Int
+    /// Bytes read of all files, and their sizes together.
+    package var bytesRead: Int
+    package var bytesTotal: Int
+    /// Since the start.
+    package var elapsed: Span
+
+    /// Tokens a second; 0 before any time has passed.
+    package var rate: Double { elapsed.nanoseconds > 0 ? Double(tokens) / elapsed.seconds : 0 }
+}
+
+/// Turns data files into a token cache, row by row, in bounded memory.
+package struct DatasetBuilder {
+    package let files: [DatasetFile]
+    package let maker: SampleMaker
+    package let settings: DatasetSettings
+    /// Threads that tokenise; never changes the result.
+    package let threads: Int
+    /// Bad rows that are told one by one; further ones are counted.
+    package var faultLimit = 100
+    /// The clock that `BuildProgress.elapsed` is read from.
+    package var now: () -> Instant
+    /// Called after each batch of rows.
+    package var progress: (BuildProgress) -> Void
+
+    package init(
+        files: [DatasetFile], maker: SampleMaker, settings: DatasetSettings, threads: Int = 1,
+        now: @escaping () -> Instant = { Instant(nanoseconds: 0) }, progress: @escaping (BuildProgress) -> Void = { _ in }
+    ) {
+        self.files = files
+        self.maker = maker
+        self.settings = settings
+        self.threads = threads
+        self.now = now
+        self.progress = progress
+    }
+
+    /// How each file was understood, a sentence each, from its first row.
+    package func detections() throws(DatasetError) -> [RowFormat.Detection] {
+        var detections: [RowFormat.Detection] = []
+        for file in files { detections.append(try DatasetReader.detection(of: file)) }
+        return detections
+    }
+
+    /// Reads all files and publishes the cache at `path`.
+    ///
+    /// - Throws: `.badRows` with every bad line (up to `faultLimit`) after all rows were read; nothing is published then.
+    package func build(path: String, key: Digest) throws(DatasetError) {
+        try checkSettings()
+        var writer = try TokenCacheWriter(path: path, key: key)
+        var run = BuildRun(builder: self, bytesTotal: try totalBytes(), start: now())
+        for file in files { try run.read(file, into: &writer) }
+        guard run.faultCount == 0 else { throw .badRows(run.faults, total: run.faultCount) }
+        guard !writer.lengths.isEmpty else {
+            guard run.counts.dropped == 0 else {
+                throw .settings("all \(run.counts.dropped) rows are longer than cutoff_len \(settings.cutoffLength); "
+                    + "raise cutoff_len or set excess_length: truncate")
+            }
+            throw .noRows(paths: files.map(\.path))
+        }
+        let plan = SequencePlan(
+            lengths: writer.lengths, filesEnd: run.filesEnd, weights: files.map(\.weight), settings: settings)
+        let (train, validation) = try plan.tables()
+        _ = try writer.finish(train: train, validation: validation, counts: run.counts)
+    }
+
+    private func checkSettings() throws(DatasetError) {
+        guard !files.isEmpty else { throw .settings("dataset: no files are named") }
+        guard settings.cutoffLength > 1, settings.cutoffLength <= 1 << 24 else {
+            throw .settings("cutoff_len must lie in 2...\(1 << 24)")
+        }
+        for file in files where !(file.weight > 0 && file.weight <= 1000) {
+            throw .settings("dataset: the weight of \(file.path) must be above 0 and at most 1000")
+        }
+    }
+
+    private func totalBytes() throws(DatasetError) -> Int {
+        var total = 0
+        for file in files { total += try FileReader(path: file.path).size }
+        return total
+    }
+}

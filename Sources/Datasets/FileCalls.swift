@@ -1,0 +1,72 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+/// The few file calls that the data layer makes, with errors as sentences.
+enum FileCalls {
+    /// The text of the calling thread's last error number.
+    static var lastError: String { String(cString: strerror(errno)) }
+
+    static func openForReading(_ path: String) throws(DatasetError) -> Int32 {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .unreadable(path: path, reason: lastError) }
+        return descriptor
+    }
+
+    /// Reads up to `buffer.count` bytes; 0 = end of file.
+    static func read(
+        _ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer, path: String
+    ) throws(DatasetError) -> Int {
+        while true {
+            #if canImport(Glibc)
+            let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
+            #else
+            let count = Musl.read(descriptor, buffer.baseAddress, buffer.count)
+            #endif
+            if count >= 0 { return count }
+            guard errno == EINTR else { throw .unreadable(path: path, reason: lastError) }
+        }
+    }
+
+    /// Writes all of `bytes` at the descriptor's position, or at `offset` when it is given.
+    static func write(
+        _ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int? = nil, path: String
+    ) throws(DatasetError) {
+        var done = 0
+        while done < bytes.count {
+            let rest = bytes.baseAddress! + done
+            #if canImport(Glibc)
+            let count = offset.map { pwrite(descriptor, rest, bytes.count - done, $0 + done) }
+                ?? Glibc.write(descriptor, rest, bytes.count - done)
+            #else
+            let count = offset.map { pwrite(descriptor, rest, bytes.count - done, off_t($0 + done)) }
+                ?? Musl.write(descriptor, rest, bytes.count - done)
+            #endif
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw .unwritable(path: path, reason: lastError)
+            }
+            done += count
+        }
+    }
+
+    /// Bytes of a file; nil when it can't be asked.
+    static func size(of descriptor: Int32) -> Int? {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 ? Int(status.st_size) : nil
+    }
+
+    /// Makes a finished file `temporary` appear as `path` and durable: fsync, rename, fsync of the folder.
+    static func publish(_ descriptor: Int32, temporary: String, as path: String) throws(DatasetError) {
+        guard fsync(descriptor) == 0, rename(temporary, path) == 0 else {
+            throw .unwritable(path: path, reason: lastError)
+        }
+        let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+        let handle = open(folder.isEmpty ? "/" : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard handle >= 0 else { throw .unwritable(path: path, reason: lastError) }
+        defer { close(handle) }
+        guard fsync(handle) == 0 else { throw .unwritable(path: path, reason: lastError) }
+    }
+}

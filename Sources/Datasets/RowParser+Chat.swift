@@ -1,0 +1,141 @@
+import Terms
+
+extension RowParser {
+    /// Messages under `listKey` in OpenAI's shape, with the row's `tools`.
+    static func conversation(
+        _ object: JSONObject, listKey: String, needsAssistant: Bool = true
+    ) throws(RowProblem) -> Conversation {
+        guard let list = object[listKey]?.array else { throw RowProblem("`\(listKey)` must be a list of messages") }
+        guard !list.isEmpty else { throw RowProblem("`\(listKey)` is empty") }
+        var turns: [Turn] = []
+        for (index, value) in list.enumerated() {
+            do { turns.append(try turn(value)) } catch { throw RowProblem("`\(listKey)`[\(index)]: \(error)") }
+        }
+        if needsAssistant, !turns.contains(where: \.isTrained) {
+            throw RowProblem("`\(listKey)` has no assistant message to train on")
+        }
+        return Conversation(turns: turns, tools: try tools(object))
+    }
+
+    private static func turn(_ value: JSONValue) throws(RowProblem) -> Turn {
+        guard let source = value.object else { throw RowProblem("a message must be an object") }
+        let role = try string(source, "role")
+        guard Roles.known.contains(role) else {
+            throw RowProblem("the role `\(role.prefix(40))` is not one of \(Roles.known.joined(separator: ", "))")
+        }
+        var message = JSONObject()
+        var isTrained = role == Roles.assistant
+        for (key, member) in source.members where !member.isNull {
+            switch key {
+            case "content": message[key] = try content(member)
+            case "tool_calls": message[key] = try toolCalls(member)
+            case "weight": isTrained = isTrained && member.double != 0
+            case "train": isTrained = isTrained && member.bool != false
+            default: message[key] = member
+            }
+        }
+        if message["content"] == nil {
+            guard message["tool_calls"] != nil || role == Roles.assistant else { throw RowProblem("`content` is missing") }
+            message["content"] = .string("")
+        }
+        return Turn(role: role, message: message, isTrained: isTrained)
+    }
+
+    /// Content as one string: text parts are joined, other parts can't be trained.
+    private static func content(_ value: JSONValue) throws(RowProblem) -> JSONValue {
+        if value.string != nil { return value }
+        guard let parts = value.array else { throw RowProblem("`content` must be a string or a list of text parts") }
+        var text = ""
+        for part in parts {
+            if let plain = part.string {
+                text += plain
+            } else if part["type"]?.string == "text", let plain = part["text"]?.string {
+                text += plain
+            } else {
+                throw RowProblem("a content part of type `\(part["type"]?.string ?? "?")` can't be trained; only `text` can")
+            }
+        }
+        return .string(text)
+    }
+
+    /// OpenAI writes a call's arguments as JSON in a string; templates want the value itself.
+    private static func toolCalls(_ value: JSONValue) throws(RowProblem) -> JSONValue {
+        guard let calls = value.array else { throw RowProblem("`tool_calls` must be a list") }
+        var list: [JSONValue] = []
+        for call in calls {
+            guard var object = call.object else { throw RowProblem("a tool call must be an object") }
+            if var function = object["function"]?.object {
+                function["arguments"] = unquoted(function["arguments"])
+                object["function"] = .object(function)
+            } else if object["arguments"] != nil {
+                object["arguments"] = unquoted(object["arguments"])
+            }
+            list.append(.object(object))
+        }
+        return .array(list)
+    }
+
+    private static func unquoted(_ arguments: JSONValue?) -> JSONValue? {
+        guard let text = arguments?.string, let value = try? JSONValue.parse(text), value.object != nil else {
+            return arguments
+        }
+        return value
+    }
+
+    /// The row's `tools`: a list, or JSON text of one; bare functions are wrapped as OpenAI does. nil when there are none.
+    static func tools(_ object: JSONObject) throws(RowProblem) -> [JSONValue]? {
+        guard var value = object["tools"], !value.isNull, value.string != "" else { return nil }
+        if let text = value.string {
+            guard let parsed = try? JSONValue.parse(text) else { throw RowProblem("`tools` is a string, but no JSON") }
+            value = parsed
+        }
+        guard let list = value.array else { throw RowProblem("`tools` must be a list of function descriptions") }
+        if list.isEmpty { return nil }
+        return list.map { tool in
+            guard let members = tool.object, members["function"] == nil, members["name"] != nil, members["type"] == nil
+            else { return tool }
+            return .members(["type": .string("function"), "function": tool])
+        }
+    }
+
+    static func sharegpt(_ object: JSONObject) throws(RowProblem) -> Conversation {
+        guard let list = object["conversations"]?.array, !list.isEmpty else {
+            throw RowProblem("`conversations` must be a list of turns that is not empty")
+        }
+        // Some sets keep OpenAI messages under ShareGPT's key.
+        if list[0]["role"] != nil { return try conversation(object, listKey: "conversations") }
+        var turns: [Turn] = []
+        if let system = try optionalString(object, "system") { turns.append(Turn("system", system)) }
+        for (index, value) in list.enumerated() {
+            guard let from = value["from"]?.string, let text = value["value"]?.string else {
+                throw RowProblem("`conversations`[\(index)] must have the strings `from` and `value`")
+            }
+            guard let role = Roles.fromShareGPT(from) else {
+                throw RowProblem("`conversations`[\(index)]: unknown speaker `\(from.prefix(40))`; "
+                    + "known: human, gpt, system, observation, function_call")
+            }
+            turns.append(from == "function_call" ? try functionCall(text, at: index) : Turn(role, text))
+        }
+        guard turns.contains(where: \.isTrained) else { throw RowProblem("`conversations` has no gpt turn to train on") }
+        return Conversation(turns: turns, tools: try tools(object))
+    }
+
+    /// A ShareGPT call, `{"name", "arguments"}` or a list of them as JSON text, as an assistant message with tool calls.
+    private static func functionCall(_ text: String, at index: Int) throws(RowProblem) -> Turn {
+        guard let value = try? JSONValue.parse(text) else {
+            throw RowProblem("`conversations`[\(index)]: a function_call's value must be JSON text")
+        }
+        var calls: [JSONValue] = []
+        for call in value.array ?? [value] {
+            guard let name = call["name"], name.string != nil, let arguments = call["arguments"] else {
+                throw RowProblem("`conversations`[\(index)]: a function_call needs `name` and `arguments`")
+            }
+            let function = JSONValue.members(["name": name, "arguments": unquoted(arguments) ?? arguments])
+            calls.append(.members(["type": .string("function"), "function": function]))
+        }
+        let message = JSONObject([
+            ("role", .string(Roles.assistant)), ("content", .string("")), ("tool_calls", .array(calls)),
+        ])
+        return Turn(role: Roles.assistant, message: message, isTrained: true)
+    }
+}

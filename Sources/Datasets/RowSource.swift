@@ -1,0 +1,109 @@
+import Terms
+
+/// One row as it stands in a file, not yet understood.
+struct RawRow: Sendable {
+    /// Where the row begins, from 1.
+    var line: Int
+    var content: Content
+
+    enum Content: Sendable {
+        /// UTF-8 JSON text.
+        case json([UInt8])
+        /// A row that the file format itself already took apart.
+        case value(JSONValue)
+        /// A row that can't be read at all.
+        case broken(String)
+    }
+
+    /// The row as a JSON value.
+    func value() throws(RowProblem) -> JSONValue {
+        switch content {
+        case .value(let value): return value
+        case .broken(let reason): throw RowProblem(reason)
+        case .json(let bytes):
+            do { return try JSONValue.parse(bytes) } catch { throw RowProblem("not valid JSON: \(error)") }
+        }
+    }
+
+    /// Bytes that the row takes in memory, about.
+    var weight: Int { if case .json(let bytes) = content { bytes.count } else { 256 } }
+}
+
+/// Rows of one file, read with a fixed buffer.
+struct RowSource: ~Copyable {
+    private enum Layout {
+        case lines
+        case array(JSONArraySplitter)
+        case paragraphs(ParagraphSplitter)
+        case table(CSVSplitter)
+    }
+    private var reader: FileReader
+    private var layout: Layout
+
+    /// The longest row that is read, in bytes.
+    static let rowLimit = 64 << 20
+
+    /// - Throws: `DatasetError.unsupported` for kinds of files that are not read.
+    init(path: String) throws(DatasetError) {
+        let kind = Self.kind(of: path)
+        switch kind {
+        case "parquet", "arrow", "feather":
+            throw .unsupported(path: path, advice: "\(kind) files are not read; convert with Python: "
+                + "`import pandas; pandas.read_\(kind == "parquet" ? "parquet" : "feather")(\"…\")"
+                + ".to_json(\"data.jsonl\", orient=\"records\", lines=True, force_ascii=False)`")
+        case "gz", "zst", "xz", "bz2", "zip":
+            throw .unsupported(path: path, advice: "compressed files are not read; unpack it first")
+        default: break
+        }
+        var reader = try FileReader(path: path)
+        try reader.skipByteOrderMark()
+        let layout: Layout
+        switch kind {
+        case "csv": layout = .table(CSVSplitter(separator: UInt8(ascii: ",")))
+        case "tsv": layout = .table(CSVSplitter(separator: 0x09))
+        case "txt": layout = .paragraphs(ParagraphSplitter())
+        default: layout = try reader.firstInk() == UInt8(ascii: "[") ? .array(JSONArraySplitter()) : .lines
+        }
+        self.reader = reader
+        self.layout = layout
+    }
+
+    /// What follows the last full stop of the file's name, in lower case; it decides how the file is read.
+    static func kind(of path: String) -> String {
+        let name = path.split(separator: "/").last ?? ""
+        return name.lastIndex(of: ".").map { name[name.index(after: $0)...].lowercased() } ?? ""
+    }
+
+    /// Bytes read so far.
+    var bytesRead: Int { reader.bytesRead }
+
+    /// The next row; nil at the end of the file.
+    mutating func next() throws(DatasetError) -> RawRow? {
+        switch layout {
+        case .lines: return try nextLine()
+        case .array(var splitter):
+            defer { layout = .array(splitter) }
+            return try splitter.next(&reader)
+        case .paragraphs(var splitter):
+            defer { layout = .paragraphs(splitter) }
+            return try splitter.next(&reader)
+        case .table(var splitter):
+            defer { layout = .table(splitter) }
+            return try splitter.next(&reader)
+        }
+    }
+
+    private mutating func nextLine() throws(DatasetError) -> RawRow? {
+        while true {
+            let line = reader.line
+            guard let read = try reader.readLine(limit: Self.rowLimit) else { return nil }
+            switch read {
+            case .tooLong: return RawRow(line: line, content: .broken("the line is longer than \(Self.rowLimit) bytes"))
+            case .line(let bytes):
+                // Blank lines are no rows.
+                if bytes.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { continue }
+                return RawRow(line: line, content: .json(bytes))
+            }
+        }
+    }
+}

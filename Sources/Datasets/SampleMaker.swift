@@ -1,0 +1,124 @@
+package import Templates
+package import Terms
+
+/// What a model is to learn from a row.
+package enum Stage: String, Sendable, CaseIterable {
+    /// Everything.
+    case pt
+    /// What the assistant says.
+    case sft
+}
+
+/// Makes samples of examples: renders, tokenises, and marks what is trained. A pure function of its members.
+package struct SampleMaker: Sendable {
+    package let encoder: any TextEncoder
+    package let template: ChatTemplate?
+    package let stage: Stage
+    /// Whether prompts are trained too.
+    package let trainOnPrompt: Bool
+    /// Token ids must lie below this.
+    package let vocabularyCount: Int
+    /// Variables that the template may read, such as `bos_token`.
+    package let variables: JSONObject
+    /// What `strftime_now` tells.
+    package let date: CalendarDate
+    private let scanner: MarkerScanner
+
+    /// - Parameter template: nil = rows that need one are faults.
+    package init(
+        encoder: any TextEncoder, template: ChatTemplate?, stage: Stage, trainOnPrompt: Bool = false,
+        vocabularyCount: Int, variables: JSONObject = JSONObject(), date: CalendarDate = .epoch
+    ) {
+        self.encoder = encoder
+        self.template = template
+        self.stage = stage
+        self.trainOnPrompt = trainOnPrompt
+        self.vocabularyCount = vocabularyCount
+        self.variables = variables
+        self.date = date
+        scanner = MarkerScanner(tokens: encoder.addedTokens, templateSource: template?.source ?? "")
+    }
+
+    private var trainsEverything: Bool { stage == .pt || trainOnPrompt }
+
+    /// The sample of one example, of any length > 0.
+    package func sample(of example: Example) throws(RowProblem) -> Sample {
+        var sample = Sample()
+        switch example {
+        case .text(let text):
+            sample.append(encoder.document(text), trained: true)
+            appendEndOfText(to: &sample)
+        case .tokens(let ids, let labels):
+            sample = Sample(ids: ids, labels: labels)
+        case .completion(let prompt, let completion):
+            sample.append(encoder.document(prompt), trained: trainsEverything)
+            sample.append(encoder.piece(completion), trained: true)
+            appendEndOfText(to: &sample)
+        case .chat(let conversation):
+            let (text, trained) = try rendering(of: conversation)
+            encode(text, trained: trained, into: &sample)
+            if let last = trained.last, last.upperBound == text.count,
+                scanner.matches(in: text, section: last).isEmpty {
+                // A template without an end-of-turn mark would never teach the model to stop.
+                appendEndOfText(to: &sample)
+            }
+        }
+        guard sample.count > 0 else { throw RowProblem("the row gives no tokens") }
+        try checkRange(sample)
+        return sample
+    }
+
+    private func appendEndOfText(to sample: inout Sample) {
+        guard let end = encoder.endOfText, sample.ids.last != end else { return }
+        sample.append([end], trained: true)
+    }
+
+    private func checkRange(_ sample: Sample) throws(RowProblem) {
+        if let bad = sample.ids.first(where: { $0 < 0 || $0 >= vocabularyCount }) {
+            throw RowProblem("token \(bad) is outside the model's vocabulary of \(vocabularyCount)")
+        }
+        if let bad = sample.labels.first(where: { $0 != Sample.ignored && ($0 < 0 || $0 >= vocabularyCount) }) {
+            throw RowProblem("label \(bad) is outside the model's vocabulary of \(vocabularyCount)")
+        }
+    }
+
+    /// The written conversation and the byte ranges that are trained.
+    private func rendering(of conversation: Conversation) throws(RowProblem) -> (MarkedText, [Range<Int>]) {
+        guard let template else {
+            throw RowProblem("the model has no chat template, so turns can't be written; give `template`: "
+                + ChatTemplate.builtInNames.joined(separator: ", "))
+        }
+        let mask = TurnMask(template: template, variables: variables, date: date)
+        if trainsEverything {
+            let text = try mask.render(conversation.turns[...], of: conversation).text
+            return (text, text.isEmpty ? [] : [0..<text.count])
+        }
+        return try mask.trainedRanges(of: conversation)
+    }
+
+    /// Encodes section by section, cut where training starts and stops, because that is where a generating model takes
+    /// over from its prompt; between two control tokens a section is encoded as one text.
+    private func encode(_ text: MarkedText, trained: [Range<Int>], into sample: inout Sample) {
+        var at = 0
+        for range in trained {
+            encode(text, section: at..<range.lowerBound, trained: false, into: &sample)
+            encode(text, section: range, trained: true, into: &sample)
+            at = range.upperBound
+        }
+        encode(text, section: at..<text.count, trained: false, into: &sample)
+    }
+
+    private func encode(_ text: MarkedText, section: Range<Int>, trained: Bool, into sample: inout Sample) {
+        var at = section.lowerBound
+        func plain(upTo end: Int) {
+            guard at < end else { return }
+            sample.append(encoder.piece(String(decoding: text.utf8[at..<end], as: UTF8.self)), trained: trained)
+        }
+        for match in scanner.matches(in: text, section: section) {
+            plain(upTo: match.range.lowerBound)
+            sample.append([match.id], trained: trained)
+            at = match.range.upperBound
+        }
+        plain(upTo: section.upperBound)
+    }
+}

@@ -1,0 +1,64 @@
+import Templates
+import Terms
+
+/// Which bytes of a written conversation the model is to say.
+///
+/// With `{% generation %}` blocks the template tells. Otherwise by prefix difference: turn i is what the text of turns
+/// 0...i has beyond the text of turns 0..<i followed by the generation prompt; this needs a template whose text only
+/// grows with the conversation.
+struct TurnMask {
+    let template: ChatTemplate
+    let variables: JSONObject
+    let date: CalendarDate
+
+    /// The text of the first turns of a conversation.
+    func render(
+        _ turns: ArraySlice<Turn>, of conversation: Conversation, addGenerationPrompt: Bool = false
+    ) throws(RowProblem) -> Rendering {
+        let input = ChatInput(
+            messages: turns.map(\.message), tools: conversation.tools, addGenerationPrompt: addGenerationPrompt,
+            variables: variables, date: date)
+        do { return try template.render(input) } catch { throw RowProblem("\(error)") }
+    }
+
+    /// The whole text and its trained ranges, ascending, disjoint, none empty.
+    func trainedRanges(of conversation: Conversation) throws(RowProblem) -> (MarkedText, [Range<Int>]) {
+        let whole = try render(conversation.turns[...], of: conversation)
+        let ranges = template.marksGenerations
+            ? try marked(whole, conversation) : try differences(whole.text, conversation)
+        return (whole.text, ranges.filter { !$0.isEmpty })
+    }
+
+    private func marked(_ whole: Rendering, _ conversation: Conversation) throws(RowProblem) -> [Range<Int>] {
+        let spoken = conversation.turns.filter { $0.role == Roles.assistant }
+        if spoken.allSatisfy(\.isTrained) {
+            guard !whole.generationRanges.isEmpty || spoken.isEmpty else {
+                throw RowProblem("the template \(template.name) marked nothing to train on in this conversation")
+            }
+            return whole.generationRanges
+        }
+        guard spoken.count == whole.generationRanges.count else {
+            throw RowProblem(
+                "the template \(template.name) marks \(whole.generationRanges.count) passages for \(spoken.count) "
+                    + "assistant messages, so single messages can't be left out of training")
+        }
+        return zip(spoken, whole.generationRanges).filter(\.0.isTrained).map(\.1)
+    }
+
+    private func differences(_ whole: MarkedText, _ conversation: Conversation) throws(RowProblem) -> [Range<Int>] {
+        var ranges: [Range<Int>] = []
+        for (index, turn) in conversation.turns.enumerated() where turn.isTrained {
+            let before = try render(conversation.turns[..<index], of: conversation, addGenerationPrompt: true).text
+            let isLast = index == conversation.turns.count - 1
+            let after = isLast ? whole : try render(conversation.turns[...index], of: conversation).text
+            guard after.utf8.starts(with: before.utf8), whole.utf8.starts(with: after.utf8) else {
+                throw RowProblem(
+                    "the template \(template.name) doesn't only add text when message \(index + 1) is added (it rewrites "
+                        + "or leaves out earlier text), so what to train on can't be told; choose a built-in template "
+                        + "with `template`: \(ChatTemplate.builtInNames.joined(separator: ", "))")
+            }
+            ranges.append(before.count..<after.count)
+        }
+        return ranges
+    }
+}
