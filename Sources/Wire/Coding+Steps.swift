@@ -42,8 +42,7 @@ extension Standing: WireCodable {
         writer.bool(hasState)
         writer.integer(step)
         writer.integer(digest)
-        writer.bool(last != nil)
-        last?.write(into: &writer)
+        writer.list(reports) { $1.write(into: &$0) }
         writer.list(held) { $1.write(into: &$0) }
         writer.integer(heldTag)
     }
@@ -53,7 +52,9 @@ extension Standing: WireCodable {
         hasState = try reader.bool()
         step = try reader.integer()
         digest = try reader.integer()
-        last = try reader.bool() ? try StepReport(from: &reader) : nil
+        reports = try reader.list(limit: WireLimits.recipes) { (reader) throws(ByteError) in
+            try StepReport(from: &reader)
+        }
         held = try reader.list(limit: WireLimits.ranges) { (reader) throws(ByteError) in try ShardRange(from: &reader) }
         heldTag = try reader.integer()
     }

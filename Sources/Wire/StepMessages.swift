@@ -26,15 +26,15 @@ package struct Standing: Sendable, Equatable {
     package var hasState: Bool
     package var step: UInt64
     package var digest: UInt64
-    /// What it measured in the last step it applied, when that report may not have arrived.
-    package var last: StepReport?
+    /// What it measured in the newest steps it applied, oldest first: reports may not have arrived.
+    package var reports: [StepReport]
     /// Nodes of the next step's tree whose sums it still holds, sorted, disjoint.
     package var held: [ShardRange]
     /// The recipe those nodes belong to: first eight bytes of its digest.
     package var heldTag: UInt64
 
     package init(
-        job: JobID, generation: Generation, hasState: Bool, step: UInt64, digest: UInt64, last: StepReport?,
+        job: JobID, generation: Generation, hasState: Bool, step: UInt64, digest: UInt64, reports: [StepReport],
         held: [ShardRange], heldTag: UInt64
     ) {
         self.job = job
@@ -42,7 +42,7 @@ package struct Standing: Sendable, Equatable {
         self.hasState = hasState
         self.step = step
         self.digest = digest
-        self.last = last
+        self.reports = reports
         self.held = held
         self.heldTag = heldTag
     }

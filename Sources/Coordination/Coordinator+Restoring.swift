@@ -1,0 +1,84 @@
+package import Recipes
+package import Terms
+
+extension Coordinator {
+    /// Replays one journal entry, oldest first, before any event. Entries that no longer decode are the shell's concern.
+    package mutating func restore(_ entry: JournalEntry, at now: Instant) throws(DescriptionError) {
+        switch entry {
+        case .submitted(let id, let bytes):
+            jobs.append(JobRun(id: id, description: try JobDescription(decoding: bytes), at: now))
+        case .amended(let id, let bytes):
+            let description = try JobDescription(decoding: bytes)
+            update(id) { $0.description = description }
+        case .state(let id, let state, let reason):
+            update(id) {
+                $0.state = state
+                $0.reason = reason
+            }
+        case .generation(let id, let generation): update(id) { $0.generation = generation }
+        case .recipe: break
+        case .committed(let id, let step): update(id) { $0.restore(step) }
+        case .evaluated(let id, let step, _, _): update(id) { $0.evaluatedAt = step }
+        case .published(let id, let step): update(id) { $0.saved = max($0.saved, step) }
+        case .rewound(let id, let step): update(id) { $0.rewind(to: step) }
+        }
+    }
+
+    /// Gives a job the lengths of its sequences, which the journal does not hold.
+    package mutating func attach(_ index: SequenceIndex, to id: JobID) {
+        update(id) { $0.job = Job(description: $0.description, index: index) }
+    }
+
+    /// Changes what may change of a job at rest: the caller has checked that only run keys differ.
+    package mutating func amend(_ id: JobID, to description: JobDescription) -> CoordinatorOutput {
+        var output = CoordinatorOutput()
+        update(id) { run in
+            guard run.description != description else { return }
+            run.description = description
+            output.journal.append(.amended(id, description: description.encoded()))
+        }
+        return output
+    }
+
+    /// Readies an unfinished job to run again after a restart in which no worker survived: from the checkpoint at
+    /// `step` (0 = from the start). What was committed beyond it is computed again and must come out the same.
+    package mutating func rewind(_ id: JobID, to step: Step) -> CoordinatorOutput {
+        var output = CoordinatorOutput()
+        update(id) { run in
+            run.saved = step
+            if run.committed > step {
+                run.rewind(to: step)
+                output.journal.append(.rewound(id, to: step))
+                output.notices.append(.rewound(id, to: step))
+            }
+            if !run.state.isAtRest || run.state == .paused || run.state == .failed || run.state == .budgetExhausted {
+                run.state = .queued
+                run.reason = "resumed"
+                run.exhausted = nil
+                output.journal.append(.state(id, .queued, reason: "resumed"))
+                output.notices.append(.state(id, .queued, reason: "resumed at step \(step)"))
+            }
+        }
+        return output
+    }
+}
+
+extension JobRun {
+    mutating func restore(_ step: CommittedStep) {
+        guard step.step == committed + 1 else { return }
+        committed = step.step
+        tokens += step.inputTokens
+        newest = step
+        if step.step == digests.count { digests.append(step.digest) }
+        history.append(step.inputTokens)
+    }
+
+    mutating func rewind(to step: Step) {
+        guard step < committed else { return }
+        tokens -= history[step...].reduce(0, +)
+        history.removeSubrange(step...)
+        committed = step
+        newest = nil
+        if let evaluatedAt, evaluatedAt > step { self.evaluatedAt = nil }
+    }
+}

@@ -1,0 +1,109 @@
+package import Terms
+package import Wire
+
+/// One connection that said hello.
+package struct SessionRecord: Sendable {
+    /// How far a worker is with the job it was given.
+    package enum Load: Sendable, Equatable {
+        case free
+        case loading
+        case loaded
+        case failed(String)
+    }
+
+    package let id: SessionID
+    package let node: NodeID
+    package let name: String
+    package let role: Hello.Role
+    package let threads: Int
+    package let profile: UInt64
+    package let dataEndpoint: String
+    package var lastHeard: Instant
+    package var job: JobID?
+    package var load = Load.free
+    /// Shards a second, smoothed over its reports; nil until measured.
+    package var rate: Double?
+}
+
+extension Coordinator {
+    mutating func admit(_ hello: Hello, _ session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput) {
+        func refuse(_ code: Refusal.Code, _ text: String) {
+            output.sends.append((session, .refuse(Refusal(code: code, text: text))))
+            output.notices.append(.refused(name: hello.name, reason: text))
+        }
+        guard hello.oldestVersion <= WireVersion.newest, hello.newestVersion >= WireVersion.oldest else {
+            return refuse(
+                .version,
+                "this coordinator speaks protocol \(WireVersion.oldest)…\(WireVersion.newest), the worker "
+                    + "\(hello.oldestVersion)…\(hello.newestVersion): install the same release on both")
+        }
+        guard hello.lastEpoch <= epoch else {
+            return refuse(
+                .stale,
+                "the worker has seen a newer coordinator (epoch \(hello.lastEpoch)) than this one (epoch \(epoch)): "
+                    + "its state directory is an old copy; restore the newest one")
+        }
+        // A process that comes back takes the place of its own older connection.
+        for old in sessions where old.node == hello.node && old.role == hello.role && old.role == .worker {
+            remove(old.id, reason: "connected anew", now, &output)
+            output.commands.append(.close(old.id))
+        }
+        sessions.removeAll { $0.id == session }
+        let record = SessionRecord(
+            id: session, node: hello.node, name: hello.name, role: hello.role, threads: Int(hello.threads),
+            profile: hello.profile, dataEndpoint: hello.dataEndpoint, lastHeard: now)
+        let place = sessions.firstIndex { $0.id > session } ?? sessions.count
+        sessions.insert(record, at: place)
+        let version = min(hello.newestVersion, WireVersion.newest)
+        output.sends.append((
+            session,
+            .welcome(Welcome(
+                version: version, session: session.number, epoch: epoch,
+                heartbeatMilliseconds: UInt32(times.heartbeat.nanoseconds / 1_000_000), dataEndpoint: dataEndpoint))
+        ))
+        if hello.role == .worker {
+            output.notices.append(.joined(hello.node, name: hello.name, threads: Int(hello.threads)))
+        }
+    }
+
+    mutating func remove(
+        _ session: SessionID, reason: String, _ now: Instant, _ output: inout CoordinatorOutput
+    ) {
+        guard let index = sessions.firstIndex(where: { $0.id == session }) else { return }
+        let record = sessions.remove(at: index)
+        guard record.role == .worker else { return }
+        output.notices.append(.left(record.node, name: record.name, reason: reason))
+        if let job = record.job { update(job) { $0.lost(session, now, &output) } }
+    }
+
+    mutating func expireSilent(_ now: Instant, _ output: inout CoordinatorOutput) {
+        let silent = sessions.filter { $0.role == .worker && now - $0.lastHeard >= times.deadAfter }
+        for record in silent {
+            remove(record.id, reason: "silent for \(Int(times.deadAfter.seconds)) s", now, &output)
+            output.commands.append(.close(record.id))
+        }
+    }
+
+    mutating func loaded(
+        _ result: AssignmentResult, _ index: Int, _ now: Instant, _ output: inout CoordinatorOutput
+    ) {
+        guard sessions[index].job == result.job, sessions[index].load == .loading else { return }
+        guard let job = job(result.job) else { return }
+        if result.problem.isEmpty, Int(result.parameters) != job.description.parameters {
+            sessions[index].load = .failed(
+                "counts \(result.parameters) trained parameters where the job says \(job.description.parameters)")
+        } else {
+            sessions[index].load = result.problem.isEmpty ? .loaded : .failed(result.problem)
+        }
+        if case .failed(let problem) = sessions[index].load {
+            output.notices.append(.trouble(result.job, node: sessions[index].node, text: problem))
+        }
+    }
+
+    /// Smooths a worker's speed: weight ¼ on the newest step.
+    mutating func measure(_ report: StepReport, _ index: Int) {
+        guard report.shardsComputed > 0, report.computeMicroseconds > 0 else { return }
+        let rate = Double(report.shardsComputed) * 1e6 / Double(report.computeMicroseconds)
+        sessions[index].rate = sessions[index].rate.map { $0 * 0.75 + rate * 0.25 } ?? rate
+    }
+}

@@ -1,0 +1,89 @@
+package import Terms
+import Wire
+
+/// One cluster's control plane as a plain value.
+///
+/// It never reads a clock, a socket, a file or a random source: all it knows arrives as a `CoordinatorEvent`, all it
+/// wants done leaves in a `CoordinatorOutput`. The same events at the same instants give the same outputs.
+///
+/// Files: this one (state, dispatch, liveness) · `+Sessions` (who is connected) · `+Jobs` (submitting, placing, orders)
+/// · `JobRun` and its aspects (one job's generations, steps, barriers).
+package struct Coordinator: Sendable {
+    /// +1 at every start of the coordinator; durable before the first message.
+    package let epoch: UInt64
+    package let times: CoordinatorTimes
+    /// Where workers reach the coordinator's data socket.
+    package let dataEndpoint: String
+    /// Connections that said hello, by session.
+    package internal(set) var sessions: [SessionRecord] = []
+    /// Every job ever submitted, by number.
+    package internal(set) var jobs: [JobRun] = []
+
+    package init(epoch: UInt64, dataEndpoint: String, times: CoordinatorTimes = CoordinatorTimes()) {
+        self.epoch = epoch
+        self.dataEndpoint = dataEndpoint
+        self.times = times
+    }
+
+    /// Feeds one event. `now` must not go backwards.
+    package mutating func handle(_ event: CoordinatorEvent, at now: Instant) -> CoordinatorOutput {
+        var output = CoordinatorOutput()
+        switch event {
+        case .received(let message, let session): receive(message, from: session, now, &output)
+        case .connectionClosed(let session): remove(session, reason: "connection closed", now, &output)
+        case .submitted(let job): submit(job, now, &output)
+        case .ordered(let order, let job): obey(order, job, now, &output)
+        case .published(let job, let step, let attempt):
+            update(job) { $0.published(step: step, attempt: attempt, now, &output) }
+        case .publishFailed(let job, let step, let attempt, let problem):
+            update(job) { $0.publishFailed(step: step, attempt: attempt, problem: problem, now, &output) }
+        case .deadline: break
+        }
+        expireSilent(now, &output)
+        place(now, &output)
+        for index in jobs.indices { jobs[index].advance(sessions, times, now, &output) }
+        releaseRested(&output)
+        output.deadline = nextDeadline(now)
+        return output
+    }
+
+    private mutating func receive(
+        _ message: Message, from session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput
+    ) {
+        if case .hello(let hello) = message { return admit(hello, session, now, &output) }
+        guard let index = sessions.firstIndex(where: { $0.id == session }) else { return }
+        sessions[index].lastHeard = now
+        switch message {
+        case .heartbeat(let beat): output.sends.append((session, .heartbeatReply(beat)))
+        case .goodbye: remove(session, reason: "left", now, &output)
+        case .assigned(let result): loaded(result, index, now, &output)
+        case .prepared(let standing):
+            update(standing.job) { $0.prepared(standing, from: session, now, &output) }
+        case .ready(let position): update(position.job) { $0.ready(position, from: session, now, &output) }
+        case .report(let report):
+            measure(report, index)
+            update(report.position.job) { $0.reported(report, from: session, now, &output) }
+        case .evaluated(let result): update(result.order.job) { $0.evaluated(result, from: session, now, &output) }
+        case .snapshotTaken(let order): update(order.job) { $0.snapshotTaken(order, from: session, now, &output) }
+        case .trouble(let trouble): update(trouble.job) { $0.trouble(trouble, from: session, now, &output) }
+        case .hello, .welcome, .refuse, .heartbeatReply, .shutdown, .assign, .release, .prepare, .begin, .lease,
+            .evaluate, .save, .request, .reply:
+            // Only the coordinator says these, or the shell answers them; from a worker they change nothing.
+            break
+        }
+    }
+
+    mutating func update(_ job: JobID, _ change: (inout JobRun) -> Void) {
+        guard let index = jobs.firstIndex(where: { $0.id == job }) else { return }
+        change(&jobs[index])
+    }
+
+    /// The job of that number.
+    package func job(_ id: JobID) -> JobRun? { jobs.first { $0.id == id } }
+
+    private func nextDeadline(_ now: Instant) -> Instant? {
+        let silent = sessions.filter { $0.role == .worker }.map { $0.lastHeard + times.deadAfter }
+        let waiting = jobs.compactMap { $0.deadline(times, now) }
+        return (silent + waiting).min()
+    }
+}

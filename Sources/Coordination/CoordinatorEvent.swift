@@ -1,0 +1,93 @@
+package import Terms
+package import Wire
+
+/// One connection to the coordinator; a reconnect is a new session.
+package struct SessionID: Sendable, Hashable, Comparable {
+    package var number: UInt64
+    package init(_ number: UInt64) { self.number = number }
+    package static func < (left: SessionID, right: SessionID) -> Bool { left.number < right.number }
+}
+
+/// Everything the coordinator's core ever learns.
+package enum CoordinatorEvent: Sendable {
+    case received(Message, from: SessionID)
+    case connectionClosed(SessionID)
+    /// A job was asked for.
+    case submitted(Job)
+    case ordered(JobOrder, JobID)
+    /// The store holds a complete checkpoint of the step.
+    case published(JobID, step: Step, attempt: UInt32)
+    case publishFailed(JobID, step: Step, attempt: UInt32, problem: String)
+    /// The instant that the last output named has come.
+    case deadline
+}
+
+/// What an operator may ask of a job.
+package enum JobOrder: Sendable, Equatable {
+    /// Checkpoint at the next step boundary, then rest.
+    case pause
+    case resume
+    /// Stop without a checkpoint.
+    case cancel
+    /// Checkpoint at the next step boundary and go on.
+    case checkpoint
+}
+
+/// What the shell owes the core, in this order: make `journal` durable, then send `sends`, then carry out `commands`,
+/// then wake at `deadline`.
+package struct CoordinatorOutput: Sendable {
+    /// Durable before anything below is visible.
+    package var journal: [JournalEntry] = []
+    package var sends: [(to: SessionID, message: Message)] = []
+    package var commands: [CoordinatorCommand] = []
+    /// When `handle(.deadline)` is wanted next; nil = not.
+    package var deadline: Instant?
+    /// For the log and the live view; nothing depends on them.
+    package var notices: [Notice] = []
+
+    package init() {}
+}
+
+/// Work for the shell that is neither a message nor a journal entry.
+package enum CoordinatorCommand: Sendable, Equatable {
+    /// Collect the state of `step` from the chunks that workers send, and publish it.
+    case collect(JobID, step: Step, attempt: UInt32, kind: SaveReason, digest: UInt64)
+    /// Forget a collection that will not be completed.
+    case abandon(JobID, attempt: UInt32)
+    /// Close a session's connection.
+    case close(SessionID)
+}
+
+/// Why a checkpoint is made.
+package enum SaveReason: String, Sendable { case periodic, final, pause, user, trunk }
+
+/// What a person would want to hear.
+package enum Notice: Sendable, Equatable {
+    case joined(NodeID, name: String, threads: Int)
+    case left(NodeID, name: String, reason: String)
+    case refused(name: String, reason: String)
+    case generation(JobID, Generation, workers: [NodeID], from: Step)
+    case committed(JobID, CommittedStep)
+    case evaluated(JobID, step: Step, loss: Double, tokens: Int)
+    case saved(JobID, step: Step, kind: SaveReason)
+    case saveFailed(JobID, step: Step, problem: String)
+    case rewound(JobID, to: Step)
+    case trouble(JobID, node: NodeID?, text: String)
+    case state(JobID, JobState, reason: String)
+}
+
+/// Time limits of a coordinator. All are lengths on its own boot clock.
+package struct CoordinatorTimes: Sendable {
+    /// Between two heartbeats of a worker.
+    package var heartbeat = Span.seconds(2)
+    /// A worker silent for so long is named in the view.
+    package var suspectAfter = Span.seconds(6)
+    /// A worker silent for so long is out of the generation.
+    package var deadAfter = Span.seconds(15)
+    /// How long after the first worker a job waits for more than its minimum.
+    package var gatherWindow = Span.milliseconds(300)
+    /// Shortest time between two generations that only add workers.
+    package var joinPause = Span.seconds(1)
+
+    package init() {}
+}

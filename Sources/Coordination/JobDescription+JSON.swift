@@ -1,0 +1,115 @@
+import Recipes
+import Terms
+
+/// Why a job description could not be read.
+package struct DescriptionError: Error, Equatable, CustomStringConvertible {
+    package var problem: String
+    package var description: String { "job description: \(problem)" }
+}
+
+extension JobDescription {
+    /// Canonical JSON; reals as bit patterns, so that nothing is rounded.
+    package func encoded() -> [UInt8] {
+        func optional(_ value: Int?) -> JSONValue { value.map(JSONValue.int) ?? .null }
+        func bits(_ value: Double) -> JSONValue { .string(String(value.bitPattern, radix: 16)) }
+        let value = JSONValue.members([
+            "format": .string("drover-job/1"), "name": .string(name), "project": .string(project), "priority": .int(priority),
+            "workers_min": .int(workersMin), "workers_max": .int(workersMax), "parameters": .int(parameters),
+            "sequences": .int(sequences), "global_batch": .int(globalBatch), "micro_batch": .int(microBatch),
+            "virtual_shards": .int(virtualShards),
+            "shuffle_seed": shuffleSeed.map { .string(String($0)) } ?? .null,
+            "total_sequences": .int(totalSequences), "beta1": bits(beta1), "beta2": bits(beta2),
+            "schedule": .string(schedule.rawValue), "peak_rate": bits(peakRate), "warmup_ratio": bits(warmupRatio),
+            "save_steps": .int(saveSteps), "save_ms": .int(saveMilliseconds), "eval_steps": .int(evaluationSteps),
+            "eval_sequences": .int(evaluationSequences), "eval_shards": .int(evaluationShards),
+            "step_limit": optional(stepLimit), "token_limit": optional(tokenLimit),
+            "wall_ms_limit": optional(wallMillisecondsLimit), "core_ms_limit": optional(coreMillisecondsLimit),
+            "files": .array(files.map { file in
+                .members([
+                    "kind": .string(file.kind.rawValue), "name": .string(file.name), "sha256": .string(file.digest.hex),
+                    "bytes": .int(file.size), "path": .string(file.path),
+                ])
+            }),
+            "training": training,
+        ])
+        return Array(value.canonicalText.utf8)
+    }
+
+    /// Reads what `encoded` wrote; total over any bytes.
+    package init(decoding bytes: [UInt8]) throws(DescriptionError) {
+        let root: JSONValue
+        do { root = try JSONValue.parse(bytes, limits: JSONLimits(depth: 32, values: 1_000_000)) } catch {
+            throw DescriptionError(problem: "\(error)")
+        }
+        let reader = FieldReader(root: root)
+        guard root["format"]?.string == "drover-job/1" else { throw DescriptionError(problem: "unknown format") }
+        self.init(
+            name: try reader.string("name"), parameters: try reader.count("parameters"),
+            sequences: try reader.count("sequences"), globalBatch: try reader.positive("global_batch"),
+            microBatch: try reader.positive("micro_batch"), virtualShards: try reader.positive("virtual_shards"),
+            shuffleSeed: root["shuffle_seed"]?.string.flatMap { UInt64($0) },
+            totalSequences: try reader.positive("total_sequences"), beta1: try reader.real("beta1"),
+            beta2: try reader.real("beta2"), schedule: try reader.schedule(), peakRate: try reader.real("peak_rate"),
+            warmupRatio: try reader.real("warmup_ratio"), saveSteps: try reader.count("save_steps"),
+            saveMilliseconds: try reader.count("save_ms"), evaluationSteps: try reader.count("eval_steps"),
+            evaluationSequences: try reader.count("eval_sequences"),
+            evaluationShards: try reader.positive("eval_shards"), files: try reader.files(),
+            training: root["training"] ?? .null)
+        project = try reader.string("project")
+        priority = try reader.count("priority")
+        workersMin = try reader.positive("workers_min")
+        workersMax = try reader.positive("workers_max")
+        stepLimit = root["step_limit"]?.int
+        tokenLimit = root["token_limit"]?.int
+        wallMillisecondsLimit = root["wall_ms_limit"]?.int
+        coreMillisecondsLimit = root["core_ms_limit"]?.int
+    }
+}
+
+/// Typed access to the members of one object.
+private struct FieldReader {
+    let root: JSONValue
+
+    func string(_ key: String) throws(DescriptionError) -> String {
+        guard let value = root[key]?.string else { throw DescriptionError(problem: "`\(key)` is no text") }
+        return value
+    }
+    func count(_ key: String) throws(DescriptionError) -> Int {
+        guard let value = root[key]?.int, value >= 0, value < 1 << 48 else {
+            throw DescriptionError(problem: "`\(key)` is no count")
+        }
+        return value
+    }
+    func positive(_ key: String) throws(DescriptionError) -> Int {
+        let value = try count(key)
+        guard value > 0 else { throw DescriptionError(problem: "`\(key)` is zero") }
+        return value
+    }
+    func real(_ key: String) throws(DescriptionError) -> Double {
+        guard let bits = UInt64(try string(key), radix: 16) else {
+            throw DescriptionError(problem: "`\(key)` is no bit pattern")
+        }
+        return Double(bitPattern: bits)
+    }
+    func schedule() throws(DescriptionError) -> LearningRateSchedule.Kind {
+        guard let kind = LearningRateSchedule.Kind(rawValue: try string("schedule")) else {
+            throw DescriptionError(problem: "`schedule` is unknown")
+        }
+        return kind
+    }
+    func files() throws(DescriptionError) -> [JobFile] {
+        guard let list = root["files"]?.array else { throw DescriptionError(problem: "`files` is no list") }
+        var files: [JobFile] = []
+        for entry in list {
+            guard let kind = entry["kind"]?.string.flatMap(JobFile.Kind.init(rawValue:)),
+                let name = entry["name"]?.string, let digest = entry["sha256"]?.string.flatMap(Digest.init(hex:)),
+                let size = entry["bytes"]?.int, size >= 0, let path = entry["path"]?.string
+            else { throw DescriptionError(problem: "a file is incomplete") }
+            guard !name.isEmpty, !name.hasPrefix("/"), !name.split(separator: "/").contains("..") else {
+                throw DescriptionError(problem: "a file name leaves its folder")
+            }
+            files.append(JobFile(kind: kind, name: name, digest: digest, size: size, path: path))
+        }
+        return files
+    }
+}

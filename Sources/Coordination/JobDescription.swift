@@ -1,0 +1,113 @@
+package import Recipes
+package import Terms
+
+/// A file that a job needs, named by what is in it.
+package struct JobFile: Sendable, Equatable {
+    package enum Kind: String, Sendable { case model, adapter, data }
+    package var kind: Kind
+    /// Path inside its folder, for instance `model.safetensors`; never absolute, never with `..`.
+    package var name: String
+    package var digest: Digest
+    /// Bytes.
+    package var size: Int
+    /// Where the submitter has it; a worker on the same machine reads it there after checking the digest.
+    package var path: String
+
+    package init(kind: Kind, name: String, digest: Digest, size: Int, path: String) {
+        self.kind = kind
+        self.name = name
+        self.digest = digest
+        self.size = size
+        self.path = path
+    }
+}
+
+/// All that decides a job, resolved: no `auto` is left in it. The same bytes reach the journal and every worker.
+package struct JobDescription: Sendable, Equatable {
+    package var name: String
+    package var project = "default"
+    /// Higher runs first.
+    package var priority = 50
+    package var workersMin = 1
+    package var workersMax = 1
+    /// P: trained parameters.
+    package var parameters: Int
+    package var sequences: Int
+    package var globalBatch: Int
+    package var microBatch: Int
+    package var virtualShards: Int
+    package var shuffleSeed: UInt64?
+    package var totalSequences: Int
+    package var beta1: Double
+    package var beta2: Double
+    package var schedule: LearningRateSchedule.Kind
+    package var peakRate: Double
+    package var warmupRatio: Double
+    /// Steps at which a checkpoint is made: every so many; 0 = only at the end.
+    package var saveSteps: Int
+    /// Milliseconds between two checkpoints, 0 = no such rule.
+    package var saveMilliseconds: Int
+    /// The held-out loss is measured every so many steps; 0 = only before and after.
+    package var evaluationSteps: Int
+    /// Held-out sequences; 0 = none.
+    package var evaluationSequences: Int
+    /// How the held-out sequences are cut, fixed for the job's life.
+    package var evaluationShards: Int
+    package var stepLimit: Int?
+    package var tokenLimit: Int?
+    package var wallMillisecondsLimit: Int?
+    package var coreMillisecondsLimit: Int?
+    package var files: [JobFile]
+    /// What only workers read: model, adapter, optimizer, precision.
+    package var training: JSONValue
+
+    package init(
+        name: String, parameters: Int, sequences: Int, globalBatch: Int, microBatch: Int, virtualShards: Int,
+        shuffleSeed: UInt64?, totalSequences: Int, beta1: Double, beta2: Double, schedule: LearningRateSchedule.Kind,
+        peakRate: Double, warmupRatio: Double, saveSteps: Int = 0, saveMilliseconds: Int = 0, evaluationSteps: Int = 0,
+        evaluationSequences: Int = 0, evaluationShards: Int = 1, files: [JobFile] = [], training: JSONValue = .null
+    ) {
+        self.name = name
+        self.parameters = parameters
+        self.sequences = sequences
+        self.globalBatch = globalBatch
+        self.microBatch = microBatch
+        self.virtualShards = virtualShards
+        self.shuffleSeed = shuffleSeed
+        self.totalSequences = totalSequences
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.schedule = schedule
+        self.peakRate = peakRate
+        self.warmupRatio = warmupRatio
+        self.saveSteps = saveSteps
+        self.saveMilliseconds = saveMilliseconds
+        self.evaluationSteps = evaluationSteps
+        self.evaluationSequences = evaluationSequences
+        self.evaluationShards = evaluationShards
+        self.files = files
+        self.training = training
+    }
+
+    /// The batches of the job over the sequences of `index`.
+    package func plan(over index: SequenceIndex) -> BatchPlan {
+        BatchPlan(
+            index: index, globalBatch: globalBatch, microBatch: microBatch, virtualShards: virtualShards,
+            shuffleSeed: shuffleSeed, totalSequences: totalSequences, beta1: beta1, beta2: beta2)
+    }
+}
+
+/// A job with the lengths of its sequences: what the coordinator's core needs to make recipes.
+package struct Job: Sendable {
+    package var description: JobDescription
+    package var plan: BatchPlan
+    package var learningRate: LearningRateSchedule
+
+    package init(description: JobDescription, index: SequenceIndex) {
+        self.description = description
+        plan = description.plan(over: index)
+        learningRate = LearningRateSchedule(
+            kind: description.schedule, peak: description.peakRate, warmupRatio: description.warmupRatio,
+            plannedSteps: plan.plannedSteps)
+    }
+}

@@ -1,0 +1,167 @@
+import Collectives
+import Terms
+import Wire
+
+extension JobRun {
+    /// The first step after `step` behind which something else is due.
+    func nextBarrier(after step: Step) -> Step {
+        func multiple(_ every: Int) -> Step { every > 0 ? (step / every + 1) * every : Int.max }
+        var barrier = min(endStep, multiple(description.saveSteps))
+        if description.evaluationSequences > 0 { barrier = min(barrier, multiple(description.evaluationSteps)) }
+        return barrier
+    }
+
+    private func evaluationIsDue(at step: Step) -> Bool {
+        guard description.evaluationSequences > 0, evaluatedAt != step, step == committed else { return false }
+        return step == 0 || step == endStep
+            || (description.evaluationSteps > 0 && step % description.evaluationSteps == 0)
+    }
+
+    private func saveIsDue(at step: Step, _ now: Instant) -> SaveReason? {
+        guard step == committed, saved != step else { return nil }
+        if step == endStep { return exhausted == nil ? .final : .pause }
+        if wantsPause { return .pause }
+        if let wantsSave { return wantsSave }
+        guard step > 0 else { return nil }
+        if description.saveSteps > 0, step % description.saveSteps == 0 { return .periodic }
+        if intervalIsOver(now) { return .periodic }
+        return nil
+    }
+
+    private func intervalIsOver(_ now: Instant) -> Bool {
+        description.saveMilliseconds > 0
+            && now - lastSaveAt >= .milliseconds(Int64(description.saveMilliseconds))
+    }
+
+    /// The running job's next move: barriers first, then a waiting worker, then more leases.
+    mutating func proceed(
+        _ sessions: [SessionRecord], _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput
+    ) {
+        let newcomer = members.count < description.workersMax
+            && sessions.contains { session in
+                session.job == id && session.load == .loaded && !members.contains { $0.session == session.id }
+            } && now - generationOpenedAt >= times.joinPause
+        let stands = applied == leased
+        if stands {
+            guard evaluation == nil, saving?.isCopied ?? true else { return }
+            if evaluationIsDue(at: applied) { return orderEvaluation(&output) }
+            if let reason = saveIsDue(at: applied, now) {
+                // Never two at once: the one that is being written comes first.
+                guard saving == nil else { return }
+                return orderSave(reason, now, &output)
+            }
+            if wantsPause { return finishPause(&output) }
+            if applied >= endStep { return finish(&output) }
+            if newcomer, saving == nil { return interrupt(&output) }
+        }
+        // What waits for a standstill gets one: leases run out instead of being extended.
+        if newcomer || wantsPause || wantsSave != nil || (intervalIsOver(now) && saving == nil) {
+            guard stands else { return }
+            if newcomer && saving != nil { return }
+        }
+        lease(now, &output)
+    }
+
+    private mutating func finishPause(_ output: inout CoordinatorOutput) {
+        guard saving == nil else { return }
+        rest(.paused, reason: "paused at step \(applied)", &output)
+    }
+
+    private mutating func finish(_ output: inout CoordinatorOutput) {
+        guard saving == nil, saved == applied || applied == 0 else { return }
+        if let exhausted {
+            rest(.budgetExhausted, reason: "the limit of \(exhausted.limit) is reached after step \(applied)", &output)
+        } else {
+            rest(.done, reason: "all \(applied) steps are done", &output)
+        }
+    }
+
+    private mutating func orderEvaluation(_ output: inout CoordinatorOutput) {
+        evaluation = EvaluationRun(step: applied, results: Array(repeating: nil, count: members.count))
+        let intervals = Partition.intervals(
+            shards: description.evaluationShards, rates: shardsPerMember.map { Double(max(1, $0)) })
+        for (rank, member) in members.enumerated() {
+            let order = EvaluationOrder(
+                job: id, generation: generation, step: UInt64(applied), shards: intervals[rank])
+            output.sends.append((member.session, .evaluate(order)))
+        }
+    }
+
+    mutating func evaluated(
+        _ result: EvaluationResult, from session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput
+    ) {
+        guard phase == .running, result.order.generation == generation, var run = evaluation,
+            Int(result.order.step) == run.step, let rank = members.firstIndex(where: { $0.session == session })
+        else { return }
+        run.results[rank] = result
+        evaluation = run
+        let results = run.results.compactMap(\.self)
+        guard results.count == members.count else { return }
+        let parts = results.sorted { $0.order.shards < $1.order.shards }
+        let sums = parts.flatMap(\.lossSums)
+        guard sums.count == description.evaluationShards else { return }
+        let lossSum = Self.fold(sums)
+        let tokens = Int(parts.flatMap(\.tokens).reduce(0, &+))
+        evaluation = nil
+        evaluatedAt = run.step
+        output.journal.append(.evaluated(id, step: run.step, lossSum: lossSum, tokens: tokens))
+        output.notices.append(
+            .evaluated(id, step: run.step, loss: tokens > 0 ? lossSum / Double(tokens) : 0, tokens: tokens))
+    }
+
+    /// Adds the shards' sums in the order of the reduction tree, in fp64 (design §4.1, rule 8).
+    static func fold(_ leaves: [Double]) -> Double {
+        func value(_ node: ShardRange) -> Double {
+            if node.count == 1 { return leaves[node.lower] }
+            let middle = ShardTree.split(node)
+            return value(ShardRange(node.lower, middle)) + value(ShardRange(middle, node.upper))
+        }
+        return leaves.isEmpty ? 0 : value(ShardRange(0, leaves.count))
+    }
+
+    private mutating func orderSave(_ reason: SaveReason, _ now: Instant, _ output: inout CoordinatorOutput) {
+        saveAttempts += 1
+        saving = SaveRun(
+            step: applied, attempt: saveAttempts, reason: reason, copied: Array(repeating: false, count: members.count))
+        wantsSave = nil
+        lastSaveAt = now
+        output.commands.append(
+            .collect(id, step: applied, attempt: saveAttempts, kind: reason, digest: digests[applied]))
+        let slices = Partition.slices(parameters: description.parameters, members: members.count)
+        for (rank, member) in members.enumerated() {
+            let order = SaveOrder(
+                job: id, generation: generation, step: UInt64(applied), attempt: saveAttempts,
+                range: UInt64(slices[rank].lowerBound)..<UInt64(slices[rank].upperBound))
+            output.sends.append((member.session, .save(order)))
+        }
+    }
+
+    mutating func snapshotTaken(
+        _ order: SaveOrder, from session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput
+    ) {
+        guard saving?.attempt == order.attempt, let rank = members.firstIndex(where: { $0.session == session }) else { return }
+        saving?.copied[rank] = true
+    }
+
+    mutating func published(step: Step, attempt: UInt32, _ now: Instant, _ output: inout CoordinatorOutput) {
+        guard let run = saving, run.attempt == attempt, run.step == step else { return }
+        saving = nil
+        saved = step
+        failedSaves = 0
+        output.journal.append(.published(id, step: step))
+        output.notices.append(.saved(id, step: step, kind: run.reason))
+    }
+
+    mutating func publishFailed(
+        step: Step, attempt: UInt32, problem: String, _ now: Instant, _ output: inout CoordinatorOutput
+    ) {
+        guard let run = saving, run.attempt == attempt else { return }
+        saving = nil
+        failedSaves += 1
+        wantsSave = run.reason
+        output.notices.append(.saveFailed(id, step: step, problem: problem))
+        if failedSaves >= 3 {
+            rest(.paused, reason: "no checkpoint could be written three times in a row: \(problem)", &output)
+        }
+    }
+}

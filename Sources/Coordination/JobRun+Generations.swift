@@ -1,0 +1,181 @@
+import Collectives
+import Terms
+import Wire
+
+extension JobRun {
+    /// Workers that have this job loaded, oldest connection first, at most `workersMax`.
+    private func eligible(_ sessions: [SessionRecord]) -> [SessionRecord] {
+        Array(sessions.filter { $0.job == id && $0.load == .loaded }.prefix(description.workersMax))
+    }
+
+    mutating func gather(
+        _ sessions: [SessionRecord], _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput
+    ) {
+        let workers = eligible(sessions)
+        guard workers.count >= description.workersMin else {
+            gatheredAt = nil
+            if generation.number > 0, state == .running {
+                move(to: .waitingForWorkers, reason: "\(workers.count) of \(description.workersMin) workers", &output)
+            }
+            return
+        }
+        if state == .queued { move(to: .starting, reason: "\(workers.count) workers", &output) }
+        gatheredAt = gatheredAt ?? now
+        // Workers that are still loading are worth a short wait: the first generation is then the only one.
+        let more = sessions.contains { $0.job == id && $0.load == .loading }
+        let isOver = now >= gatheredAt! + times.gatherWindow
+        guard !more || workers.count == description.workersMax || isOver else { return }
+        open(workers, now, &output)
+    }
+
+    /// Opens the next generation: everybody stops and says where it stands.
+    private mutating func open(_ workers: [SessionRecord], _ now: Instant, _ output: inout CoordinatorOutput) {
+        generation = generation.next
+        generationOpenedAt = now
+        gatheredAt = nil
+        phase = .preparing
+        evaluation = nil
+        abandonSave(&output)
+        members = workers.map { MemberRecord(session: $0.id, node: $0.node, threads: $0.threads) }
+        output.journal.append(.generation(id, generation))
+        for member in members { output.sends.append((member.session, .prepare(id, generation))) }
+    }
+
+    /// A save whose members change can't be completed; it is taken again at the next boundary.
+    private mutating func abandonSave(_ output: inout CoordinatorOutput) {
+        guard let saving else { return }
+        output.commands.append(.abandon(id, attempt: saving.attempt))
+        wantsSave = saving.reason
+        self.saving = nil
+    }
+
+    /// Ends the generation here and now; `advance` opens the next one with whoever is left, without waiting.
+    mutating func interrupt(_ output: inout CoordinatorOutput) {
+        phase = .gathering
+        gatheredAt = Instant(nanoseconds: .min / 2)
+        members = []
+        evaluation = nil
+        abandonSave(&output)
+    }
+
+    mutating func lost(_ session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput) {
+        if members.contains(where: { $0.session == session }) { interrupt(&output) }
+    }
+
+    mutating func prepared(
+        _ standing: Standing, from session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput
+    ) {
+        guard phase == .preparing, standing.generation == generation,
+            let rank = members.firstIndex(where: { $0.session == session })
+        else { return }
+        members[rank].standing = standing
+        for report in standing.reports { accept(report, &output) }
+    }
+
+    /// All members stand still: decides the target step, who heals from whom, and who does what.
+    mutating func begin(_ sessions: [SessionRecord], _ now: Instant, _ output: inout CoordinatorOutput) {
+        let standings = members.map { $0.standing! }
+        let newest = standings.filter { $0.hasState && isKnown($0) }.map { Int($0.step) }.max()
+        let target = max(newest ?? 0, saved)
+        let sources = standings.indices.filter {
+            standings[$0].hasState && Int(standings[$0].step) == target && isKnown(standings[$0])
+        }
+        applied = target
+        leased = target
+        let rates = members.map { member in sessions.first { $0.id == member.session }?.rate }
+        let measured = rates.compactMap(\.self)
+        let fallback = measured.isEmpty ? 1 : measured.reduce(0, +) / Double(measured.count)
+        let intervals = Partition.intervals(
+            shards: description.virtualShards,
+            rates: zip(rates, members).map { $0 ?? (measured.isEmpty ? Double(max(1, $1.threads)) : fallback) })
+        let first = firstShards(standings, intervals, target)
+        let slices = Partition.slices(parameters: description.parameters, members: members.count)
+        let roster = Roster(
+            job: id, generation: generation,
+            members: members.indices.map { rank in
+                Member(
+                    node: members[rank].node,
+                    dataEndpoint: sessions.first { $0.id == members[rank].session }?.dataEndpoint ?? "",
+                    shards: intervals[rank], firstShards: first[rank],
+                    slice: UInt64(slices[rank].lowerBound)..<UInt64(slices[rank].upperBound))
+            },
+            target: UInt64(target), digest: digests[target], sources: sources.map(UInt32.init))
+        for member in members { output.sends.append((member.session, .begin(roster))) }
+        shardsPerMember = intervals.map(\.count)
+        phase = .beginning
+        output.notices.append(.generation(id, generation, workers: members.map(\.node), from: target))
+    }
+
+    /// True when the worker's state is one that this job can have: its digest is the one on record.
+    private func isKnown(_ standing: Standing) -> Bool {
+        let step = Int(standing.step)
+        return step == 0 || (step < digests.count && digests[step] == standing.digest)
+    }
+
+    /// Shards of the first step: whoever holds sums keeps them, the rest goes to the members in proportion to `intervals`.
+    private func firstShards(_ standings: [Standing], _ intervals: [ShardRange], _ target: Step) -> [[ShardRange]] {
+        guard target < endStep, let tag = recipeTag(of: target + 1) else { return intervals.map { [$0] } }
+        var owner = [Int?](repeating: nil, count: description.virtualShards)
+        for (rank, standing) in standings.enumerated()
+        where standing.hasState && Int(standing.step) == target && standing.heldTag == tag {
+            for node in standing.held where node.upper <= owner.count && owner[node.lower..<node.upper].allSatisfy({ $0 == nil }) {
+                for shard in node.lower..<node.upper { owner[shard] = rank }
+            }
+        }
+        let missing = owner.indices.filter { owner[$0] == nil }
+        var next = 0
+        for (rank, part) in Partition.intervals(shards: missing.count, rates: intervals.map { Double($0.count) }).enumerated() {
+            for _ in 0..<part.count {
+                owner[missing[next]] = rank
+                next += 1
+            }
+        }
+        return members.indices.map { rank in
+            var ranges: [ShardRange] = []
+            for shard in owner.indices where owner[shard] == rank {
+                if let last = ranges.last, last.upper == shard { ranges[ranges.count - 1].upper += 1 } else {
+                    ranges.append(ShardRange(shard, shard + 1))
+                }
+            }
+            return ranges
+        }
+    }
+
+    mutating func ready(
+        _ position: Position, from session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput
+    ) {
+        guard phase == .beginning, position.generation == generation, Int(position.step) == applied,
+            let rank = members.firstIndex(where: { $0.session == session })
+        else { return }
+        guard applied == 0 || position.digest == digests[applied] else {
+            return rest(
+                .failed, reason: "worker \(members[rank].node) has another state at step \(applied) than the job", &output)
+        }
+        members[rank].isReady = true
+        members[rank].step = applied
+    }
+
+    mutating func run(_ now: Instant, _ output: inout CoordinatorOutput) {
+        phase = .running
+        startedAt = startedAt ?? now
+        move(to: .running, reason: "generation \(generation), \(members.count) workers", &output)
+    }
+
+    mutating func trouble(
+        _ trouble: Trouble, from session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput
+    ) {
+        guard trouble.generation == generation, let rank = members.firstIndex(where: { $0.session == session }) else { return }
+        output.notices.append(.trouble(id, node: members[rank].node, text: trouble.text))
+        switch trouble.kind {
+        case .nonFinite:
+            nonFinite = (trouble.step, nonFinite.step == trouble.step ? nonFinite.count + 1 : 1)
+            guard nonFinite.count < 2 else {
+                return rest(.diverged, reason: "step \(trouble.step): \(trouble.text)", &output)
+            }
+        case .digest, .local:
+            return rest(.failed, reason: "worker \(members[rank].node): \(trouble.text)", &output)
+        case .stalled: break
+        }
+        interrupt(&output)
+    }
+}

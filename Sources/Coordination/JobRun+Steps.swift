@@ -1,0 +1,97 @@
+import Hashing
+import Recipes
+import Terms
+import Wire
+
+extension JobRun {
+    /// Steps that may be leased beyond the newest applied one, so that members never wait for a round trip.
+    static let leaseAhead = 4
+
+    func recipe(of step: Step) -> Recipe? {
+        guard let job, step >= 1, step <= job.plan.plannedSteps else { return nil }
+        return job.plan.recipe(of: step, schedule: job.learningRate)
+    }
+
+    /// First eight bytes of the digest of the recipe of `step`, as every slice of that step carries it.
+    func recipeTag(of step: Step) -> UInt64? { recipe(of: step).map { $0.tag } }
+
+    mutating func reported(
+        _ report: StepReport, from session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput
+    ) {
+        guard phase == .running, report.position.generation == generation,
+            let rank = members.firstIndex(where: { $0.session == session })
+        else { return }
+        let step = Int(report.position.step)
+        guard step == members[rank].step + 1, step <= leased else { return }
+        members[rank].step = step
+        accept(report, &output)
+    }
+
+    /// Counts a report: commits a new step, or holds a known one against the digest on record.
+    mutating func accept(_ report: StepReport, _ output: inout CoordinatorOutput) {
+        let step = Int(report.position.step)
+        guard let recipe = recipe(of: step), recipe.tag == report.recipeTag else { return }
+        if step < digests.count {
+            guard digests[step] == report.position.digest else {
+                return rest(
+                    .failed,
+                    reason: "two workers disagree on the state after step \(step): one machine computes wrongly, "
+                        + "or has another numerics profile", &output)
+            }
+        } else {
+            guard step == digests.count else { return }
+            digests.append(report.position.digest)
+        }
+        applied = max(applied, step)
+        guard step == committed + 1 else { return }
+        let value = CommittedStep(
+            step: step, digest: report.position.digest, lossSum: report.lossSum, trainedTokens: recipe.trainedTokens,
+            inputTokens: recipe.inputTokens, gradientNorm: report.gradientNorm, learningRate: recipe.learningRate,
+            workers: members.count, generation: generation)
+        committed = step
+        tokens += recipe.inputTokens
+        history.append(recipe.inputTokens)
+        newest = value
+        output.journal.append(.committed(id, value))
+        output.notices.append(.committed(id, value))
+    }
+
+    /// Leases what may run: up to `leaseAhead` steps beyond the applied one, never past a barrier or a limit.
+    mutating func lease(_ now: Instant, _ output: inout CoordinatorOutput) {
+        let limit = min(applied + Self.leaseAhead, nextBarrier(after: applied))
+        // Half a window at a time: fewer messages and fewer journal transactions.
+        guard leased < limit, leased - applied <= Self.leaseAhead / 2 else { return }
+        var recipes: [[UInt8]] = []
+        while leased < limit {
+            guard let recipe = recipe(of: leased + 1), fitsBudget(recipe, now) else { break }
+            let bytes = recipe.encoded()
+            if leased + 1 > committed { output.journal.append(.recipe(id, leased + 1, bytes: bytes)) }
+            recipes.append(bytes)
+            leased += 1
+        }
+        guard !recipes.isEmpty else { return }
+        let lease = Lease(job: id, generation: generation, recipes: recipes)
+        for member in members { output.sends.append((member.session, .lease(lease))) }
+    }
+
+    /// Whether the step may run inside every limit; when not, the job ends before it.
+    private mutating func fitsBudget(_ recipe: Recipe, _ now: Instant) -> Bool {
+        guard recipe.step > committed else { return true }
+        let pending = (committed + 1..<recipe.step).reduce(0) { $0 + (self.recipe(of: $1)?.inputTokens ?? 0) }
+        let wall = startedAt.map { Int((now - $0).nanoseconds / 1_000_000) } ?? 0
+        let cores = members.reduce(0) { $0 + $1.threads }
+        var limit: String?
+        if let steps = description.stepLimit, recipe.step > steps { limit = "steps" }
+        if let most = description.tokenLimit, tokens + pending + recipe.inputTokens > most { limit = "tokens" }
+        if let most = description.wallMillisecondsLimit, wall >= most { limit = "wall_clock" }
+        if let most = description.coreMillisecondsLimit, wall * cores >= most { limit = "core_hours" }
+        guard let limit else { return true }
+        exhausted = (recipe.step - 1, limit)
+        return false
+    }
+}
+
+extension Recipe {
+    /// First eight bytes of the SHA-256 of its bytes, little-endian.
+    package var tag: UInt64 { Digest.sha256(of: encoded()).bytes.prefix(8).reversed().reduce(0) { $0 << 8 | UInt64($1) } }
+}

@@ -1,0 +1,32 @@
+/// Where a job stands, in the words of `drover jobs`.
+package enum JobState: String, Sendable, CaseIterable {
+    case queued = "QUEUED"
+    case starting = "STARTING"
+    case running = "RUNNING"
+    case waitingForWorkers = "WAITING_FOR_WORKERS"
+    case paused = "PAUSED"
+    case done = "DONE"
+    case failed = "FAILED"
+    case cancelled = "CANCELLED"
+    case budgetExhausted = "BUDGET_EXHAUSTED"
+    case diverged = "DIVERGED"
+
+    /// Holds no workers, and does not start by itself.
+    package var isAtRest: Bool {
+        switch self {
+        case .queued, .starting, .running, .waitingForWorkers: false
+        case .paused, .done, .failed, .cancelled, .budgetExhausted, .diverged: true
+        }
+    }
+
+    /// The process exit code of a command that followed the job to this state (design §1).
+    package var exitCode: Int32 {
+        switch self {
+        case .done: 0
+        case .budgetExhausted: 3
+        case .diverged: 4
+        case .paused: 130
+        default: 1
+        }
+    }
+}

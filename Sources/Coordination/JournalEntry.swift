@@ -1,0 +1,159 @@
+package import Terms
+import Wire
+
+/// What must not be forgotten, in the order it became true. Replaying a journal gives the coordinator's state back.
+package enum JournalEntry: Sendable, Equatable {
+    /// A job exists; the bytes are its `JobDescription`.
+    case submitted(JobID, description: [UInt8])
+    /// A job's run keys were changed on resume; the bytes are its whole new `JobDescription`.
+    case amended(JobID, description: [UInt8])
+    /// A job is in another state; the text says why.
+    case state(JobID, JobState, reason: String)
+    case generation(JobID, Generation)
+    /// A recipe was issued; it is never issued again with other contents.
+    case recipe(JobID, Step, bytes: [UInt8])
+    /// A step counts.
+    case committed(JobID, CommittedStep)
+    /// The held-out loss after `step` steps.
+    case evaluated(JobID, step: Step, lossSum: Double, tokens: Int)
+    /// A checkpoint exists.
+    case published(JobID, step: Step)
+    /// The job goes on from an older step: nobody holds a newer state.
+    case rewound(JobID, to: Step)
+
+    package var job: JobID {
+        switch self {
+        case .submitted(let job, _), .amended(let job, _), .state(let job, _, _), .generation(let job, _), .recipe(let job, _, _),
+            .committed(let job, _), .evaluated(let job, _, _, _), .published(let job, _), .rewound(let job, _):
+            job
+        }
+    }
+}
+
+/// One optimizer step that counts.
+package struct CommittedStep: Sendable, Equatable {
+    package var step: Step
+    /// Digest of the state after it.
+    package var digest: UInt64
+    /// Sum of −log p over the trained tokens, before the update.
+    package var lossSum: Double
+    package var trainedTokens: Int
+    package var inputTokens: Int
+    /// Norm of the mean gradient before clipping.
+    package var gradientNorm: Double
+    package var learningRate: Float
+    package var workers: Int
+    package var generation: Generation
+
+    package init(
+        step: Step, digest: UInt64, lossSum: Double, trainedTokens: Int, inputTokens: Int, gradientNorm: Double,
+        learningRate: Float, workers: Int, generation: Generation
+    ) {
+        self.step = step
+        self.digest = digest
+        self.lossSum = lossSum
+        self.trainedTokens = trainedTokens
+        self.inputTokens = inputTokens
+        self.gradientNorm = gradientNorm
+        self.learningRate = learningRate
+        self.workers = workers
+        self.generation = generation
+    }
+
+    /// Mean loss over the trained tokens; 0 when none were trained.
+    package var loss: Double { trainedTokens > 0 ? lossSum / Double(trainedTokens) : 0 }
+}
+
+extension JournalEntry {
+    /// The number of its kind in the journal's table; never re-used.
+    package var kind: Int {
+        switch self {
+        case .submitted: 1
+        case .state: 2
+        case .generation: 3
+        case .recipe: 4
+        case .committed: 5
+        case .evaluated: 6
+        case .published: 7
+        case .rewound: 8
+        case .amended: 9
+        }
+    }
+
+    /// The bytes of its payload, without job and kind.
+    package func encoded() -> [UInt8] {
+        var writer = ByteWriter()
+        switch self {
+        case .submitted(_, let description), .amended(_, let description): writer.blob(description)
+        case .state(_, let state, let reason):
+            writer.string(state.rawValue)
+            writer.string(reason)
+        case .generation(_, let generation): writer.integer(generation.number)
+        case .recipe(_, let step, let bytes):
+            writer.integer(UInt64(step))
+            writer.blob(bytes)
+        case .committed(_, let value): value.write(into: &writer)
+        case .evaluated(_, let step, let lossSum, let tokens):
+            writer.integer(UInt64(step))
+            writer.double(lossSum)
+            writer.integer(UInt64(tokens))
+        case .published(_, let step), .rewound(_, let step): writer.integer(UInt64(step))
+        }
+        return writer.bytes
+    }
+
+    /// Reads an entry back; total over any bytes.
+    package init(job: JobID, kind: Int, payload: [UInt8]) throws(ByteError) {
+        var reader = ByteReader(payload)
+        switch kind {
+        case 1: self = .submitted(job, description: try reader.blob(limit: WireLimits.controlBytes))
+        case 2:
+            guard let state = JobState(rawValue: try reader.string(limit: 64)) else { throw .invalid("job state") }
+            self = .state(job, state, reason: try reader.string(limit: 1 << 16))
+        case 3: self = .generation(job, Generation(try reader.integer()))
+        case 4: self = .recipe(job, try reader.count(), bytes: try reader.blob(limit: WireLimits.controlBytes))
+        case 5: self = .committed(job, try CommittedStep(from: &reader))
+        case 6:
+            self = .evaluated(job, step: try reader.count(), lossSum: try reader.double(), tokens: try reader.count())
+        case 7: self = .published(job, step: try reader.count())
+        case 8: self = .rewound(job, to: try reader.count())
+        case 9: self = .amended(job, description: try reader.blob(limit: WireLimits.controlBytes))
+        default: throw .invalid("journal entry kind \(kind)")
+        }
+        try reader.finish()
+    }
+}
+
+extension CommittedStep {
+    func write(into writer: inout ByteWriter) {
+        writer.integer(UInt64(step))
+        writer.integer(digest)
+        writer.double(lossSum)
+        writer.integer(UInt64(trainedTokens))
+        writer.integer(UInt64(inputTokens))
+        writer.double(gradientNorm)
+        writer.float(learningRate)
+        writer.integer(UInt32(workers))
+        writer.integer(generation.number)
+    }
+
+    init(from reader: inout ByteReader) throws(ByteError) {
+        step = try reader.count()
+        digest = try reader.integer()
+        lossSum = try reader.double()
+        trainedTokens = try reader.count()
+        inputTokens = try reader.count()
+        gradientNorm = try reader.double()
+        learningRate = try reader.float()
+        workers = Int(try reader.integer(UInt32.self))
+        generation = Generation(try reader.integer())
+    }
+}
+
+extension ByteReader {
+    /// A u64 that fits an Int.
+    mutating func count() throws(ByteError) -> Int {
+        guard let value = Int(exactly: try integer(UInt64.self)) else { throw .invalid("count") }
+        return value
+    }
+}

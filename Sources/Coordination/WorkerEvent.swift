@@ -1,0 +1,88 @@
+package import Collectives
+package import Recipes
+package import Terms
+package import Wire
+
+/// Everything a worker's core ever learns.
+package enum WorkerEvent: Sendable {
+    /// The control connection stands.
+    case connected
+    /// The control connection is gone.
+    case disconnected
+    case received(Message)
+    /// The job's model and data are in memory, or why not.
+    case loaded(JobID, parameters: Int, problem: String)
+    /// All computing for the old generation has ended; the nodes still held belong to the recipe of that tag.
+    case quiesced(JobID, Generation, held: [ShardRange], tag: UInt64)
+    /// The state of the target step is in memory.
+    case healed(JobID, Generation, digest: UInt64)
+    case healFailed(JobID, Generation, problem: String)
+    /// Every own shard of the step is computed.
+    case computed(JobID, Generation, step: Step, microseconds: UInt64, shards: Int)
+    /// A loss or gradient of the step is infinite or not a number.
+    case nonFinite(JobID, Generation, step: Step, problem: String)
+    /// The finished sum over all shards is here.
+    case gathered(JobID, Generation, step: Step, lossSum: Double)
+    case applied(JobID, Generation, step: Step, digest: UInt64, gradientNorm: Double)
+    case evaluated(EvaluationOrder, lossSums: [Double], tokens: [UInt64])
+    case copied(SaveOrder)
+    /// A peer's data connection broke.
+    case peerLost(NodeID)
+    /// Something local failed while working on a job.
+    case failed(JobID, problem: String)
+    /// The process was asked to end.
+    case stopRequested
+    case deadline
+}
+
+/// What a worker's shell owes its core: send `sends`, carry out `commands` in order, wake at `deadline`.
+package struct WorkerOutput: Sendable {
+    package var sends: [Message] = []
+    package var commands: [WorkerCommand] = []
+    package var deadline: Instant?
+    package var notices: [WorkerNotice] = []
+
+    package init() {}
+}
+
+package enum WorkerCommand: Sendable, Equatable {
+    /// Read model and data; answer with `.loaded`.
+    case load(JobID, description: [UInt8])
+    case unload(JobID)
+    /// End computing as soon as a micro-batch ends; answer with `.quiesced`.
+    case stop(JobID, Generation)
+    /// Connect to the peers of the roster; own nodes of `keepTag` stay, everything else that was in flight is dropped.
+    case enter(Roster, rank: Int, keepTag: UInt64?)
+    /// Bring the state to the roster's target; answer with `.healed`.
+    case heal(Roster, rank: Int, from: StateSource)
+    /// Compute these shards, send their sums; answer with `.computed`, later `.gathered`.
+    case compute(JobID, Generation, Recipe, [ShardRange])
+    /// Update the state with the gathered sum; answer with `.applied`.
+    case apply(JobID, Generation, Recipe)
+    case evaluate(EvaluationOrder)
+    /// Copy a share of the state, then send it; answer with `.copied` as soon as the copy is taken.
+    case copy(SaveOrder)
+    /// End the process.
+    case leave(reason: String)
+}
+
+/// Where a worker gets the state of a generation's first step.
+package enum StateSource: Sendable, Equatable {
+    /// It has it.
+    case own
+    /// It is step 0: made from the model files and the seed.
+    case initial
+    /// These ranks have it.
+    case peers([Int])
+    /// The coordinator's checkpoint.
+    case checkpoint
+}
+
+package enum WorkerNotice: Sendable, Equatable {
+    case welcomed(epoch: UInt64)
+    case refused(String)
+    case connectionLost
+    case generation(JobID, Generation, rank: Int, worldSize: Int, from: Step)
+    case applied(JobID, Step)
+    case trouble(String)
+}

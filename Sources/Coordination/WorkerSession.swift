@@ -1,0 +1,328 @@
+import Recipes
+package import Terms
+package import Wire
+
+/// One worker's side of the control plane as a plain value: `Coordinator`'s counterpart.
+///
+/// It decides what the process computes, sends and keeps; shells compute, send and keep it. A worker holds one job.
+package struct WorkerSession: Sendable {
+    /// The hello of every connection; `lastEpoch` moves on.
+    package private(set) var hello: Hello
+    private var epoch: UInt64 = 0
+    private var sessionNumber: UInt64 = 0
+    private var heartbeat = Span.seconds(2)
+    private var isConnected = false
+    private var lastSent = Instant(nanoseconds: 0)
+    private var lastHeard = Instant(nanoseconds: 0)
+    /// The job it holds, with where it stands.
+    package private(set) var job: Course?
+
+    /// Silence of the coordinator after which the connection counts as lost.
+    private static let patience: Int64 = 8
+
+    /// Where a worker stands in its job.
+    package struct Course: Sendable {
+        package let id: JobID
+        /// The `JobDescription` it was loaded from.
+        let description: [UInt8]
+        package var isLoaded = false
+        package var generation = Generation(0)
+        package var roster: Roster?
+        package var rank = 0
+        /// False until the state is in memory.
+        package var hasState = false
+        /// Steps applied, when `hasState`.
+        package var step: Step = 0
+        package var digest: UInt64 = 0
+        /// Ready for work in `generation`.
+        var isMember = false
+        /// Reports of the newest steps, oldest first.
+        var reports: [StepReport] = []
+        /// Leased recipes not yet applied, by step.
+        var recipes: [Recipe] = []
+        var work: Work?
+        /// An update that was under way when the generation ended.
+        var interrupted: Work?
+        /// Evaluating or copying.
+        var isBusy = false
+        var evaluation: EvaluationOrder?
+        var save: SaveOrder?
+    }
+
+    /// The step in progress.
+    struct Work: Sendable {
+        var recipe: Recipe
+        var microseconds: UInt64 = 0
+        var shards = 0
+        var isComputed = false
+        /// Sum of the loss over all shards, once the root is here.
+        var lossSum: Double?
+        var isApplying = false
+    }
+
+    /// Reports kept for a coordinator that missed them; above any lease window.
+    static let reportsKept = 32
+
+    package init(hello: Hello) { self.hello = hello }
+
+    /// Feeds one event. `now` must not go backwards.
+    package mutating func handle(_ event: WorkerEvent, at now: Instant) -> WorkerOutput {
+        var output = WorkerOutput()
+        switch event {
+        case .connected:
+            isConnected = true
+            lastHeard = now
+            output.sends.append(.hello(hello))
+        case .disconnected: disconnect(&output)
+        case .received(let message):
+            lastHeard = now
+            receive(message, &output)
+        case .stopRequested:
+            output.sends.append(.goodbye)
+            output.commands.append(.leave(reason: "asked to stop"))
+        case .deadline: break
+        case .peerLost(let node): peerLost(node, &output)
+        default: progress(event, &output)
+        }
+        proceed(&output)
+        beat(now, &output)
+        return output
+    }
+
+    private mutating func beat(_ now: Instant, _ output: inout WorkerOutput) {
+        guard isConnected else { return }
+        if !output.sends.isEmpty { lastSent = now }
+        if sessionNumber != 0, now - lastSent >= heartbeat {
+            output.sends.append(.heartbeat(Heartbeat(session: sessionNumber, sentAt: UInt64(now.nanoseconds))))
+            lastSent = now
+        }
+        output.deadline = lastSent + heartbeat
+    }
+
+    /// True when nothing was heard for so long that the shell should connect anew.
+    package func isDeaf(at now: Instant) -> Bool { isConnected && now - lastHeard > heartbeat * Self.patience }
+
+    private mutating func disconnect(_ output: inout WorkerOutput) {
+        isConnected = false
+        sessionNumber = 0
+        output.notices.append(.connectionLost)
+    }
+
+    private mutating func receive(_ message: Message, _ output: inout WorkerOutput) {
+        switch message {
+        case .welcome(let welcome):
+            sessionNumber = welcome.session
+            epoch = welcome.epoch
+            hello.lastEpoch = welcome.epoch
+            heartbeat = .milliseconds(Int64(max(100, welcome.heartbeatMilliseconds)))
+            output.notices.append(.welcomed(epoch: welcome.epoch))
+        case .refuse(let refusal):
+            output.notices.append(.refused(refusal.text))
+            output.commands.append(.leave(reason: refusal.text))
+        case .shutdown: output.commands.append(.leave(reason: "the coordinator ended"))
+        case .assign(let assignment): assign(assignment, &output)
+        case .release(let id):
+            guard job?.id == id else { return }
+            output.commands.append(.unload(id))
+            job = nil
+        case .prepare(let id, let generation):
+            guard job?.id == id, generation > job!.generation || !job!.isMember else { return }
+            job!.stand(still: generation)
+            output.commands.append(.stop(id, generation))
+        case .begin(let roster): begin(roster, &output)
+        case .lease(let lease): take(lease)
+        case .evaluate(let order):
+            guard let job, job.id == order.job, order.generation == job.generation else { return }
+            self.job!.evaluation = order
+        case .save(let order):
+            guard let job, job.id == order.job, order.generation == job.generation else { return }
+            self.job!.save = order
+        case .hello, .heartbeat, .heartbeatReply, .goodbye, .assigned, .prepared, .ready, .report, .evaluated,
+            .snapshotTaken, .trouble, .request, .reply:
+            break
+        }
+    }
+
+    private mutating func assign(_ assignment: Assignment, _ output: inout WorkerOutput) {
+        if let job, job.id == assignment.job, job.description == assignment.description, job.isLoaded {
+            // A coordinator that came back: model and state are still here.
+            output.commands.append(.load(assignment.job, description: assignment.description))
+            return
+        }
+        if let job { output.commands.append(.unload(job.id)) }
+        job = Course(id: assignment.job, description: assignment.description)
+        output.commands.append(.load(assignment.job, description: assignment.description))
+    }
+
+    private mutating func begin(_ roster: Roster, _ output: inout WorkerOutput) {
+        guard let job, job.id == roster.job, roster.generation == job.generation, !job.isMember,
+            let rank = roster.members.firstIndex(where: { $0.node == hello.node })
+        else { return }
+        self.job!.roster = roster
+        self.job!.rank = rank
+        self.job!.recipes = []
+        let target = Step(roster.target)
+        let isThere = job.hasState && job.step == target && (target == 0 || job.digest == roster.digest)
+        // Sums that it holds are of use only in the step that follows its own state.
+        output.commands.append(.enter(roster, rank: rank, keepTag: isThere ? heldTag : nil))
+        let source: StateSource =
+            if isThere { .own } else if !roster.sources.isEmpty { .peers(roster.sources.map(Int.init)) }
+            else if target == 0 { .initial } else { .checkpoint }
+        output.commands.append(.heal(roster, rank: rank, from: source))
+        output.notices.append(
+            .generation(job.id, roster.generation, rank: rank, worldSize: roster.members.count, from: target))
+    }
+
+    /// The recipe whose nodes were held at the last standstill.
+    private var heldTag: UInt64?
+
+    private mutating func take(_ lease: Lease) {
+        guard let job, job.id == lease.job, lease.generation == job.generation else { return }
+        for bytes in lease.recipes {
+            guard let recipe = try? Recipe(decoding: bytes) else { return }
+            let next = (self.job!.recipes.last?.step ?? self.job!.work?.recipe.step ?? job.step) + 1
+            if recipe.step == next { self.job!.recipes.append(recipe) }
+        }
+    }
+
+    private mutating func peerLost(_ node: NodeID, _ output: inout WorkerOutput) {
+        guard let job, job.isMember, let roster = job.roster, roster.members.contains(where: { $0.node == node })
+        else { return }
+        output.sends.append(.trouble(Trouble(
+            job: job.id, generation: job.generation, step: UInt64(job.step), kind: .stalled,
+            text: "the data connection to worker \(node) broke")))
+    }
+}
+
+// MARK: Progress of local work
+extension WorkerSession {
+    private mutating func progress(_ event: WorkerEvent, _ output: inout WorkerOutput) {
+        switch event {
+        case .loaded(let id, let parameters, let problem):
+            guard job?.id == id else { return }
+            job!.isLoaded = problem.isEmpty
+            output.sends.append(
+                .assigned(AssignmentResult(job: id, parameters: UInt64(parameters), problem: problem)))
+        case .quiesced(let id, let generation, let held, let tag):
+            guard let job, job.id == id, job.generation == generation, !job.isMember else { return }
+            heldTag = tag
+            output.sends.append(.prepared(Standing(
+                job: id, generation: generation, hasState: job.hasState, step: UInt64(job.step), digest: job.digest,
+                reports: job.reports, held: held, heldTag: tag)))
+        case .healed(let id, let generation, let digest):
+            guard let roster = current(id, generation)?.roster else { return }
+            job!.arrive(at: Step(roster.target), digest: digest)
+            output.sends.append(
+                .ready(Position(job: id, generation: generation, step: roster.target, digest: digest)))
+        case .healFailed(let id, let generation, let problem):
+            guard let job = current(id, generation) else { return }
+            complain(.digest, problem, job, &output)
+        case .failed(let id, let problem):
+            guard let job, job.id == id else { return }
+            complain(.local, problem, job, &output)
+        default: stepProgress(event, &output)
+        }
+    }
+
+    private mutating func stepProgress(_ event: WorkerEvent, _ output: inout WorkerOutput) {
+        switch event {
+        case .computed(let id, let generation, let step, let microseconds, let shards):
+            guard current(id, generation)?.work?.recipe.step == step else { return }
+            job!.work!.isComputed = true
+            job!.work!.microseconds = microseconds
+            job!.work!.shards = shards
+        case .nonFinite(let id, let generation, let step, let problem):
+            guard let job = current(id, generation), job.work?.recipe.step == step else { return }
+            complain(.nonFinite, problem, job, &output)
+        case .gathered(let id, let generation, let step, let lossSum):
+            guard current(id, generation)?.work?.recipe.step == step else { return }
+            job!.work!.lossSum = lossSum
+        case .applied(let id, let generation, let step, let digest, let norm):
+            // An update that ran when the generation ended counts all the same: the state has moved.
+            guard job?.id == id, let work = job!.work ?? job!.interrupted, work.recipe.step == step else { return }
+            job!.finish(work, generation: generation, digest: digest, norm: norm)
+            if job!.isMember, let report = job!.reports.last { output.sends.append(.report(report)) }
+            output.notices.append(.applied(id, step))
+        case .evaluated(let order, let lossSums, let tokens):
+            guard current(order.job, order.generation)?.evaluation == order else { return }
+            job!.evaluation = nil
+            job!.isBusy = false
+            output.sends.append(.evaluated(EvaluationResult(order: order, lossSums: lossSums, tokens: tokens)))
+        case .copied(let order):
+            guard current(order.job, order.generation)?.save == order else { return }
+            job!.save = nil
+            job!.isBusy = false
+            output.sends.append(.snapshotTaken(order))
+        default: break
+        }
+    }
+
+    private func current(_ id: JobID, _ generation: Generation) -> Course? {
+        job.flatMap { $0.id == id && $0.generation == generation ? $0 : nil }
+    }
+
+    private mutating func complain(_ kind: Trouble.Kind, _ text: String, _ job: Course, _ output: inout WorkerOutput) {
+        output.sends.append(.trouble(Trouble(
+            job: job.id, generation: job.generation, step: UInt64(job.step + 1), kind: kind, text: text)))
+        output.notices.append(.trouble(text))
+    }
+
+    /// Starts whatever can start now.
+    private mutating func proceed(_ output: inout WorkerOutput) {
+        guard let job, job.isMember, !job.isBusy, let roster = job.roster else { return }
+        if let work = job.work {
+            guard work.isComputed, work.lossSum != nil, !work.isApplying else { return }
+            self.job!.work!.isApplying = true
+            output.commands.append(.apply(job.id, job.generation, work.recipe))
+        } else if let order = job.evaluation, Step(order.step) == job.step {
+            self.job!.isBusy = true
+            output.commands.append(.evaluate(order))
+        } else if let order = job.save, Step(order.step) == job.step {
+            self.job!.isBusy = true
+            output.commands.append(.copy(order))
+        } else if let recipe = job.recipes.first, recipe.step == job.step + 1 {
+            self.job!.recipes.removeFirst()
+            self.job!.work = Work(recipe: recipe)
+            let member = roster.members[job.rank]
+            let isFirst = recipe.step == Step(roster.target) + 1
+            output.commands.append(
+                .compute(job.id, job.generation, recipe, isFirst ? member.firstShards : [member.shards]))
+        }
+    }
+}
+
+extension WorkerSession.Course {
+    /// Leaves its generation: nothing leased or ordered counts any more.
+    mutating func stand(still generation: Generation) {
+        self.generation = generation
+        isMember = false
+        interrupted = work?.isApplying == true ? work : nil
+        work = nil
+        recipes = []
+        evaluation = nil
+        save = nil
+        isBusy = false
+        roster = nil
+    }
+
+    mutating func arrive(at step: Step, digest: UInt64) {
+        if !hasState || self.step != step || self.digest != digest { reports = [] }
+        hasState = true
+        self.step = step
+        self.digest = digest
+        isMember = true
+        interrupted = nil
+    }
+
+    mutating func finish(_ work: WorkerSession.Work, generation: Generation, digest: UInt64, norm: Double) {
+        step = work.recipe.step
+        self.digest = digest
+        reports.append(StepReport(
+            position: Position(job: id, generation: generation, step: UInt64(step), digest: digest),
+            recipeTag: work.recipe.tag, lossSum: work.lossSum ?? 0, gradientNorm: norm,
+            computeMicroseconds: work.microseconds, shardsComputed: UInt32(work.shards)))
+        if reports.count > WorkerSession.reportsKept { reports.removeFirst() }
+        self.work = nil
+        interrupted = nil
+    }
+}

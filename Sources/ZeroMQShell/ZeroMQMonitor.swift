@@ -1,0 +1,44 @@
+import CZeroMQ
+import Glibc
+
+/// What happens to a socket's connections, as libzmq's monitor tells it.
+package struct ConnectionEvent: Sendable, Equatable {
+    package enum Kind: Sendable { case established, lost, refused, handshakeFailed, other }
+    package var kind: Kind
+    /// File descriptor of the connection, or an error number for failures.
+    package var value: Int32
+    package var endpoint: String
+}
+
+extension ZeroMQSocket {
+    /// Starts to monitor this socket; the result is read on the same thread. `name` is unique in the process.
+    package func monitor(named name: String) throws(ZeroMQError) -> ZeroMQSocket {
+        let endpoint = "inproc://monitor.\(name)"
+        let events = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED
+            | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
+            | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+        guard zmq_socket_monitor(raw, endpoint, events) == 0 else { throw ZeroMQError("monitor a socket") }
+        let reader = try ZeroMQSocket(.pair, Options(frameBytes: -1, queue: 0))
+        try reader.connect(endpoint)
+        return reader
+    }
+
+    /// The next event of a monitoring socket, nil when none is waiting.
+    package func connectionEvent() throws(ZeroMQError) -> ConnectionEvent? {
+        guard let frames = try receive() else { return nil }
+        guard frames.count == 2, frames[0].bytes.count == 6 else { return nil }
+        let bytes = frames[0].bytes
+        let number = Int32(bytes[0]) | Int32(bytes[1]) << 8
+        let value = bytes[2..<6].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        let kind: ConnectionEvent.Kind =
+            switch number {
+            case ZMQ_EVENT_CONNECTED, ZMQ_EVENT_ACCEPTED: .established
+            case ZMQ_EVENT_DISCONNECTED: .lost
+            case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: .refused
+            case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL: .handshakeFailed
+            default: .other
+            }
+        return ConnectionEvent(
+            kind: kind, value: Int32(bitPattern: value), endpoint: String(decoding: frames[1].bytes, as: UTF8.self))
+    }
+}
