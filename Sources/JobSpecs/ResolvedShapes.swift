@@ -1,0 +1,68 @@
+/// The counts that `auto` leaves open, settled once for the job's life from its shapes alone
+/// (design §4.1, rules 1 and 14).
+package struct ResolvedShapes: Sendable, Hashable {
+    /// Sequences of one forward and backward pass, at least 1.
+    package var microBatchSize: Int
+    /// V: the leaves of the reduction tree, at least 1.
+    package var virtualShards: Int
+
+    /// Tokens of a micro-batch, and of a shard, worth keeping together.
+    package static let tokensTogether = 2048
+    /// Doubling for LoRA ends here.
+    package static let doublingLimit = 64
+
+    /// What a job's keys give.
+    package init(_ spec: JobSpec) {
+        microBatchSize = spec.microBatchSize ?? Self.microBatchSize(cutoffLen: spec.cutoffLen)
+        virtualShards = spec.virtualShards ?? Self.virtualShards(
+            workersMax: spec.workers.upperBound, finetuningType: spec.finetuningType,
+            globalBatchSize: spec.globalBatchSize, cutoffLen: spec.cutoffLen)
+    }
+
+    /// Rows that make a micro-batch of about 2,048 tokens: `max(1, 2048 / cutoffLen)`.
+    package static func microBatchSize(cutoffLen: Int) -> Int {
+        precondition(cutoffLen >= 1, "a sequence has at least one token")
+        return max(1, tokensTogether / cutoffLen)
+    }
+
+    /// The smallest power of two from `workersMax` up; for LoRA, whose gradients are small, doubled up to 64 while a
+    /// shard of `globalBatchSize · cutoffLen / V` tokens keeps at least 2,048.
+    package static func virtualShards(
+        workersMax: Int, finetuningType: FinetuningType, globalBatchSize: Int, cutoffLen: Int
+    ) -> Int {
+        precondition(workersMax >= 1 && globalBatchSize >= 1 && cutoffLen >= 1, "counts are at least 1")
+        var shards = 1
+        while shards < workersMax { shards *= 2 }
+        guard finetuningType == .lora else { return shards }
+        let (tokens, isHuge) = globalBatchSize.multipliedReportingOverflow(by: cutoffLen)
+        while shards * 2 <= doublingLimit, isHuge || tokens / (shards * 2) >= tokensTogether { shards *= 2 }
+        return shards
+    }
+}
+
+extension JobSpec {
+    /// The spec with `micro_batch_size` and `virtual_shards` as numbers, as it is kept with the run: a later change of
+    /// `workers.max` then leaves the result alone.
+    package var pinned: JobSpec {
+        let shapes = ResolvedShapes(self)
+        return replacing([
+            (.microBatchSize, .integer(Int64(shapes.microBatchSize))),
+            (.virtualShards, .integer(Int64(shapes.virtualShards))),
+        ])
+    }
+
+    /// The spec run by exactly `count` workers, which must not change what it computes: an automatic V is settled from
+    /// the file's own `workers.max` before, and only grows where `count` is more than that.
+    ///
+    /// - Returns: the spec with its shapes pinned, or the fault that `count` is more than a given `virtual_shards`.
+    package func withWorkers(_ count: Int) -> Result<JobSpec, SpecIssues> {
+        var base = pinned
+        if virtualShards == nil, count > ResolvedShapes(self).virtualShards, count <= 4096 {
+            let shards = ResolvedShapes.virtualShards(
+                workersMax: count, finetuningType: finetuningType, globalBatchSize: globalBatchSize,
+                cutoffLen: cutoffLen)
+            base = base.replacing([(.virtualShards, .integer(Int64(shards)))])
+        }
+        return base.withOverrides(["workers.min=\(count)", "workers.max=\(count)"])
+    }
+}
