@@ -24,6 +24,10 @@ extension JobDescription {
             "eval_sequences": .int(evaluationSequences), "eval_shards": .int(evaluationShards),
             "step_limit": optional(stepLimit), "token_limit": optional(tokenLimit),
             "wall_ms_limit": optional(wallMillisecondsLimit), "core_ms_limit": optional(coreMillisecondsLimit),
+            "save_total_limit": .int(saveTotalLimit), "logging_steps": .int(loggingSteps),
+            "tensors": .array(tensors.map { tensor in
+                .members(["name": .string(tensor.name), "shape": .array(tensor.shape.map(JSONValue.int))])
+            }),
             "files": .array(files.map { file in
                 .members([
                     "kind": .string(file.kind.rawValue), "name": .string(file.name), "sha256": .string(file.digest.hex),
@@ -63,6 +67,9 @@ extension JobDescription {
         tokenLimit = root["token_limit"]?.int
         wallMillisecondsLimit = root["wall_ms_limit"]?.int
         coreMillisecondsLimit = root["core_ms_limit"]?.int
+        saveTotalLimit = try reader.positive("save_total_limit")
+        loggingSteps = try reader.positive("logging_steps")
+        tensors = try reader.tensors()
     }
 }
 
@@ -96,6 +103,16 @@ private struct FieldReader {
             throw DescriptionError(problem: "`schedule` is unknown")
         }
         return kind
+    }
+    func tensors() throws(DescriptionError) -> [TrainedTensor] {
+        guard let list = root["tensors"]?.array else { throw DescriptionError(problem: "`tensors` is no list") }
+        var tensors: [TrainedTensor] = []
+        for entry in list {
+            guard let name = entry["name"]?.string, let shape = entry["shape"]?.array?.map(\.int), !shape.contains(nil)
+            else { throw DescriptionError(problem: "a tensor is incomplete") }
+            tensors.append(TrainedTensor(name: name, shape: shape.compactMap(\.self)))
+        }
+        return tensors
     }
     func files() throws(DescriptionError) -> [JobFile] {
         guard let list = root["files"]?.array else { throw DescriptionError(problem: "`files` is no list") }

@@ -22,6 +22,17 @@ package struct JobFile: Sendable, Equatable {
     }
 }
 
+/// One trained tensor, by its PEFT or HF name.
+package struct TrainedTensor: Sendable, Equatable {
+    package var name: String
+    package var shape: [Int]
+
+    package init(name: String, shape: [Int]) {
+        self.name = name
+        self.shape = shape
+    }
+}
+
 /// All that decides a job, resolved: no `auto` is left in it. The same bytes reach the journal and every worker.
 package struct JobDescription: Sendable, Equatable {
     package var name: String
@@ -57,6 +68,12 @@ package struct JobDescription: Sendable, Equatable {
     package var tokenLimit: Int?
     package var wallMillisecondsLimit: Int?
     package var coreMillisecondsLimit: Int?
+    /// Checkpoints kept by age; pinned ones stay besides.
+    package var saveTotalLimit = 3
+    /// Every so many steps get a line in the log.
+    package var loggingSteps = 1
+    /// The trained tensors in byte order of their names, back to back in the flat vector.
+    package var tensors: [TrainedTensor] = []
     package var files: [JobFile]
     /// What only workers read: model, adapter, optimizer, precision.
     package var training: JSONValue

@@ -41,13 +41,13 @@ package struct CommittedStep: Sendable, Equatable {
     package var inputTokens: Int
     /// Norm of the mean gradient before clipping.
     package var gradientNorm: Double
-    package var learningRate: Float
+    package var learningRate: Double
     package var workers: Int
     package var generation: Generation
 
     package init(
         step: Step, digest: UInt64, lossSum: Double, trainedTokens: Int, inputTokens: Int, gradientNorm: Double,
-        learningRate: Float, workers: Int, generation: Generation
+        learningRate: Double, workers: Int, generation: Generation
     ) {
         self.step = step
         self.digest = digest
@@ -132,7 +132,7 @@ extension CommittedStep {
         writer.integer(UInt64(trainedTokens))
         writer.integer(UInt64(inputTokens))
         writer.double(gradientNorm)
-        writer.float(learningRate)
+        writer.double(learningRate)
         writer.integer(UInt32(workers))
         writer.integer(generation.number)
     }
@@ -144,7 +144,7 @@ extension CommittedStep {
         trainedTokens = try reader.count()
         inputTokens = try reader.count()
         gradientNorm = try reader.double()
-        learningRate = try reader.float()
+        learningRate = try reader.double()
         workers = Int(try reader.integer(UInt32.self))
         generation = Generation(try reader.integer())
     }

@@ -75,6 +75,16 @@ package struct BatchPlan: Sendable {
         }
     }
 
+    /// Input tokens of all planned steps.
+    package var totalTokens: Int {
+        let (epochs, rest) = totalSequences.quotientAndRemainder(dividingBy: max(1, index.count))
+        let whole = index.tokens.reduce(0) { $0 + Int($1) } * epochs
+        guard rest > 0 else { return whole }
+        guard let shuffleSeed else { return whole + index.tokens.prefix(rest).reduce(0) { $0 + Int($1) } }
+        let permutation = Permutation(count: index.count, seed: shuffleSeed, epoch: epochs)
+        return whole + (0..<rest).reduce(0) { $0 + Int(index.tokens[permutation[$1]]) }
+    }
+
     /// The recipe of `step` under `schedule`.
     package func recipe(of step: Step, schedule: LearningRateSchedule) -> Recipe {
         let batch = sequences(of: step)
@@ -83,9 +93,9 @@ package struct BatchPlan: Sendable {
             trainedTokens: batch.reduce(0) { $0 + Int(index.trained[Int($1)]) },
             inputTokens: batch.reduce(0) { $0 + Int(index.tokens[Int($1)]) },
             firstSequence: (step - 1) * globalBatch,
-            learningRate: Float(schedule.rate(at: step)),
-            biasCorrection1: Float(1 - pow(beta1, Double(step))),
-            biasCorrection2: Float(1 - pow(beta2, Double(step)))
+            learningRate: schedule.rate(at: step),
+            biasCorrection1: 1 - pow(beta1, Double(step)),
+            biasCorrection2: 1 - pow(beta2, Double(step))
         )
     }
 

@@ -16,14 +16,14 @@ package struct Recipe: Sendable, Equatable {
     /// Sequences consumed by the job before this step.
     package var firstSequence: Int
     /// Learning rate, after the schedule.
-    package var learningRate: Float
+    package var learningRate: Double
     /// 1 − β₁ᵗ and 1 − β₂ᵗ with t = `step`.
-    package var biasCorrection1: Float
-    package var biasCorrection2: Float
+    package var biasCorrection1: Double
+    package var biasCorrection2: Double
 
     package init(
         step: Step, shards: [[[UInt32]]], trainedTokens: Int, inputTokens: Int, firstSequence: Int,
-        learningRate: Float, biasCorrection1: Float, biasCorrection2: Float
+        learningRate: Double, biasCorrection1: Double, biasCorrection2: Double
     ) {
         self.step = step
         self.shards = shards
@@ -48,9 +48,9 @@ extension Recipe {
         writer.integer(UInt64(trainedTokens))
         writer.integer(UInt64(inputTokens))
         writer.integer(UInt64(firstSequence))
-        writer.float(learningRate)
-        writer.float(biasCorrection1)
-        writer.float(biasCorrection2)
+        writer.double(learningRate)
+        writer.double(biasCorrection1)
+        writer.double(biasCorrection2)
         writer.list(shards) { writer, microBatches in
             writer.list(microBatches) { writer, sequences in
                 writer.list(sequences) { $0.integer($1) }
@@ -73,9 +73,9 @@ extension Recipe {
         trainedTokens = try count(&reader)
         inputTokens = try count(&reader)
         firstSequence = try count(&reader)
-        learningRate = try reader.float()
-        biasCorrection1 = try reader.float()
-        biasCorrection2 = try reader.float()
+        learningRate = try reader.double()
+        biasCorrection1 = try reader.double()
+        biasCorrection2 = try reader.double()
         shards = try reader.list(limit: Self.listLimit) { (reader) throws(ByteError) in
             try reader.list(limit: Self.listLimit) { (reader) throws(ByteError) in
                 try reader.list(limit: Self.listLimit) { (reader) throws(ByteError) in try reader.integer(UInt32.self) }

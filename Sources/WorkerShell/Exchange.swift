@@ -1,0 +1,211 @@
+import Collectives
+import Kernels
+import Terms
+import Wire
+
+/// One generation's gradient exchange at one member: nodes out, slices reduced in tree order, the root back in.
+///
+/// Direct exchange: each member owns a slice of the flat vector, receives everybody's nodes of that slice, adds them
+/// by the reduction tree, and sends the finished slice to all. Lives on the reactor thread. A chunk that does not fit
+/// (another generation, no node of the tree, off the grid, overlapping) is counted and dropped.
+final class Exchange {
+    /// Where outgoing chunks go.
+    struct Outgoing {
+        var to: NodeID
+        var header: DataHeader
+        /// First byte of the payload, alive as long as `owner`.
+        var payload: UnsafeRawPointer
+        var owner: AnyObject
+    }
+
+    let roster: Roster
+    let rank: Int
+    private let tree: ShardTree
+    private let node: NodeID
+    private let slices: [Range<Int>]
+    private let slicePool: BufferPool
+    /// The finished sum, `[P]`; own memory, except alone, where the root node itself serves.
+    private let root: FloatBuffer?
+    private var steps: [StepExchange] = []
+    /// Chunks that fitted nowhere.
+    private(set) var dropped = 0
+
+    init(roster: Roster, rank: Int, node: NodeID, virtualShards: Int, parameters: Int, root: FloatBuffer?) {
+        self.roster = roster
+        self.rank = rank
+        self.node = node
+        tree = ShardTree(leaves: virtualShards)
+        slices = roster.members.map { Int($0.slice.lowerBound)..<Int($0.slice.upperBound) }
+        slicePool = BufferPool(count: max(1, slices[rank].count))
+        self.root = root
+    }
+
+    private var isAlone: Bool { roster.members.count == 1 }
+
+    /// A step's sums at this member.
+    private final class StepExchange {
+        let step: Step
+        let tag: UInt64
+        var fold: TreeFold
+        /// Values of `fold.held`, own slice only.
+        var held: [NodeSum] = []
+        /// Node slices that are still arriving, by sender and node.
+        var arriving: [(sender: NodeID, sum: NodeSum, tally: ChunkTally)] = []
+        /// By rank: the finished slices.
+        var roots: [ChunkTally]
+        var lossSum = 0.0
+        var gathered: NodeSum?
+
+        init(step: Step, tag: UInt64, tree: ShardTree, slices: [Range<Int>]) {
+            self.step = step
+            self.tag = tag
+            fold = TreeFold(tree: tree)
+            roots = slices.map(ChunkTally.init)
+        }
+    }
+
+    /// What a finished gathering hands to the update: the root sum and where it lies.
+    struct Gathered {
+        var step: Step
+        var lossSum: Double
+        var gradient: UnsafeMutablePointer<Float>
+        /// Keeps `gradient` alive.
+        var owner: AnyObject
+    }
+
+    /// Takes a node that this member computed; sends its slices.
+    func add(_ sum: NodeSum, step: Step, tag: UInt64) -> (out: [Outgoing], gathered: Gathered?) {
+        let state = exchange(step, tag)
+        if isAlone {
+            precondition(sum.shards == tree.root, "a lone worker computes the whole tree")
+            state.gathered = sum
+            return ([], Gathered(step: step, lossSum: sum.lossSum, gradient: sum.pointer, owner: sum))
+        }
+        var out: [Outgoing] = []
+        for (member, slice) in slices.enumerated() where member != rank {
+            var header = DataHeader(
+                kind: .node, job: roster.job, generation: roster.generation, step: UInt64(step), offset: 0, count: 0,
+                sender: node)
+            header.shards = sum.shards
+            header.recipeTag = tag
+            header.lossSum = sum.lossSum
+            out += cut(slice, header, to: roster.members[member].node, base: sum.pointer, owner: sum)
+        }
+        let own = NodeSum(shards: sum.shards, lossSum: sum.lossSum, from: slicePool)
+        let mine = slices[rank]
+        own.pointer.update(from: sum.pointer + mine.lowerBound, count: mine.count)
+        let (more, gathered) = insert(own, state)
+        return (out + more, gathered)
+    }
+
+    /// Takes a chunk from a peer.
+    func receive(_ header: DataHeader, _ payload: [UInt8]) -> (out: [Outgoing], gathered: Gathered?) {
+        guard header.job == roster.job, header.generation == roster.generation, payload.count == Int(header.count) * 4,
+            let sender = roster.members.firstIndex(where: { $0.node == header.sender }), sender != rank,
+            let step = Step(exactly: header.step)
+        else { return drop() }
+        switch header.kind {
+        case .node: return receiveNode(header, payload, exchange(step, header.recipeTag))
+        case .root: return receiveRoot(header, payload, sender, exchange(step, header.recipeTag))
+        default: return drop()
+        }
+    }
+
+    private func drop() -> (out: [Outgoing], gathered: Gathered?) {
+        dropped += 1
+        return ([], nil)
+    }
+
+    /// The sums of `step`, made at first sight; older steps are forgotten then.
+    private func exchange(_ step: Step, _ tag: UInt64) -> StepExchange {
+        if let state = steps.first(where: { $0.step == step && $0.tag == tag }) { return state }
+        let state = StepExchange(step: step, tag: tag, tree: tree, slices: slices)
+        steps.removeAll { $0.step < step - 1 }
+        steps.append(state)
+        return state
+    }
+
+    private func receiveNode(
+        _ header: DataHeader, _ payload: [UInt8], _ state: StepExchange
+    ) -> (out: [Outgoing], gathered: Gathered?) {
+        guard tree.has(header.shards), !state.fold.held.contains(where: { $0.overlaps(header.shards) }) else { return drop() }
+        let place: Int
+        if let known = state.arriving.firstIndex(where: { $0.sender == header.sender && $0.sum.shards == header.shards }) {
+            place = known
+        } else {
+            // A member sends disjoint nodes, so no more of them than leaves can be on their way.
+            guard state.arriving.count < 2 * tree.leaves else { return drop() }
+            let sum = NodeSum(shards: header.shards, lossSum: header.lossSum, from: slicePool)
+            state.arriving.append((header.sender, sum, ChunkTally(slices[rank])))
+            place = state.arriving.count - 1
+        }
+        guard state.arriving[place].tally.note(offset: header.offset, count: header.count) else { return drop() }
+        let target = state.arriving[place].sum.pointer + (Int(header.offset) - slices[rank].lowerBound)
+        payload.withUnsafeBytes { UnsafeMutableRawPointer(target).copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+        guard state.arriving[place].tally.isComplete else { return ([], nil) }
+        let sum = state.arriving.remove(at: place).sum
+        return insert(sum, state)
+    }
+
+    /// Folds a complete node of the own slice; when that makes the root, sends it to everybody.
+    private func insert(_ sum: NodeSum, _ state: StepExchange) -> (out: [Outgoing], gathered: Gathered?) {
+        guard let merges = state.fold.insert(sum.shards) else { return drop() }
+        state.held.append(sum)
+        let count = slices[rank].count
+        for merge in merges {
+            let left = state.held.remove(at: state.held.firstIndex { $0.shards == merge.left }!)
+            let right = state.held.remove(at: state.held.firstIndex { $0.shards == merge.right }!)
+            for element in 0..<count { left.pointer[element] += right.pointer[element] }
+            left.shards = merge.parent
+            left.lossSum += right.lossSum
+            state.held.append(left)
+        }
+        guard state.fold.isComplete, let whole = state.held.first else { return ([], nil) }
+        var out: [Outgoing] = []
+        for (member, other) in roster.members.enumerated() where member != rank {
+            var header = DataHeader(
+                kind: .root, job: roster.job, generation: roster.generation, step: UInt64(state.step), offset: 0,
+                count: 0, sender: node)
+            header.shards = tree.root
+            header.recipeTag = state.tag
+            header.lossSum = whole.lossSum
+            out += cut(slices[rank], header, to: other.node, base: whole.pointer - slices[rank].lowerBound, owner: whole)
+        }
+        (root!.pointer + slices[rank].lowerBound).update(from: whole.pointer, count: count)
+        for chunk in Chunks.cut(slices[rank]) {
+            _ = state.roots[rank].note(offset: UInt64(chunk.lowerBound), count: UInt64(chunk.count))
+        }
+        state.lossSum = whole.lossSum
+        return (out, gatheredIfComplete(state))
+    }
+
+    private func receiveRoot(
+        _ header: DataHeader, _ payload: [UInt8], _ sender: Int, _ state: StepExchange
+    ) -> (out: [Outgoing], gathered: Gathered?) {
+        guard header.shards == tree.root, state.roots[sender].note(offset: header.offset, count: header.count) else {
+            return drop()
+        }
+        payload.withUnsafeBytes { bytes in
+            UnsafeMutableRawPointer(root!.pointer + Int(header.offset)).copyMemory(
+                from: bytes.baseAddress!, byteCount: bytes.count)
+        }
+        state.lossSum = header.lossSum
+        return ([], gatheredIfComplete(state))
+    }
+
+    private func gatheredIfComplete(_ state: StepExchange) -> Gathered? {
+        guard state.roots.allSatisfy(\.isComplete) else { return nil }
+        return Gathered(step: state.step, lossSum: state.lossSum, gradient: root!.pointer, owner: root!)
+    }
+
+    private func cut(
+        _ slice: Range<Int>, _ header: DataHeader, to: NodeID, base: UnsafeMutablePointer<Float>, owner: AnyObject
+    ) -> [Outgoing] {
+        Chunks.cut(slice).map { chunk in
+            var header = header
+            header.offset = UInt64(chunk.lowerBound)
+            header.count = UInt64(chunk.count)
+            return Outgoing(to: to, header: header, payload: UnsafeRawPointer(base + chunk.lowerBound), owner: owner)
+        }
+    }
+}

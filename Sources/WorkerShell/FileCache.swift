@@ -1,0 +1,85 @@
+import Coordination
+import Foundation
+import Hashing
+import Terms
+
+/// Job files on this machine: where the submitter has them, when that is here, or in the worker's own folder by digest.
+final class FileCache {
+    private let root: String
+    /// Files whose digest was checked since the process started, by path.
+    private var verified: [String: Digest] = [:]
+
+    /// - Parameter root: a folder of the worker's state directory; made when missing.
+    init(root: String) throws {
+        self.root = root
+        try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
+    }
+
+    private func cached(_ digest: Digest) -> String { "\(root)/\(digest.hex)" }
+
+    /// A path with exactly the file's bytes, nil when it must be fetched.
+    func place(of file: JobFile) -> String? {
+        [file.path, cached(file.digest)].first { path in
+            if verified[path] == file.digest { return true }
+            guard !path.isEmpty, let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int,
+                size == file.size, (try? Self.digest(ofFile: path)) == file.digest
+            else { return false }
+            verified[path] = file.digest
+            return true
+        }
+    }
+
+    /// A folder in which every file stands under its own name.
+    func folder(of files: [JobFile]) throws -> String {
+        guard let first = files.first else { throw LoadProblem(description: "the job names no model files") }
+        if files.allSatisfy({ place(of: $0) == $0.path && $0.path.hasSuffix("/\($0.name)") }) {
+            return String(first.path.dropLast(first.name.utf8.count + 1))
+        }
+        var hasher = SHA256Hasher()
+        for file in files { Array("\(file.name) \(file.digest.hex)\n".utf8).withUnsafeBytes { hasher.update($0) } }
+        let folder = "\(root)/folder-\(hasher.finish().hex.prefix(32))"
+        for file in files {
+            guard let place = place(of: file) else {
+                throw LoadProblem(description: "the file \(file.name) is not on this machine yet")
+            }
+            let path = "\(folder)/\(file.name)"
+            try FileManager.default.createDirectory(
+                atPath: (path as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
+            if !FileManager.default.fileExists(atPath: path) {
+                try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: place)
+            }
+        }
+        return folder
+    }
+
+    /// Takes in a fetched file: checks it, makes it durable, gives it its name.
+    func take(_ file: JobFile, from temporary: String) throws {
+        guard try Self.digest(ofFile: temporary) == file.digest else {
+            try? FileManager.default.removeItem(atPath: temporary)
+            throw LoadProblem(description: "the file \(file.name) arrived with other bytes than the job names")
+        }
+        guard rename(temporary, cached(file.digest)) == 0 else {
+            throw LoadProblem(description: "can't store \(file.name) in \(root): \(String(cString: strerror(errno)))")
+        }
+        verified[cached(file.digest)] = file.digest
+    }
+
+    /// Where a file is written while it arrives.
+    func temporary(_ file: JobFile) -> String { "\(root)/\(file.digest.hex).part" }
+
+    /// SHA-256 of a file, read in pieces of 1 MiB.
+    static func digest(ofFile path: String) throws -> Digest {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw LoadProblem(description: "can't read \(path): \(String(cString: strerror(errno)))") }
+        defer { close(descriptor) }
+        var hasher = SHA256Hasher()
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+        defer { buffer.deallocate() }
+        while true {
+            let count = read(descriptor, buffer.baseAddress, buffer.count)
+            guard count >= 0 else { throw LoadProblem(description: "can't read \(path): \(String(cString: strerror(errno)))") }
+            if count == 0 { return hasher.finish() }
+            hasher.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        }
+    }
+}

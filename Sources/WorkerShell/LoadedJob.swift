@@ -1,0 +1,116 @@
+import Collectives
+import Coordination
+import Datasets
+import Kernels
+import Models
+import Recipes
+import Terms
+import Training
+
+/// A job in a worker's memory: model, state, data. Used by one thread at a time: the engine's, or the reactor's while
+/// the engine rests.
+final class LoadedJob: @unchecked Sendable {
+    let description: JobDescription
+    let settings: TrainingSettings
+    let trainer: Trainer
+    private let data: TokenCache
+    private let compute: Compute
+    private let initial: InitialState
+    /// Gradient-sized buffers.
+    let pool: BufferPool
+    /// The finished sum of a step, when there are peers.
+    private(set) lazy var root = FloatBuffer(count: trainer.count)
+
+    init(
+        description: JobDescription, settings: TrainingSettings, trainer: Trainer, data: TokenCache, compute: Compute
+    ) {
+        self.description = description
+        self.settings = settings
+        self.trainer = trainer
+        self.data = data
+        self.compute = compute
+        pool = BufferPool(count: trainer.count)
+        initial = InitialState(trainer)
+    }
+
+    /// The parameters of step 0, kept so that a worker can go back to it; moments are zero there.
+    private final class InitialState {
+        let parameters: FloatBuffer
+        init(_ trainer: Trainer) {
+            parameters = FloatBuffer(count: trainer.count)
+            trainer.withState(.parameters, 0..<trainer.count) { parameters.pointer.update(from: $0.baseAddress!, count: $0.count) }
+        }
+        func restore(_ trainer: Trainer) {
+            let count = trainer.count
+            trainer.withState(.parameters, 0..<count) { $0.baseAddress!.update(from: parameters.pointer, count: count) }
+            trainer.withState(.firstMoment, 0..<count) { $0.update(repeating: 0) }
+            trainer.withState(.secondMoment, 0..<count) { $0.update(repeating: 0) }
+        }
+    }
+
+    /// Puts the state of step 0 in place.
+    func becomeInitial() { initial.restore(trainer) }
+
+    /// The micro-batch of the given training sequences, one after another.
+    private func microBatch(_ sequences: some Sequence<Int>, of set: SequenceSet) -> MicroBatch {
+        var tokens: [Int32] = []
+        var targets: [Int32] = []
+        var documents: [Int32] = []
+        for index in sequences {
+            let sequence = set.sequence(index)
+            let base = Int32(tokens.count)
+            tokens += sequence.tokens
+            targets += sequence.targets
+            documents += sequence.documentStarts.map { $0 + base }
+        }
+        return MicroBatch(tokens: tokens, targets: targets, documents: documents)
+    }
+
+    /// The gradient sum of one virtual shard of `recipe`, or nil when something in it is not finite.
+    func gradient(of shard: Int, _ recipe: Recipe) -> NodeSum? {
+        let sum = NodeSum(shards: ShardRange(shard, shard + 1), lossSum: 0, from: pool)
+        let batches = recipe.shards[shard].map { microBatch($0.lazy.map(Int.init), of: data.train) }
+        let gradient = trainer.shardGradient(batches, into: sum.pointer)
+        sum.lossSum = gradient.lossSum
+        return gradient.isFinite ? sum : nil
+    }
+
+    /// left += right.
+    func fold(_ left: NodeSum, _ right: NodeSum, into parent: ShardRange) {
+        compute.add(left.pointer, right.pointer, count: trainer.count)
+        left.shards = parent
+        left.lossSum += right.lossSum
+    }
+
+    func apply(_ recipe: Recipe, gradient: UnsafePointer<Float>) -> UpdateReport {
+        trainer.apply(
+            gradient: gradient, trainedTokens: recipe.trainedTokens,
+            update: UpdateParameters(
+                learningRate: recipe.learningRate, beta1: settings.beta1, beta2: settings.beta2,
+                epsilon: settings.epsilon, weightDecay: settings.weightDecay, biasCorrection1: recipe.biasCorrection1,
+                biasCorrection2: recipe.biasCorrection2, maxGradientNorm: settings.maxGradientNorm))
+    }
+
+    /// The held-out loss of one evaluation shard.
+    func evaluate(shard: Int) -> LossSum {
+        let count = description.evaluationSequences
+        let lower = count * shard / description.evaluationShards
+        let upper = count * (shard + 1) / description.evaluationShards
+        let batches = stride(from: lower, to: upper, by: description.microBatch).map {
+            microBatch($0..<min($0 + description.microBatch, upper), of: data.validation)
+        }
+        return trainer.evaluate(batches)
+    }
+
+    /// A copy of all three vectors over `range`: parameters, first, second moments, one after another.
+    func snapshot(_ range: Range<Int>) -> FloatBuffer {
+        let copy = FloatBuffer(count: max(1, range.count * 3))
+        for (place, vector) in Trainer.StateVector.allCases.enumerated() {
+            trainer.withState(vector, range) { part in
+                guard let base = part.baseAddress else { return }
+                (copy.pointer + place * range.count).update(from: base, count: part.count)
+            }
+        }
+        return copy
+    }
+}

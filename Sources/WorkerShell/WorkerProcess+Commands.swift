@@ -1,0 +1,151 @@
+import Collectives
+import Coordination
+import Kernels
+import Terms
+import Wire
+
+extension WorkerProcess {
+    func carryOut(_ command: WorkerCommand) {
+        switch command {
+        case .load(let id, let description): load(id, description)
+        case .unload(let id):
+            guard job?.id == id else { return }
+            dropJob()
+        case .stop(let id, let generation):
+            gathered = nil
+            healing = nil
+            links.clear()
+            engine.interrupt { [held, mailbox] in
+                let (nodes, tag) = held.inventory
+                mailbox.post(.event(.quiesced(id, generation, held: nodes, tag: tag)))
+            }
+        case .enter(let roster, let rank, let keep): enter(roster, rank, keep)
+        case .heal(let roster, _, let source): heal(roster, source)
+        case .compute(let id, let generation, let recipe, let ranges):
+            guard let job, job.id == id else { return }
+            engine.compute(job.loaded, id, generation, recipe, ranges, held: held)
+        case .apply(let id, let generation, let recipe):
+            guard let job, job.id == id, let gathered, gathered.step == recipe.step else { return }
+            self.gathered = nil
+            let loaded = job.loaded
+            let sum = SendableGradient(pointer: gathered.gradient, owner: gathered.owner)
+            engine.run { [held, mailbox] in
+                let report = loaded.apply(recipe, gradient: sum.pointer)
+                held.clear(except: nil)
+                withExtendedLifetime(sum) {}
+                mailbox.post(.event(.applied(
+                    id, generation, step: recipe.step, digest: report.digest, gradientNorm: report.gradientNorm)))
+            }
+        case .evaluate(let order):
+            guard let job, job.id == order.job else { return }
+            let loaded = job.loaded
+            engine.run { [mailbox] in
+                let sums = (order.shards.lower..<order.shards.upper).map { loaded.evaluate(shard: $0) }
+                mailbox.post(.event(.evaluated(
+                    order, lossSums: sums.map(\.lossSum), tokens: sums.map { UInt64($0.trainedTokens) })))
+            }
+        case .copy(let order):
+            guard let job, job.id == order.job else { return }
+            let loaded = job.loaded
+            engine.run { [mailbox] in
+                let range = Int(order.range.lowerBound)..<Int(order.range.upperBound)
+                mailbox.post(.snapshot(order, loaded.snapshot(range)))
+            }
+        case .leave(let reason): leaving = reason
+        }
+    }
+
+    /// Memory that goes from the reactor to the engine for one update.
+    private struct SendableGradient: @unchecked Sendable {
+        let pointer: UnsafeMutablePointer<Float>
+        let owner: AnyObject
+    }
+
+    func take(_ outcome: Engine.Outcome) {
+        switch outcome {
+        case .event(let event): feed(event)
+        case .node(let sum, let generation, let step, let tag):
+            guard let exchange, exchange.roster.generation == generation else { return }
+            forward(exchange.add(sum, step: step, tag: tag))
+        case .snapshot(let order, let copy):
+            sendSnapshot(order, copy)
+            feed(.copied(order))
+        case .loaded(let id, let loaded):
+            job = (id, loaded)
+            feed(.loaded(id, parameters: loaded.trainer.count, problem: ""))
+        }
+    }
+
+    /// Sends what an exchange gave out; tells the core when the root is here.
+    func forward(_ result: (out: [Exchange.Outgoing], gathered: Exchange.Gathered?)) {
+        for chunk in result.out {
+            links.send(
+                .init(header: chunk.header, payload: chunk.payload, count: Int(chunk.header.count) * 4, owner: chunk.owner),
+                to: chunk.to)
+        }
+        if let done = result.gathered, let exchange {
+            gathered = done
+            feed(.gathered(
+                exchange.roster.job, exchange.roster.generation, step: done.step, lossSum: done.lossSum))
+        }
+    }
+
+    private func dropJob() {
+        job = nil
+        exchange = nil
+        gathered = nil
+        healing = nil
+        fetching = nil
+        held.clear(except: nil)
+        links.clear()
+        connectLinks()
+        engine.interrupt {}
+    }
+
+    private func load(_ id: JobID, _ bytes: [UInt8]) {
+        let description: JobDescription
+        do { description = try JobDescription(decoding: bytes) } catch {
+            return feed(.loaded(id, parameters: 0, problem: "\(error)"))
+        }
+        if let job, job.id == id, job.loaded.description == description {
+            return feed(.loaded(id, parameters: job.loaded.trainer.count, problem: ""))
+        }
+        dropJob()
+        let missing = loader.missing(description)
+        guard missing.isEmpty else { return fetch(id, description, missing) }
+        finishLoading(id, description)
+    }
+
+    /// Reads model and data on the engine's thread.
+    func finishLoading(_ id: JobID, _ description: JobDescription) {
+        let loader = SendableLoader(loader: loader)
+        engine.run { [mailbox] in
+            do {
+                let loaded = try loader.loader.load(description)
+                mailbox.post(.loaded(id, loaded))
+            } catch { mailbox.post(.event(.loaded(id, parameters: 0, problem: "\(error)"))) }
+        }
+    }
+
+    /// The loader goes to the engine only while the reactor does not use it: between `load` and `.loaded`.
+    private struct SendableLoader: @unchecked Sendable { let loader: JobLoader }
+
+    private func enter(_ roster: Roster, _ rank: Int, _ keep: UInt64?) {
+        guard let job, job.id == roster.job else { return }
+        held.clear(except: keep)
+        links.clear()
+        exchange = Exchange(
+            roster: roster, rank: rank, node: options.node, virtualShards: job.loaded.description.virtualShards,
+            parameters: job.loaded.trainer.count, root: roster.members.count > 1 ? job.loaded.root : nil)
+        connectLinks()
+    }
+
+    /// Links to the coordinator's data socket and to every other member of the generation.
+    func connectLinks() {
+        var peers = (exchange?.roster.members ?? []).filter { $0.node != options.node }.map {
+            (node: $0.node, endpoint: $0.dataEndpoint)
+        }
+        if let coordinatorEndpoint { peers.append((Self.coordinatorNode, coordinatorEndpoint)) }
+        do { try links.keep(peers) } catch { leaving = "\(error)" }
+    }
+}

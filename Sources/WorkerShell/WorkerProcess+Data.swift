@@ -1,0 +1,214 @@
+import Collectives
+import Coordination
+import Foundation
+import Kernels
+import Terms
+import Training
+import Wire
+import ZeroMQShell
+
+extension WorkerProcess {
+    /// State on its way in: which parts of the three vectors are still missing.
+    struct Healing {
+        var roster: Roster
+        /// By vector and source: the ranges asked for.
+        var tallies: [(vector: Int, tally: ChunkTally)]
+        var isComplete: Bool { tallies.allSatisfy { $0.tally.isComplete } }
+    }
+
+    /// A job file on its way in.
+    struct Fetching {
+        var job: JobID
+        var description: JobDescription
+        /// Files still to come, the first one in progress.
+        var files: [JobFile]
+        var handle: FileHandle
+        var received = 0
+    }
+
+    /// A chunk from a peer or from the coordinator. Anything that does not fit is dropped.
+    func receiveData(_ frames: [ZeroMQSocket.Frame]) {
+        guard frames.count == 2, let header = try? DataHeader(decoding: frames[0].bytes),
+            frames[1].bytes.count <= WireLimits.chunkBytes
+        else { return log.warning("dropped a malformed chunk") }
+        let payload = frames[1].bytes
+        switch header.kind {
+        case .node, .root:
+            guard let exchange else { return }
+            forward(exchange.receive(header, payload))
+        case .stateRequest: serveState(header)
+        case .state: receiveState(header, payload)
+        case .file: receiveFile(header, payload)
+        case .checkpoint, .fileRequest: break
+        }
+    }
+
+    // MARK: Healing
+
+    func heal(_ roster: Roster, _ source: StateSource) {
+        guard let job, job.id == roster.job else { return }
+        switch source {
+        case .own: finishHealing(roster)
+        case .initial:
+            let loaded = job.loaded
+            engine.run { loaded.becomeInitial() }
+            finishHealing(roster)
+        case .peers(let ranks): ask(roster, ranks.map { roster.members[$0].node })
+        case .checkpoint: ask(roster, [Self.coordinatorNode])
+        }
+    }
+
+    /// Asks each source for its part of all three vectors.
+    private func ask(_ roster: Roster, _ sources: [NodeID]) {
+        guard let job else { return }
+        let parts = Partition.slices(parameters: job.loaded.trainer.count, members: sources.count)
+        var tallies: [(vector: Int, tally: ChunkTally)] = []
+        for vector in 0..<3 {
+            for (source, range) in zip(sources, parts) where !range.isEmpty {
+                tallies.append((vector, ChunkTally(range)))
+                var header = DataHeader(
+                    kind: .stateRequest, job: roster.job, generation: roster.generation, step: roster.target,
+                    offset: UInt64(range.lowerBound), count: UInt64(range.count), sender: options.node)
+                header.role = UInt8(vector)
+                send(header, [0], to: source)
+            }
+        }
+        healing = Healing(roster: roster, tallies: tallies)
+    }
+
+    private func send(_ header: DataHeader, _ payload: [UInt8], to node: NodeID) {
+        let box = Box(payload)
+        links.send(.init(header: header, payload: box.start, count: payload.count, owner: box), to: node)
+    }
+
+    /// Sends a peer the part of the state that it asked for. The state rests while a generation begins.
+    private func serveState(_ header: DataHeader) {
+        guard let job, job.id == header.job, let course = session.job, course.generation == header.generation,
+            course.hasState, UInt64(course.step) == header.step, header.role <= 2,
+            let lower = Int(exactly: header.offset), let count = Int(exactly: header.count), count > 0,
+            lower + count <= job.loaded.trainer.count
+        else { return }
+        let vector = Trainer.StateVector.allCases[Int(header.role)]
+        for chunk in Chunks.cut(lower..<lower + count) {
+            var answer = header
+            answer.kind = .state
+            answer.offset = UInt64(chunk.lowerBound)
+            answer.count = UInt64(chunk.count)
+            answer.sender = options.node
+            job.loaded.trainer.withState(vector, chunk) { part in
+                links.send(
+                    .init(header: answer, payload: UnsafeRawPointer(part.baseAddress!), count: part.count * 4, owner: job.loaded),
+                    to: header.sender)
+            }
+        }
+    }
+
+    private func receiveState(_ header: DataHeader, _ payload: [UInt8]) {
+        guard let job, var healing, header.job == job.id, header.generation == healing.roster.generation,
+            header.step == healing.roster.target, payload.count == Int(header.count) * 4,
+            let place = healing.tallies.firstIndex(where: {
+                $0.vector == Int(header.role) && $0.tally.range.contains(Int(clamping: header.offset))
+            }), healing.tallies[place].tally.note(offset: header.offset, count: header.count)
+        else { return }
+        let range = Int(header.offset)..<Int(header.offset) + Int(header.count)
+        job.loaded.trainer.withState(Trainer.StateVector.allCases[Int(header.role)], range) { part in
+            payload.withUnsafeBytes {
+                UnsafeMutableRawPointer(part.baseAddress!).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
+            }
+        }
+        self.healing = healing
+        if healing.isComplete {
+            self.healing = nil
+            finishHealing(healing.roster)
+        }
+    }
+
+    /// Takes the digest of the state in memory and holds it against the roster's.
+    private func finishHealing(_ roster: Roster) {
+        guard let job else { return }
+        let loaded = job.loaded
+        engine.run { [mailbox] in
+            let digest = loaded.trainer.stateDigest()
+            if roster.target > 0, digest != roster.digest {
+                mailbox.post(.event(.healFailed(
+                    roster.job, roster.generation,
+                    problem: "the state of step \(roster.target) arrived with another digest than the job has on record")))
+            } else {
+                mailbox.post(.event(.healed(roster.job, roster.generation, digest: digest)))
+            }
+        }
+    }
+
+    // MARK: Checkpoints
+
+    /// Sends a share of the state to the coordinator, which writes it.
+    func sendSnapshot(_ order: SaveOrder, _ copy: FloatBuffer) {
+        let range = Int(order.range.lowerBound)..<Int(order.range.upperBound)
+        for vector in 0..<3 {
+            for chunk in Chunks.cut(range) {
+                var header = DataHeader(
+                    kind: .checkpoint, job: order.job, generation: order.generation, step: order.step,
+                    offset: UInt64(chunk.lowerBound), count: UInt64(chunk.count), sender: options.node)
+                header.role = UInt8(vector)
+                header.attempt = order.attempt
+                let start = copy.pointer + vector * range.count + (chunk.lowerBound - range.lowerBound)
+                links.send(
+                    .init(header: header, payload: UnsafeRawPointer(start), count: chunk.count * 4, owner: copy),
+                    to: Self.coordinatorNode)
+            }
+        }
+    }
+
+    // MARK: Files
+
+    /// Asks the coordinator for the first missing file.
+    func fetch(_ id: JobID, _ description: JobDescription, _ files: [JobFile]) {
+        guard let file = files.first else { return finishLoading(id, description) }
+        let path = loader.cache.temporary(file)
+        guard FileManager.default.createFile(atPath: path, contents: nil), let handle = FileHandle(forWritingAtPath: path)
+        else { return feed(.loaded(id, parameters: 0, problem: "can't write \(path)")) }
+        fetching = Fetching(job: id, description: description, files: files, handle: handle)
+        log.info("fetching \(file.name) (\(file.size) bytes)")
+        if file.size == 0 { return finishFile() }
+        let header = DataHeader(
+            kind: .fileRequest, job: id, generation: Generation(0), step: 0, offset: 0, count: UInt64(file.size),
+            sender: options.node)
+        send(header, file.digest.bytes, to: Self.coordinatorNode)
+    }
+
+    private func receiveFile(_ header: DataHeader, _ payload: [UInt8]) {
+        guard var current = fetching, header.job == current.job, Int(exactly: header.offset) == current.received,
+            payload.count == Int(clamping: header.count), current.received + payload.count <= current.files[0].size
+        else { return }
+        do { try current.handle.write(contentsOf: payload) } catch {
+            fetching = nil
+            return feed(.loaded(current.job, parameters: 0, problem: "can't store \(current.files[0].name): \(error)"))
+        }
+        current.received += payload.count
+        fetching = current
+        if current.received == current.files[0].size { finishFile() }
+    }
+
+    private func finishFile() {
+        guard let current = fetching else { return }
+        fetching = nil
+        do {
+            try current.handle.synchronize()
+            try current.handle.close()
+            try loader.cache.take(current.files[0], from: loader.cache.temporary(current.files[0]))
+        } catch { return feed(.loaded(current.job, parameters: 0, problem: "\(error)")) }
+        fetch(current.job, current.description, Array(current.files.dropFirst()))
+    }
+}
+
+/// Bytes at an address that stays put while libzmq sends them.
+private final class Box {
+    private let memory: UnsafeMutableRawBufferPointer
+    var start: UnsafeRawPointer { UnsafeRawPointer(memory.baseAddress!) }
+
+    init(_ bytes: [UInt8]) {
+        memory = .allocate(byteCount: max(1, bytes.count), alignment: 16)
+        memory.copyBytes(from: bytes)
+    }
+    deinit { memory.deallocate() }
+}

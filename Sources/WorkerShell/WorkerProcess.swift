@@ -1,0 +1,181 @@
+package import Coordination
+import Foundation
+import Kernels
+package import Logging
+import Synchronization
+package import Terms
+import Wire
+import ZeroMQShell
+
+/// A worker process: one reactor thread that owns all sockets and the `WorkerSession`, one engine thread that computes.
+///
+/// The one place where the control plane and the data plane meet. Files: this one (sockets and the loop) ·
+/// `+Commands` (what the core orders) · `+Data` (chunks: gradients, healing, checkpoints, files).
+package final class WorkerProcess {
+    /// Where and how a worker runs.
+    package struct Options: Sendable {
+        /// `HOST:PORT` of the coordinator.
+        package var coordinator: String
+        package var threads: Int
+        /// Folder of its key and cache.
+        package var state: String
+        package var node: NodeID
+        package var name: String
+        /// Address its data socket listens on, without port.
+        package var listenHost = "127.0.0.1"
+
+        package init(coordinator: String, threads: Int, state: String, node: NodeID, name: String) {
+            self.coordinator = coordinator
+            self.threads = threads
+            self.state = state
+            self.node = node
+            self.name = name
+        }
+    }
+
+    let options: Options
+    let log: Logger
+    var session: WorkerSession
+    let poller = ZeroMQPoller()
+    private let control: ZeroMQSocket
+    private let controlMonitor: ZeroMQSocket
+    let incoming: ZeroMQSocket
+    let links = DataLinks()
+    let mailbox: Mailbox<Engine.Outcome>
+    let engine: Engine
+    let loader: JobLoader
+    private var outbox: [Message] = []
+    private var deadline: Instant?
+    /// Set once the process is to end.
+    var leaving: String?
+    /// The coordinator's data socket; it is addressed as the node of all ones.
+    static let coordinatorNode = NodeID(high: .max, low: .max)
+    var coordinatorEndpoint: String?
+
+    // MARK: The job in hand
+    var job: (id: JobID, loaded: LoadedJob)?
+    var exchange: Exchange?
+    let held = HeldNodes()
+    var gathered: Exchange.Gathered?
+    var healing: Healing?
+    var fetching: Fetching?
+
+    package init(_ options: Options, log: Logger) throws {
+        self.options = options
+        self.log = log
+        incoming = try ZeroMQSocket(.router, DataLinks.options)
+        let endpoint = try incoming.bind("tcp://\(options.listenHost):*")
+        session = WorkerSession(hello: Hello(
+            role: .worker, node: options.node, boot: UInt64.random(in: 1...UInt64.max), name: options.name,
+            threads: UInt32(options.threads), dataEndpoint: endpoint, profile: 0, lastEpoch: 0))
+        control = try ZeroMQSocket(
+            .dealer, ZeroMQSocket.Options(frameBytes: Int64(WireLimits.controlBytes), queue: 256, linger: 500))
+        controlMonitor = try control.monitor(named: "control")
+        let waker = poller.waker
+        let mailbox = Mailbox<Engine.Outcome> { waker.wake() }
+        self.mailbox = mailbox
+        engine = Engine { mailbox.post($0) }
+        loader = JobLoader(
+            compute: Compute(team: Team(threads: options.threads)), cache: try FileCache(root: "\(options.state)/files"))
+        try control.connect("tcp://\(options.coordinator)")
+    }
+
+    /// Nanoseconds since boot; counts on while the machine sleeps.
+    static func now() -> Instant {
+        var time = timespec()
+        clock_gettime(CLOCK_BOOTTIME, &time)
+        return Instant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+    }
+
+    /// Runs until the coordinator or a signal ends it; returns why.
+    ///
+    /// - Parameter shouldStop: asked at least every half second.
+    package func run(shouldStop: @Sendable () -> Bool) throws -> String {
+        var asked = false
+        while leaving == nil {
+            try turn()
+            if shouldStop(), !asked {
+                asked = true
+                feed(.stopRequested)
+            }
+        }
+        try flush()
+        control.close()
+        return leaving ?? ""
+    }
+
+    /// One round of the loop: wait, take in everything, send everything.
+    private func turn() throws {
+        let now = Self.now()
+        let wait = deadline.map { max(0, min(500, Int(($0 - now).nanoseconds / 1_000_000))) } ?? 500
+        try poller.wait(
+            [.init(control, sending: !outbox.isEmpty), .init(controlMonitor), .init(incoming)] + links.interests,
+            milliseconds: wait)
+        while let event = try controlMonitor.connectionEvent() { connectionChanged(event) }
+        for outcome in mailbox.drain() { take(outcome) }
+        while let frames = try control.receive(limit: 1) { receiveControl(frames) }
+        // Bounded, so that a flood of chunks never keeps heartbeats waiting.
+        var chunks = 0
+        while chunks < 256, let frames = try incoming.receive(limit: 3) {
+            chunks += 1
+            receiveData(Array(frames.dropFirst()))
+        }
+        for frames in try links.received() { receiveData(frames) }
+        for node in try links.lostPeers() { feed(.peerLost(node)) }
+        if let deadline, Self.now() >= deadline { feed(.deadline) }
+        try flush()
+    }
+
+    private func connectionChanged(_ event: ConnectionEvent) {
+        switch event.kind {
+        case .established: feed(.connected)
+        case .lost:
+            outbox = []
+            feed(.disconnected)
+        case .refused, .handshakeFailed:
+            log.warning("the coordinator at \(options.coordinator) refused the connection")
+        case .other: break
+        }
+    }
+
+    private func receiveControl(_ frames: [ZeroMQSocket.Frame]) {
+        guard frames.count == 1, let message = try? Message(decoding: frames[0].bytes) else {
+            log.warning("dropped a malformed message from the coordinator")
+            return
+        }
+        if case .welcome(let welcome) = message {
+            coordinatorEndpoint = welcome.dataEndpoint
+            connectLinks()
+        }
+        feed(.received(message))
+    }
+
+    /// Gives the core an event and carries out what it answers.
+    func feed(_ event: WorkerEvent) {
+        let output = session.handle(event, at: Self.now())
+        outbox += output.sends
+        deadline = output.deadline
+        for notice in output.notices { tell(notice) }
+        for command in output.commands { carryOut(command) }
+    }
+
+    private func flush() throws {
+        while let message = outbox.first {
+            guard try control.send([message.encoded()]) == .sent else { break }
+            outbox.removeFirst()
+        }
+        try links.flush()
+    }
+
+    private func tell(_ notice: WorkerNotice) {
+        switch notice {
+        case .welcomed(let epoch): log.info("joined the coordinator at \(options.coordinator) (epoch \(epoch))")
+        case .refused(let reason): log.error("refused: \(reason)")
+        case .connectionLost: log.warning("lost the coordinator at \(options.coordinator); trying to reach it again")
+        case .generation(let job, let generation, let rank, let world, let step):
+            log.info("job \(job): generation \(generation), rank \(rank) of \(world), from step \(step)")
+        case .applied(let job, let step): log.debug("job \(job): step \(step) applied")
+        case .trouble(let text): log.warning("\(text)")
+        }
+    }
+}
