@@ -1,0 +1,121 @@
+package import Kernels
+
+/// An adapter's factors in memory, laid out as `layout` says.
+package struct Adapter: @unchecked Sendable {
+    package let modules: [AdaptedModule]
+    package let layout: ParameterLayout
+    /// `layout.count` elements, owned by the caller.
+    package let parameters: UnsafePointer<Float>
+
+    /// The factors of `modules` in a flat vector.
+    package init(modules: [AdaptedModule], parameters: UnsafePointer<Float>) {
+        self.modules = modules
+        layout = ParameterLayout(adapter: modules)
+        self.parameters = parameters
+    }
+}
+
+/// Which tensors the backward pass gives gradients for.
+package enum Trainable: Sendable, Equatable {
+    case everything, adapter, nothing
+}
+
+/// A decoder-only language model: forward and hand-written backward pass over a micro-batch.
+///
+/// Shapes: T tokens, D width, Hq query heads, Hkv key heads, hd head width, I MLP width, V vocabulary, P trained elements.
+/// All memory of a pass is cut from one buffer, sized when a micro-batch first needs it and used again. Results are the
+/// same bits for any number of threads, and with or without recomputation. One caller at a time; it may be any thread.
+package final class Decoder: @unchecked Sendable {
+    package let configuration: DecoderConfiguration
+    /// Where gradients go, nil when nothing is trained.
+    package let layout: ParameterLayout?
+    /// Whether each block's forward pass runs again in the backward pass instead of keeping what it computed.
+    package let recomputes: Bool
+    let compute: Compute
+    let blocks: [Block]
+    let finalNorm: Norm
+    /// `[V, D]`.
+    let embedding: UnsafePointer<Float>
+    /// `[positions, D]`.
+    let positions: UnsafePointer<Float>?
+    /// `[V, D]`.
+    let head: UnsafePointer<Float>
+    /// Places in the flat gradient; nil = frozen.
+    let embeddingGradient: Int?
+    let positionsGradient: Int?
+    let headGradient: Int?
+    /// The lowest block that trains anything, `layers` when none does; below it nothing is kept or sent back.
+    let lowestTrained: Int
+    let workspace = Workspace()
+    var rotaryTable: RotaryTable?
+    private let rank: Int
+    private var memory: (plan: Activations.Plan, activations: Activations)?
+
+    /// A decoder on weights that the caller keeps alive; refuses tensors that are missing or of another shape.
+    package init(
+        configuration: DecoderConfiguration, weights: WeightTable, adapter: Adapter? = nil, trainable: Trainable,
+        compute: Compute, recomputes: Bool = false
+    ) throws(ModelError) {
+        let full = ParameterLayout(full: TensorTable(configuration))
+        try weights.check(full)
+        precondition(trainable != .everything || adapter == nil, "full training takes no adapter")
+        precondition(trainable != .adapter || adapter != nil, "there is no adapter to train")
+        let fuses = configuration.family.names.fusedAttention != nil
+        precondition(
+            !fuses || configuration.rotary == nil && configuration.family.queryKeyNormalization == .none,
+            "fused attention inputs are neither rotated nor normalised")
+        let layout: ParameterLayout? =
+            switch trainable {
+            case .everything: full
+            case .adapter: adapter?.layout
+            case .nothing: nil
+            }
+        let builder = BlockBuilder(configuration: configuration, weights: weights, adapter: adapter, layout: layout)
+        let names = configuration.family.names
+        let embeddingName = "\(names.base)\(names.embedding).weight"
+        let headName = configuration.tiesHead ? embeddingName : "\(names.head).weight"
+        let positionsName = names.positions.map { "\(names.base)\($0).weight" }
+        self.configuration = configuration
+        self.layout = layout
+        self.recomputes = recomputes
+        self.compute = compute
+        blocks = (0..<configuration.layers).map(builder.block)
+        finalNorm = builder.norm(
+            names.base + names.finalNorm, configuration.width, hasBias: configuration.family.normalization == .layer)
+        embedding = builder.pointer(embeddingName)
+        head = builder.pointer(headName)
+        positions = positionsName.map(builder.pointer)
+        embeddingGradient = layout?[embeddingName]?.offset
+        headGradient = layout?[headName]?.offset
+        positionsGradient = positionsName.flatMap { layout?[$0]?.offset }
+        lowestTrained = embeddingGradient != nil
+            ? 0 : blocks.firstIndex { $0.isTrained } ?? configuration.layers
+        rotaryTable = configuration.rotary.map(RotaryTable.init)
+        rank = adapter?.modules.map(\.rank).max() ?? 0
+    }
+
+    /// Bytes of activations and gradients on their way that `rows` tokens take in training, without weights and state.
+    package func activationBytes(rows: Int) -> Int {
+        Activations.count(configuration, plan(rows: rows, trains: layout != nil)) * MemoryLayout<Float>.stride
+    }
+
+    /// Memory for a pass over `rows` tokens; kept for the next one unless that needs more.
+    func activations(rows: Int, trains: Bool) -> Activations {
+        let needed = plan(rows: rows, trains: trains)
+        if let memory, memory.plan.capacity >= rows, memory.plan.hasGradients || !trains { return memory.activations }
+        var grown = needed
+        if let old = memory?.plan { grown.capacity = max(rows, old.capacity) }
+        // The old buffer goes before the new one comes.
+        memory = nil
+        let activations = Activations(configuration, grown)
+        memory = (grown, activations)
+        return activations
+    }
+
+    private func plan(rows: Int, trains: Bool) -> Activations.Plan {
+        let kept = trains ? configuration.layers - lowestTrained : 0
+        return Activations.Plan(
+            capacity: rows, keptBlocks: recomputes ? 1 : max(1, kept), keptStreams: max(2, kept + 1), rank: rank,
+            hasGradients: trains)
+    }
+}

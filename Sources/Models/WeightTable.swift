@@ -1,0 +1,31 @@
+/// fp32 tensors by name; the caller owns the memory and keeps it alive and, while in use, unchanged but by training.
+package struct WeightTable: @unchecked Sendable {
+    /// One tensor: row-major elements of `shape` from `pointer` on.
+    package struct Tensor {
+        package let shape: [Int]
+        package let pointer: UnsafePointer<Float>
+    }
+    private var tensors: [String: Tensor] = [:]
+
+    /// A table of the given tensors; names are unique.
+    package init(_ list: [(name: String, shape: [Int], pointer: UnsafePointer<Float>)]) {
+        for (name, shape, pointer) in list { tensors[name] = Tensor(shape: shape, pointer: pointer) }
+    }
+
+    /// The tensors of `layout` inside a flat vector of its `count` elements.
+    package init(_ layout: ParameterLayout, in parameters: UnsafePointer<Float>) {
+        self.init(layout.entries.map { ($0.name, $0.shape, parameters + $0.offset) })
+    }
+
+    package subscript(name: String) -> Tensor? { tensors[name] }
+
+    /// Refuses tensors that are missing or of another shape than in `layout`.
+    package func check(_ layout: ParameterLayout) throws(ModelError) {
+        let missing = layout.entries.map(\.name).filter { tensors[$0] == nil }
+        guard missing.isEmpty else { throw .missingTensors(missing) }
+        for entry in layout.entries {
+            guard let tensor = tensors[entry.name], tensor.shape != entry.shape else { continue }
+            throw .shapeMismatch(name: entry.name, expected: entry.shape, found: tensor.shape)
+        }
+    }
+}
