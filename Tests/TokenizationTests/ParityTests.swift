@@ -1,0 +1,44 @@
+import Testing
+import Tokenization
+
+/// The same ids and the same text as Hugging Face `tokenizers` 0.23, string by string.
+@Suite struct ParityTests {
+    static let names = [
+        "gpt2", "gpt2-prefix", "llama3", "qwen2", "qwen35", "o200k", "deepseek", "coder", "digits", "flagged", "llama2",
+        "metaspace",
+    ]
+
+    @Test(arguments: names)
+    func `nasty and random texts have the ids of the reference`(name: String) throws {
+        let fixture = try Fixture(name)
+        let tokenizer = try Tokenizer.read(tokenizerJSON: Fixture.bytes("\(name)/tokenizer.json"))
+
+        #expect(fixture.nasty.count > 80 && fixture.ids.count == fixture.nasty.count)
+        #expect(fixture.random.count >= 2000 && fixture.digests.count == fixture.random.count)
+        for (text, expected) in zip(fixture.nasty, fixture.ids) {
+            #expect(tokenizer.encode(text) == expected, "\(text.debugDescription)")
+        }
+        for (text, expected) in zip(fixture.nasty, fixture.idsWithSpecials) {
+            #expect(tokenizer.encode(text, addSpecialTokens: true) == expected, "\(text.debugDescription)")
+        }
+        let wrong = zip(fixture.random, fixture.digests).filter { text, expected in
+            let ids = tokenizer.encode(text)
+            return Fixture.digest(ids, tokenizer.decode(ids)) != expected
+        }
+        #expect(wrong.isEmpty, "\(wrong.prefix(3).map { $0.0.debugDescription })")
+    }
+
+    @Test(arguments: names)
+    func `ids decode to the text of the reference, at once and one by one`(name: String) throws {
+        let fixture = try Fixture(name)
+        let tokenizer = try Tokenizer.read(tokenizerJSON: Fixture.bytes("\(name)/tokenizer.json"))
+
+        for (ids, expected) in zip(fixture.ids, fixture.decoded) {
+            #expect(sameBytes(tokenizer.decode(ids), expected))
+            var decoder = tokenizer.streamingDecoder()
+            var streamed = ids.reduce("") { $0 + decoder.push($1) }
+            streamed += decoder.finish()
+            #expect(sameBytes(streamed, expected))
+        }
+    }
+}
