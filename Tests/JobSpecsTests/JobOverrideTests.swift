@@ -64,7 +64,8 @@ import Testing
     @Test(arguments: [
         "", "finetuning_type: full\n", "adapter_name_or_path: a/b\n", "max_steps: 5\nsave_interval: never\n",
         "max_tokens: 3M\nsave_interval: auto\nresume_from_checkpoint: runs/../x\n",
-        "lora_target: [q_proj, \"no\"]\nname: \"1e5\"\ntemplate: \"a: b # c\"\n", "learning_rate: 1e-10\nadam_epsilon: 1e-300\n",
+        "lora_target: [q_proj, \"no\"]\nname: \"1e5\"\ntemplate: \"a: b # c\"\n",
+        "learning_rate: 1e-10\nadam_epsilon: 1e-300\n",
         "template: \"\\u2028 \\U0001F600 \\xA0\\u2029 é \\\" \\\\\"\nproject: \"-\"\nsave_interval: 1.234s\n",
         "budget: {core_hours: 0.0000021, wall_clock: 1d1h, energy: 0.001 J, money: 0.000001 EUR}\n",
         "budget: {tokens: 1, warn_at: 1}\n",
