@@ -31,5 +31,6 @@ package enum BudgetUnit: UInt8, CaseIterable, Sendable, Comparable {
     /// given back when a crash or a rewind moves the position back. The other units are measured and stay spent.
     package var isExact: Bool { self == .tokens || self == .steps }
 
+    /// In the order of their raw values.
     package static func < (left: BudgetUnit, right: BudgetUnit) -> Bool { left.rawValue < right.rawValue }
 }

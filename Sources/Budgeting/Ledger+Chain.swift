@@ -7,6 +7,7 @@ package enum LedgerError: Error, Equatable, CustomStringConvertible {
     /// This entry's event was refused, or made other postings than it says.
     case differs(sequence: UInt64)
 
+    /// What is wrong, and where.
     package var description: String {
         switch self {
         case .noBeginning: "the ledger does not begin with its first limits; its journal is incomplete"

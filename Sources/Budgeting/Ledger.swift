@@ -15,10 +15,13 @@ package import Terms
 package struct Ledger: Sendable, Equatable {
     /// An open lease.
     package struct Lease: Sendable, Equatable {
+        /// As its coordinator numbered it.
         package var number: UInt64
+        /// The steps it may run.
         package var steps: ClosedRange<Step>
         /// Reserved and not yet used.
         package var remaining: Costs
+        /// Whether it may draw on the ending's reserve.
         package var isEnding: Bool
     }
 

@@ -32,8 +32,11 @@ package enum Account: UInt8, CaseIterable, Sendable {
 
 /// One movement between two accounts.
 package struct Posting: Sendable, Hashable {
+    /// Where the amount stood.
     package var from: Account
+    /// Where it stands now.
     package var to: Account
+    /// What is moved.
     package var unit: BudgetUnit
     /// Above 0, in the unit's smallest part.
     package var amount: Int64
@@ -116,6 +119,7 @@ package enum LedgerRefusal: Error, Equatable, Sendable, CustomStringConvertible 
     /// An amount that no longer fits 64 bits.
     case overflow
 
+    /// The reason in words, for people.
     package var description: String {
         switch self {
         case .exceedsBudget(let units):
@@ -139,6 +143,7 @@ package struct LedgerEntry: Sendable, Hashable {
     package var sequence: UInt64
     /// The coordinator's time, in milliseconds; only recorded, never decided by.
     package var at: Int64
+    /// What the ledger was told.
     package var event: LedgerEvent
     /// In the order made; empty where an event only records.
     package var postings: [Posting]

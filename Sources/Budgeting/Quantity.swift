@@ -2,6 +2,7 @@
 package struct QuantityFault: Error, Equatable, CustomStringConvertible {
     /// One sentence, no full stop.
     package let sentence: String
+    /// The sentence.
     package var description: String { sentence }
 }
 

@@ -16,6 +16,7 @@ package enum JobKey: Int, CaseIterable, Sendable, Comparable {
     /// The key as written, dotted when nested: `learning_rate`, `workers.min`.
     package var name: String { entry.name }
 
+    /// In the order of the table.
     package static func < (left: JobKey, right: JobKey) -> Bool { left.rawValue < right.rawValue }
 
     /// The keys that only adapters have.
@@ -49,17 +50,21 @@ package struct JobKeyAlias: Sendable, Hashable {
 
 /// One line of the key table.
 package struct JobKeyEntry: Sendable {
+    /// The key itself.
     package var key: JobKey
     /// As written, dotted when nested.
     package var name: String
+    /// The type of its values.
     package var kind: JobKind
     /// Words taken besides the kind's values: `auto`, `never`, `all`.
     package var words: [String] = []
+    /// Whether a resumed job may change it.
     package var tag: KeyTag
     /// The default as it would be written; nil = none, the key is then null, required or derived (`doc` says which).
     package var defaultText: String?
     /// True where null may be written for "as if not given".
     package var isNullable = false
+    /// Other tools' spellings.
     package var aliases: [JobKeyAlias] = []
     /// Other spellings of single values: from → to.
     package var valueAliases: [(from: String, to: String)] = []

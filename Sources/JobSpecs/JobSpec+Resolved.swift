@@ -55,8 +55,11 @@ extension JobSpec {
 
     /// A key that two specs disagree on, with both values as YAML.
     package struct Difference: Sendable, Hashable {
+        /// The key they disagree on.
         package var key: JobKey
+        /// The older spec's value.
         package var old: String
+        /// This spec's value.
         package var new: String
     }
 

@@ -2,9 +2,13 @@ package import Budgeting
 
 /// The keys by type; `JobKeyTable` says what each means.
 extension JobSpec {
+    /// Fit for a folder's name.
     package var name: String { required(text(.name), .name) }
+    /// The model's directory.
     package var modelPath: String { required(text(.modelNameOrPath), .modelNameOrPath) }
+    /// What is trained.
     package var stage: Stage { choice(.stage) }
+    /// Which parameters are trained.
     package var finetuningType: FinetuningType { choice(.finetuningType) }
 
     /// nil for a full job, and where the adapter to start from rules and nothing was given.
@@ -36,10 +40,15 @@ extension JobSpec {
     package var valSize: Double { required(number(.valSize), .valSize) }
     /// Tokens, at least 1.
     package var cutoffLen: Int { required(integer(.cutoffLen), .cutoffLen) }
+    /// What happens to a sample longer than `cutoffLen`.
     package var excessLength: ExcessLength { choice(.excessLength) }
+    /// Whether a sequence holds several samples.
     package var packing: Bool { required(bool(.packing), .packing) }
+    /// Whether prompts are trained too.
     package var trainOnPrompt: Bool { required(bool(.trainOnPrompt), .trainOnPrompt) }
+    /// Whether each epoch has its own order; false = file order.
     package var shuffle: Bool { required(bool(.shuffle), .shuffle) }
+    /// In 0...Int64.max.
     package var seed: UInt64 { UInt64(required(integer(.seed), .seed)) }
 
     /// Sequences of an optimizer step, at least 1.
@@ -57,24 +66,34 @@ extension JobSpec {
 
     /// Above 0.
     package var learningRate: Double { required(number(.learningRate), .learningRate) }
+    /// The learning rate's course after warm-up.
     package var lrSchedulerType: SchedulerType { choice(.lrSchedulerType) }
     /// In 0...1.
     package var warmupRatio: Double { required(number(.warmupRatio), .warmupRatio) }
+    /// From 0.
     package var weightDecay: Double { required(number(.weightDecay), .weightDecay) }
+    /// In 0..<1.
     package var adamBeta1: Double { required(number(.adamBeta1), .adamBeta1) }
+    /// In 0..<1.
     package var adamBeta2: Double { required(number(.adamBeta2), .adamBeta2) }
+    /// Above 0.
     package var adamEpsilon: Double { required(number(.adamEpsilon), .adamEpsilon) }
     /// 0 = gradients are never scaled down.
     package var maxGradNorm: Double { required(number(.maxGradNorm), .maxGradNorm) }
+    /// The arithmetic asked for; `auto` is for the submitter to settle.
     package var precision: Precision { choice(.precision) }
+    /// How gradient nodes travel.
     package var gradientWire: GradientWire { choice(.gradientWire) }
+    /// Whether other numerics profiles may join.
     package var exactness: Exactness { choice(.exactness) }
+    /// Whether activations are recomputed; `auto` is for the submitter to settle.
     package var gradientCheckpointing: GradientCheckpointing { choice(.gradientCheckpointing) }
 
     /// Workers the job waits for and workers it uses at most.
     package var workers: ClosedRange<Int> {
         required(integer(.workersMin), .workersMin)...required(integer(.workersMax), .workersMax)
     }
+    /// The project the job is accounted to.
     package var project: String { required(text(.project), .project) }
     /// In 0...100, higher first.
     package var priority: Int { required(integer(.priority), .priority) }
@@ -96,9 +115,11 @@ extension JobSpec {
         .budgetCoreHours, .budgetWallClock, .budgetTokens, .budgetSteps, .budgetEnergy, .budgetMoney,
     ]
 
+    /// The run's folder.
     package var outputDir: String { required(text(.outputDir), .outputDir) }
     /// Steps between checkpoints; 0 = only the interval counts.
     package var saveSteps: Int { required(integer(.saveSteps), .saveSteps) }
+    /// Time between checkpoints.
     package var saveInterval: SaveInterval {
         switch self[.saveInterval] {
         case .duration(let milliseconds): .milliseconds(milliseconds)
@@ -106,6 +127,7 @@ extension JobSpec {
         default: .never
         }
     }
+    /// What the job starts from.
     package var resumeFromCheckpoint: ResumeChoice {
         switch required(text(.resumeFromCheckpoint), .resumeFromCheckpoint) {
         case "auto": .auto

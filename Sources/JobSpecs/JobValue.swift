@@ -21,9 +21,13 @@ package enum JobValue: Sendable, Hashable {
 
 /// The numbers a key takes.
 package struct NumberRange: Sendable, Hashable {
+    /// The least value, or the one all others are above.
     package var lower: Double
+    /// The greatest value, or the one all others are below; may be infinite.
     package var upper: Double
+    /// Whether `lower` itself belongs to the range.
     package var includesLower: Bool
+    /// Whether `upper` itself belongs to the range.
     package var includesUpper: Bool
 
     /// From `lower` to `upper`, which both belong to it.

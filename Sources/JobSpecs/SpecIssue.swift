@@ -1,6 +1,8 @@
 /// A place in a job file; lines and columns count from 1, columns in Unicode scalars.
 package struct SpecPosition: Sendable, Hashable, Comparable {
+    /// From 1.
     package var line: Int
+    /// From 1, in Unicode scalars.
     package var column: Int
 
     /// The place at `line`, `column`.
@@ -9,6 +11,7 @@ package struct SpecPosition: Sendable, Hashable, Comparable {
         self.column = column
     }
 
+    /// In the order of the text.
     package static func < (left: SpecPosition, right: SpecPosition) -> Bool {
         (left.line, left.column) < (right.line, right.column)
     }
@@ -53,6 +56,7 @@ package struct SpecIssue: Sendable, Hashable, CustomStringConvertible {
 
 /// All the faults of a job file and its overrides, in the order of the file, then of the overrides; never empty.
 package struct SpecIssues: Error, Equatable, CustomStringConvertible {
+    /// At least one.
     package let issues: [SpecIssue]
 
     /// One line an issue.
