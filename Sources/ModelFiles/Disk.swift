@@ -38,6 +38,18 @@ package enum Disk {
         try folder.synchronise()
     }
 
+    /// Whether two paths lead to the same file.
+    static func isSame(_ first: String, _ second: String) -> Bool {
+        var (one, other) = (stat(), stat())
+        return stat(first, &one) == 0 && stat(second, &other) == 0 && one.st_ino == other.st_ino
+            && one.st_dev == other.st_dev
+    }
+
+    /// Removes the file at `path`, if there is one.
+    static func remove(_ path: String) throws(ModelFileError) {
+        guard unlink(path) == 0 || errno == ENOENT else { throw .system(path: path, operation: "remove", code: errno) }
+    }
+
     /// All bytes of the file at `path`, which must not be longer than `limit`.
     package static func read(
         _ path: String, limit: Int, advice: String = "check the path"

@@ -1,4 +1,5 @@
 import Glibc
+package import Models
 
 /// The kinds of file this module reads, as they are called in messages.
 package enum ModelFileFormat: String, Sendable {
@@ -16,17 +17,11 @@ package enum ModelFileError: Error, Equatable, Sendable {
     case missingFile(path: String, advice: String)
     /// The bytes of a file do not follow its format.
     case malformed(path: String, format: ModelFileFormat, problem: String)
-    /// config.json does not describe a model this program can run.
-    case configuration(path: String, problem: String)
-    /// Tensors the configuration asks for are absent; the names stand in byte order.
-    case missingTensors(path: String, names: [String])
-    /// Tensors stand in the file that the configuration does not know; the names stand in byte order.
-    case unexpectedTensors(path: String, names: [String])
-    /// A tensor has another shape than the configuration asks for.
-    case wrongShape(path: String, tensor: String, expected: [Int], found: [Int])
+    /// Configuration, tensors or adapter of the model at `path` do not fit together, or are not supported.
+    case model(path: String, ModelError)
     /// A weight is stored in a number format that is not F32, BF16 or F16.
     case unsupportedType(path: String, tensor: String, type: String)
-    /// Two tensors that must be one and the same differ.
+    /// The head and the embedding it is tied to are both stored, and differ.
     case headsDiffer(path: String, tensor: String, source: String)
     /// The adapter uses something this program does not do.
     case unsupportedAdapter(path: String, problem: String)
@@ -44,17 +39,8 @@ extension ModelFileError: CustomStringConvertible {
             "\(path) does not exist; \(advice)"
         case .malformed(let path, let format, let problem):
             "\(path) is not a valid \(format.rawValue): \(problem); fetch or write it again"
-        case .configuration(let path, let problem):
-            "\(path): \(problem)"
-        case .missingTensors(let path, let names):
-            "\(path) lacks \(Self.list(names)) that its config.json asks for; "
-                + "the download is incomplete or config.json belongs to another model"
-        case .unexpectedTensors(let path, let names):
-            "\(path) holds \(Self.list(names)) that its config.json does not know; "
-                + "config.json belongs to another model or names a variant that is not supported"
-        case .wrongShape(let path, let tensor, let expected, let found):
-            "\(path): tensor `\(tensor)` has shape \(found), config.json asks for \(expected); "
-                + "use the config.json that belongs to these weights"
+        case .model(let path, let error):
+            "\(path): \(error)"
         case .unsupportedType(let path, let tensor, let type):
             "\(path): tensor `\(tensor)` is stored as \(type); convert the weights to F32, BF16 or F16"
         case .headsDiffer(let path, let tensor, let source):
@@ -65,13 +51,6 @@ extension ModelFileError: CustomStringConvertible {
         case .occupied(let path, let file):
             "\(path) already holds \(file), which contradicts the new weights; write to another folder or remove it"
         }
-    }
-
-    /// "the tensor `a`" or "the tensors `a`, `b` and 7 more".
-    private static func list(_ names: [String]) -> String {
-        let shown = names.prefix(3).map { "`\($0)`" }.joined(separator: ", ")
-        let rest = names.count > 3 ? " and \(names.count - 3) more" : ""
-        return "the tensor\(names.count == 1 ? "" : "s") \(shown)\(rest)"
     }
 }
 

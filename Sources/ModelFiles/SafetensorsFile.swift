@@ -51,6 +51,11 @@ package final class SafetensorsFile: Sendable {
         Widening.widen(bytes(of: entry), as: entry.type, into: target)
     }
 
+    /// Forgets the pages of `entry`: they are read from disk again when touched again.
+    package func release(_ entry: TensorEntry) {
+        mapping.release(dataStart + entry.range.lowerBound..<dataStart + entry.range.upperBound)
+    }
+
     /// The values of `entry` as an array of fp32.
     package func floats(of entry: TensorEntry) throws(ModelFileError) -> [Float] {
         guard entry.type.widensExactly else {

@@ -13,7 +13,8 @@ import Testing
         ),
     ]
 
-    @Test(arguments: vectors) func `a published message has its published digest`(vector: (message: String, hex: String)) {
+    @Test(arguments: vectors)
+    func `a published message has its published digest`(vector: (message: String, hex: String)) {
         #expect(Digest.sha256(of: vector.message).hex == vector.hex)
         #expect(Digest.sha256(of: Array(vector.message.utf8)).hex == vector.hex)
     }

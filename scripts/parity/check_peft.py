@@ -1,4 +1,4 @@
-"""Compares the tensor `logits` [T, V] of a file with what transformers (and peft) compute for the same model and ids."""
+"""Compares the tensor `logits` [T, V] of a file with what transformers (and peft) compute from the same ids."""
 
 import argparse
 import sys

@@ -10,13 +10,16 @@ SEPARATE = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "dow
 FUSED_GLU = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_up_proj", "down_proj"]
 
 
-def decoder(config_class, heads=4, key_value_heads=2, head_dim=8, rope=None, tied=False, **rest):
-    """A two-layer configuration; `rope` replaces the plain rotary embedding of base 10 000."""
+def decoder(config_class, heads=4, key_value_heads=2, head_dim=8, rope=None, tied=False, padding=None, **rest):
+    """A two-layer configuration; `rope` replaces the plain rotary embedding of base 10 000.
+
+    `padding` names a token whose embedding row look-ups do not train.
+    """
     return config_class(
         vocab_size=VOCABULARY, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=heads,
         num_key_value_heads=key_value_heads, head_dim=head_dim, max_position_embeddings=256,
         rope_parameters=rope or {"rope_type": "default", "rope_theta": 10000.0}, tie_word_embeddings=tied,
-        bos_token_id=1, eos_token_id=2, pad_token_id=None, **rest)
+        bos_token_id=1, eos_token_id=2, pad_token_id=padding, **rest)
 
 
 def llama3_rope():
@@ -38,12 +41,12 @@ FAMILIES = {
     "qwen2": lambda: (decoder(Qwen2Config, head_dim=4, tied=True), SEPARATE),
     "mistral": lambda: (decoder(MistralConfig, sliding_window=5), SEPARATE),
     "ernie4_5": lambda: (
-        decoder(Ernie4_5Config, tied=True, rope={"rope_type": "default", "rope_theta": 500000.0}), SEPARATE),
+        decoder(Ernie4_5Config, tied=True, padding=3, rope={"rope_type": "default", "rope_theta": 500000.0}), SEPARATE),
     "ernie4_5-bias": lambda: (
         decoder(Ernie4_5Config, use_bias=True, rope={"rope_type": "default", "rope_theta": 500000.0}), SEPARATE),
     "hunyuan_v1_dense": lambda: (decoder(HunYuanDenseV1Config, tied=True), SEPARATE),
     "hunyuan_v1_dense-alpha": lambda: (
-        decoder(HunYuanDenseV1Config,
+        decoder(HunYuanDenseV1Config, padding=3,
                 rope={"rope_type": "dynamic", "rope_theta": 10000.0, "alpha": 1000.0, "factor": 1.0}), SEPARATE),
     "glm": lambda: (
         decoder(GlmConfig, attention_bias=True, rms_norm_eps=1.5625e-07,
@@ -62,7 +65,7 @@ OLD_DIALECT = ["qwen3-gqa", "llama-llama3", "glm4", "hunyuan_v1_dense-alpha"]
 
 
 def old_dialect(config):
-    """`config` (as a dictionary) with rope_theta, rope_scaling and torch_dtype in place of what transformers 5 writes."""
+    """`config` (a dictionary) with rope_theta, rope_scaling and torch_dtype in place of what transformers 5 writes."""
     old = {key: value for key, value in config.items() if key not in ("rope_parameters", "dtype", "layer_types")}
     rope = dict(config["rope_parameters"])
     old["rope_theta"] = rope.pop("rope_theta")

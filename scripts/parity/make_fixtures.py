@@ -5,16 +5,16 @@ Files of a folder:
   adapter/, adapter-rslora/                                as peft saves them, A and B random
   expected.json         token ids and labels of every batch, losses, gradient norms, greedy tokens, settings
   expected.safetensors  logits.{0,1}            [T, V] of the two documents, each on its own
-                        grad.NAME               d(SUM of token losses of `batch`)/d(parameter): the token SUM, not the mean
+                        grad.NAME               d(SUM of token losses of `batch`)/d(parameter): the SUM, not the mean
                         lora.logits.{0,1}       the same documents with adapter/ applied (merged into the weights)
-                        lora.grad.NAME          as grad.NAME for the adapter's tensors, names as in adapter_model.safetensors
+                        lora.grad.NAME          as grad.NAME for the tensors of adapter_model.safetensors
                         rslora.logits.0         document 0 with adapter-rslora/
                         trained.logits.0        document 0 after the twenty full steps
 
-A document is a pair of ids and labels of equal length; label -100 = not trained; the label of position t+1 is the target of
-position t (so the label of position 0 never counts). A loss is the mean over the trained targets of the whole batch.
-A training step: gradient of that mean, clip by norm, AdamW(lr, betas 0.9 0.999, eps 1e-8), weight decay on tensors of two or
-more dimensions only. Documents run one at a time, so that no mask and no padding can play a part.
+A document is a pair of ids and labels of equal length; label -100 = not trained; the label of position t+1 is the
+target of position t (so the label of position 0 never counts). A loss is the mean over the trained targets of the whole
+batch. A training step: gradient of that mean, clip by norm, AdamW(lr, betas 0.9 0.999, eps 1e-8), weight decay on tensors
+of two or more dimensions only. Documents run one at a time, so that no mask and no padding can play a part.
 """
 
 import argparse
@@ -96,7 +96,8 @@ def train(model, batches):
         norm = torch.nn.utils.clip_grad_norm_(parameters, SETTINGS["max_grad_norm"], foreach=False)
         optimizer.step()
         records.append({"loss": total / trained, "grad_norm": norm.item(), "trained": trained})
-    assert sum(record["grad_norm"] > SETTINGS["max_grad_norm"] for record in records) >= STEPS // 2, "clipping must bite"
+    clipped = sum(record["grad_norm"] > SETTINGS["max_grad_norm"] for record in records)
+    assert clipped >= STEPS // 2, "clipping must bite"
     return records
 
 

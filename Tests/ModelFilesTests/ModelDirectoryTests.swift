@@ -1,0 +1,188 @@
+@testable import ModelFiles
+import Models
+import Terms
+import Testing
+
+@Suite struct ModelDirectoryTests {
+    let folder = TemporaryFolder()
+    let embedding = "model.embed_tokens.weight"
+
+    func refusal() -> ModelFileError? {
+        do throws(ModelFileError) {
+            _ = try ModelDirectory(path: folder.path)
+            return nil
+        } catch { return error }
+    }
+
+    @Test func `every tensor is loaded under its name`() throws {
+        try TinyModel.write(TinyModel.qwen3, in: folder)
+
+        let model = try ModelDirectory(path: folder.path)
+        let weights = try model.loadWeights()
+
+        for tensor in model.table.tensors {
+            #expect(weights.table.floats(tensor.name) == TinyModel.values(tensor.name, tensor.count))
+            #expect(UInt(bitPattern: weights.table[tensor.name]?.pointer) % 64 == 0)
+        }
+        #expect(model.endTokens == [5])
+        #expect(model.fileNames == ["config.json", "model.safetensors"])
+    }
+
+    @Test func `weights can be loaded to places of the caller's choice`() throws {
+        try TinyModel.write(TinyModel.qwen3, in: folder)
+        let model = try ModelDirectory(path: folder.path)
+        let layout = ParameterLayout(full: model.table)
+        let memory = UnsafeMutablePointer<Float>.allocate(capacity: layout.count)
+        defer { memory.deallocate() }
+
+        try model.loadWeights { tensor in memory + (layout[tensor.name]?.offset ?? 0) }
+
+        let last = try #require(layout.entries.last)
+        #expect(memory[layout.count - 1] == TinyModel.value(last.name, last.count - 1))
+        #expect(memory[0] == TinyModel.value(layout.entries[0].name, 0))
+    }
+
+    @Test func `shards with an index load like one file`() throws {
+        let configuration = try TinyModel.configuration(TinyModel.qwen3)
+        let tensors = TinyModel.tensors(configuration)
+        folder.write(TinyModel.qwen3, to: "config.json")
+        var map: [String] = []
+        for shard in 0..<3 {
+            let name = "model-0000\(shard + 1)-of-00003.safetensors"
+            let part = tensors.enumerated().filter { $0.offset % 3 == shard }.map(\.element)
+            try TinyModel.write(part, to: folder.file(name))
+            map += part.map { "\"\($0.name)\":\"\(name)\"" }
+        }
+        let index = #"{"metadata":{"total_size":1},"weight_map":{"# + map.joined(separator: ",") + "}}"
+        folder.write(index, to: WeightFiles.index)
+
+        let model = try ModelDirectory(path: folder.path)
+
+        let weights = try model.loadWeights()
+        for tensor in tensors {
+            #expect(weights.table.floats(tensor.name) == TinyModel.values(tensor.name, tensor.count))
+        }
+        #expect(model.fileNames.count == 5)
+    }
+
+    static let badIndexes: [(json: String, part: String)] = [
+        ("{}", "no object `weight_map`"),
+        (#"{"weight_map":{"a":"../x.safetensors"}}"#, "not placed in"),
+        (#"{"weight_map":{"a":"/etc/x.safetensors"}}"#, "not placed in"),
+        (#"{"weight_map":{"a":"x.bin"}}"#, "not placed in"),
+        (#"{"weight_map":{"a":7}}"#, "not placed in"),
+        (#"{"weight_map":{"a":"x.safetensors"}}"#, "finish the download"),
+        (#"{"weight_map":{"a":"there.safetensors"}}"#, "does not hold it"),
+        (#"{"weight_map":"#, "not a valid safetensors index"),
+    ]
+
+    @Test(arguments: badIndexes) func `an index that lies is refused`(json: String, part: String) throws {
+        folder.write(TinyModel.qwen3, to: "config.json")
+        folder.write(safetensors("{}"), to: "there.safetensors")
+        folder.write(json, to: WeightFiles.index)
+
+        #expect(refusal()?.description.contains(part) == true)
+    }
+
+    @Test func `two shards with the same tensor are refused`() throws {
+        folder.write(TinyModel.qwen3, to: "config.json")
+        let tensor = TensorDescription(name: "a", shape: [1])
+        try TinyModel.write([tensor], to: folder.file("1.safetensors"))
+        try TinyModel.write([tensor, TensorDescription(name: "b", shape: [1])], to: folder.file("2.safetensors"))
+        folder.write(#"{"weight_map":{"a":"1.safetensors","b":"2.safetensors"}}"#, to: WeightFiles.index)
+
+        #expect(refusal()?.description.contains("also stands in another file") == true)
+    }
+
+    @Test func `missing, unexpected and misshapen tensors are named before any work`() throws {
+        try TinyModel.write(TinyModel.qwen3, in: folder) { $0.filter { $0.name != "model.norm.weight" } }
+        #expect(refusal() == .model(path: folder.path, .missingTensors(["model.norm.weight"])))
+
+        try TinyModel.write(TinyModel.qwen3, in: folder) { $0 + [TensorDescription(name: "model.extra", shape: [1])] }
+        #expect(refusal() == .model(path: folder.path, .unexpectedTensors(["model.extra"])))
+
+        try TinyModel.write(TinyModel.qwen3, in: folder) {
+            $0.map { $0.name == "model.norm.weight" ? TensorDescription(name: $0.name, shape: [2, 4]) : $0 }
+        }
+        let error = ModelError.shapeMismatch(name: "model.norm.weight", expected: [8], found: [2, 4])
+        #expect(refusal() == .model(path: folder.path, error))
+    }
+
+    @Test func `weights that are stored as integers are refused`() throws {
+        try TinyModel.write(TinyModel.qwen3, in: folder)
+        let bytes = folder.bytes(of: "model.safetensors")
+        let text = String(decoding: bytes[8..<200], as: UTF8.self)
+        let changed = text.replacing("F32", with: "I32", maxReplacements: 1)
+        folder.write(Array(bytes[..<8]) + Array(changed.utf8) + Array(bytes[200...]), to: "model.safetensors")
+
+        guard case .unsupportedType(_, _, "I32") = refusal() else {
+            Issue.record("\(String(describing: refusal()))")
+            return
+        }
+    }
+
+    @Test func `a stored copy of a tied head must be the embedding`() throws {
+        let head = TensorDescription(name: "lm_head.weight", shape: [11, 8])
+        try TinyModel.write(TinyModel.qwen3, in: folder) { $0 + [head] }
+        #expect(
+            refusal()
+                == .headsDiffer(
+                    path: folder.file("model.safetensors"), tensor: "lm_head.weight", source: embedding))
+
+        let tensors = TinyModel.tensors(try TinyModel.configuration(TinyModel.qwen3)) + [head]
+        let same = [Float](repeating: 0.25, count: 8 * 12)
+        try same.withUnsafeBufferPointer { same throws(ModelFileError) in
+            try SafetensorsWriter.write(to: folder.file("model.safetensors"), tensors: tensors) { _ in
+                same.baseAddress!
+            }
+        }
+        #expect(refusal() == nil)
+    }
+
+    @Test func `GPT-2 in its original naming loads, stored masks are passed over`() throws {
+        try TinyModel.write(TinyModel.gpt2, in: folder) { tensors in
+            tensors.map { TensorDescription(name: String($0.name.dropFirst("transformer.".count)), shape: $0.shape) }
+                + [TensorDescription(name: "h.0.attn.bias", shape: [1, 1, 16, 16])]
+        }
+
+        let model = try ModelDirectory(path: folder.path)
+        let weights = try model.loadWeights()
+
+        #expect(weights.table.floats("transformer.wte.weight") == TinyModel.values("wte.weight", 88))
+        #expect(model.endTokens == [3, 4])
+    }
+
+    @Test func `what is missing is named with what to do`() throws {
+        #expect(throws: ModelFileError.self) { try ModelDirectory(path: folder.file("absent")) }
+        #expect(refusal()?.description.hasSuffix("needs a config.json") == true)
+        folder.write("{", to: "config.json")
+        #expect(refusal()?.description.contains("not a valid JSON file") == true)
+        folder.write(#"{"model_type":"qwen3_moe"}"#, to: "config.json")
+        #expect(refusal() == .model(path: folder.path, .mixtureOfExperts("qwen3_moe")))
+        folder.write(TinyModel.qwen3, to: "config.json")
+        folder.write("", to: "pytorch_model.bin")
+        #expect(refusal()?.description.contains("must be converted first") == true)
+    }
+
+    @Test func `generation_config rules the end tokens`() throws {
+        try TinyModel.write(TinyModel.qwen3, in: folder)
+        folder.write(#"{"eos_token_id":[7,8]}"#, to: "generation_config.json")
+
+        let model = try ModelDirectory(path: folder.path)
+
+        #expect(model.endTokens == [7, 8])
+        #expect(model.fileNames == ["config.json", "generation_config.json", "model.safetensors"])
+    }
+
+    @Test func `tokenizer files that are there are listed`() {
+        folder.write("{}", to: "tokenizer.json")
+        folder.write("x", to: "chat_template.jinja")
+
+        let files = TokenizerFiles(directory: folder.path)
+
+        #expect(files.names == ["tokenizer.json", "chat_template.jinja"])
+        #expect(files.tokenizer == folder.file("tokenizer.json"))
+        #expect(files.chatTemplate == folder.file("chat_template.jinja"))
+        #expect(files.sentencePiece == nil)
+    }
+}
