@@ -96,7 +96,8 @@ struct Activations {
 
     /// Cuts the buffer, or with none only counts.
     private init(_ configuration: DecoderConfiguration, _ plan: Plan, _ buffer: FloatBuffer?) {
-        var cutter = Cutter(base: buffer?.pointer ?? Cutter.nowhere, layerNorm: configuration.family.normalization == .layer)
+        var cutter = Cutter(
+            base: buffer?.pointer ?? Cutter.nowhere, layerNorm: configuration.family.normalization == .layer)
         let rows = plan.capacity
         let stream = rows * configuration.width
         capacity = rows

@@ -14,13 +14,16 @@ package struct AdapterSpecification: Sendable, Equatable {
     package var rank: Int
     /// α; the scale is α/r, or α/√r when stabilised (Kalajdzievski 2023, arXiv:2312.03732).
     package var alpha: Double
+    /// Whether the scale is α/√r instead of α/r.
     package var isRankStabilised: Bool
+    /// Which layers.
     package var targets: Targets
     /// Other ranks for layers whose path is or ends in the name; the first match counts.
     package var rankPattern: [(name: String, rank: Int)]
     /// Other α, likewise.
     package var alphaPattern: [(name: String, alpha: Double)]
 
+    /// One rank and α for all layers unless patterns say otherwise.
     package init(
         rank: Int, alpha: Double, isRankStabilised: Bool = false, targets: Targets = .all,
         rankPattern: [(name: String, rank: Int)] = [], alphaPattern: [(name: String, alpha: Double)] = []
@@ -29,6 +32,7 @@ package struct AdapterSpecification: Sendable, Equatable {
         (self.targets, self.rankPattern, self.alphaPattern) = (targets, rankPattern, alphaPattern)
     }
 
+    /// Equal when all settings are, patterns in their order.
     package static func == (left: Self, right: Self) -> Bool {
         left.rank == right.rank && left.alpha == right.alpha && left.isRankStabilised == right.isRankStabilised
             && left.targets == right.targets && left.rankPattern.elementsEqual(right.rankPattern, by: ==)
@@ -82,9 +86,13 @@ package struct AdapterSpecification: Sendable, Equatable {
 package struct AdaptedModule: Sendable, Equatable {
     /// Module path, for instance `model.layers.0.self_attn.q_proj`.
     package let path: String
+    /// The block it belongs to, from 0.
     package let layer: Int
+    /// Its place in the block.
     package let slot: LinearSlot
+    /// Width of its input.
     package let inputs: Int
+    /// Width of its output.
     package let outputs: Int
     /// r.
     package let rank: Int

@@ -131,8 +131,9 @@ struct BlockBuilder {
             let a = adapter.layout[adapted.nameA], let b = adapter.layout[adapted.nameB]
         else { return projection }
         projection.lowRank = Projection.LowRank(
-            rank: adapted.rank, scale: adapted.scale, a: adapter.parameters + a.offset, b: adapter.parameters + b.offset,
-            gradientA: layout?[adapted.nameA]?.offset, gradientB: layout?[adapted.nameB]?.offset)
+            rank: adapted.rank, scale: adapted.scale, a: adapter.parameters + a.offset,
+            b: adapter.parameters + b.offset, gradientA: layout?[adapted.nameA]?.offset,
+            gradientB: layout?[adapted.nameB]?.offset)
         return projection
     }
 }

@@ -4,7 +4,8 @@ internal import Terms
 extension ConfigurationKeys {
     /// The rotation, nil for families with learned positions.
     ///
-    /// `rope_scaling` of older files stands before `rope_parameters`; θ and the rotated fraction may stand in it or beside it.
+    /// `rope_scaling` of older files goes before `rope_parameters`; θ and the rotated fraction may stand in either or
+    /// beside it.
     mutating func rotary(_ family: Family, _ headWidth: Int, positions: Int) throws(ModelError) -> Rotary? {
         guard case .rotary(let layout) = family.position else { return nil }
         let older = value("rope_scaling")
@@ -24,7 +25,8 @@ extension ConfigurationKeys {
         }
         let width = Int(Double(headWidth) * fraction)
         guard width >= 2, width % 2 == 0 else {
-            throw .invalidValue(key: "head_dim", found: "\(headWidth)", expected: "an even number of rotated dimensions")
+            throw .invalidValue(
+                key: "head_dim", found: "\(headWidth)", expected: "an even number of rotated dimensions")
         }
         let trained = Double(try integer("original_max_position_embeddings", 1...1 << 30, 0))
         let scaling = try settings.scaling(
@@ -47,15 +49,16 @@ private struct RotarySettings {
         }
         if let key = object.keys.first(where: { !Self.known.contains($0) }) {
             throw .invalidValue(
-                key: "rope_scaling.\(key)", found: object[key]?.text ?? "", expected: "no such key; it is not supported")
+                key: "rope_scaling.\(key)", found: object[key]?.text ?? "",
+                expected: "no such key; it is not supported")
         }
         self.object = object
     }
 
     private static let known = [
-        "alpha", "attention_factor", "beta_fast", "beta_slow", "factor", "high_freq_factor", "low_freq_factor", "mscale",
-        "mscale_all_dim", "original_max_position_embeddings", "partial_rotary_factor", "rope_theta", "rope_type",
-        "truncate", "type",
+        "alpha", "attention_factor", "beta_fast", "beta_slow", "factor", "high_freq_factor", "low_freq_factor",
+        "mscale", "mscale_all_dim", "original_max_position_embeddings", "partial_rotary_factor", "rope_theta",
+        "rope_type", "truncate", "type",
     ]
 
     func number(_ key: String) throws(ModelError) -> Double? {

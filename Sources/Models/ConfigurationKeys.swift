@@ -37,7 +37,8 @@ struct ConfigurationKeys {
         guard let value = value(key) else { return isNull(key) ? nil : standard }
         guard let number = value.int, range.contains(number) else {
             throw .invalidValue(
-                key: spelling(key), found: value.text, expected: "an integer in \(range.lowerBound)…\(range.upperBound)")
+                key: spelling(key), found: value.text,
+                expected: "an integer in \(range.lowerBound)…\(range.upperBound)")
         }
         return number
     }
@@ -48,7 +49,8 @@ struct ConfigurationKeys {
         guard let value = value(key) else { return standard }
         guard let number = value.double, range.contains(number) else {
             throw .invalidValue(
-                key: spelling(key), found: value.text, expected: "a number in \(range.lowerBound)…\(range.upperBound)")
+                key: spelling(key), found: value.text,
+                expected: "a number in \(range.lowerBound)…\(range.upperBound)")
         }
         return number
     }
@@ -121,7 +123,8 @@ struct ConfigurationKeys {
     private func refuseSliding(_ types: [Bool]?, because reason: String) throws(ModelError) {
         guard types?.contains(true) ?? false else { return }
         throw .invalidValue(
-            key: "layer_types", found: "sliding_attention", expected: "full_attention: \(family.modelType) layers \(reason)")
+            key: "layer_types", found: "sliding_attention",
+            expected: "full_attention: \(family.modelType) layers \(reason)")
     }
 
     /// Keys nobody asked for that might change the arithmetic, in the order written.

@@ -3,9 +3,9 @@ internal import Kernels
 extension Decoder {
     /// The sum of −log p over the trained targets of `batch`, and its gradient added to `gradient[P]`.
     ///
-    /// `gradient` is laid out as `layout`, which must not be nil. Only trained tensors cost anything: frozen weights get no
-    /// gradient, and nothing goes below the lowest trained block. A tied head adds to the embedding's gradient first, the
-    /// look-ups after it.
+    /// `gradient` is laid out as `layout`, which must not be nil. Only trained tensors cost anything: frozen weights
+    /// get no gradient, and nothing goes below the lowest trained block. A tied head adds to the embedding's gradient
+    /// first, the look-ups after it.
     package func lossAndGradient(_ batch: MicroBatch, gradient: UnsafeMutablePointer<Float>) -> Double {
         precondition(layout != nil, "this decoder trains nothing")
         guard batch.trainedTokens > 0 else { return 0 }
@@ -45,8 +45,8 @@ extension Decoder {
     }
 
     private func mlpBackward(
-        _ block: Block, _ needs: Block.Needs, _ kept: BlockActivations, _ gradients: Activations.Gradients, _ pass: Pass,
-        _ gradient: UnsafeMutablePointer<Float>
+        _ block: Block, _ needs: Block.Needs, _ kept: BlockActivations, _ gradients: Activations.Gradients,
+        _ pass: Pass, _ gradient: UnsafeMutablePointer<Float>
     ) {
         let (rows, memory) = (pass.rows, pass.memory)
         var branch = gradients.stream
@@ -62,7 +62,8 @@ extension Decoder {
         guard needs.mlpInner else { return }
         let count = rows * configuration.inner
         if let gate = kept.gate {
-            compute.swigluBackward(dgate: gate, dup: kept.up, gradients.activated, gate: gate, up: kept.up, count: count)
+            compute.swigluBackward(
+                dgate: gate, dup: kept.up, gradients.activated, gate: gate, up: kept.up, count: count)
         } else {
             compute.geluBackward(kept.up, gradients.activated, kept.up, count: count)
         }

@@ -53,7 +53,8 @@ extension Decoder {
     /// Runs `body` with memory and rotation tables for `batch`.
     func withPass<Result>(_ batch: MicroBatch, trains: Bool, _ body: (Pass) -> Result) -> Result {
         if let longest = configuration.longestDocument {
-            precondition(batch.longestDocument <= longest, "a document of \(batch.longestDocument) tokens exceeds \(longest)")
+            precondition(
+                batch.longestDocument <= longest, "a document of \(batch.longestDocument) tokens exceeds \(longest)")
         }
         rotaryTable?.reserve(batch.longestDocument)
         let memory = activations(rows: batch.tokens.count, trains: trains)
@@ -120,7 +121,8 @@ extension Decoder {
         compute.add(stream, scratch, count: rows * width)
     }
 
-    /// One block: `from` and `into` are `[T, D]` and different memory. Without `completes`, what only the output needs is left.
+    /// One block: `from` and `into` are `[T, D]` and different memory. Without `completes`, what only the output needs
+    /// is left out.
     func forward(
         _ block: Block, _ layer: Int, _ kept: BlockActivations, from input: UnsafeMutablePointer<Float>,
         into output: UnsafeMutablePointer<Float>, _ pass: Pass, completes: Bool = true

@@ -2,7 +2,9 @@ package import Kernels
 
 /// An adapter's factors in memory, laid out as `layout` says.
 package struct Adapter: @unchecked Sendable {
+    /// The adapted layers.
     package let modules: [AdaptedModule]
+    /// Where each factor lies.
     package let layout: ParameterLayout
     /// `layout.count` elements, owned by the caller.
     package let parameters: UnsafePointer<Float>
@@ -22,10 +24,12 @@ package enum Trainable: Sendable, Equatable {
 
 /// A decoder-only language model: forward and hand-written backward pass over a micro-batch.
 ///
-/// Shapes: T tokens, D width, Hq query heads, Hkv key heads, hd head width, I MLP width, V vocabulary, P trained elements.
+/// Shapes: T tokens, D width, Hq query heads, Hkv key heads, hd head width, I MLP width, V vocabulary, P trained
+/// elements.
 /// All memory of a pass is cut from one buffer, sized when a micro-batch first needs it and used again. Results are the
-/// same bits for any number of threads, and with or without recomputation. One caller at a time; it may be any thread.
+/// same bits for any number of threads, and with or without recomputation. One caller at a time, on any thread.
 package final class Decoder: @unchecked Sendable {
+    /// Shape and switches.
     package let configuration: DecoderConfiguration
     /// Where gradients go, nil when nothing is trained.
     package let layout: ParameterLayout?

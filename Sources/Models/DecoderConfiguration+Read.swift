@@ -4,9 +4,9 @@ internal import Kernels
 extension DecoderConfiguration {
     /// A configuration from config.json, in the dialect of older checkpoints or of transformers 5.
     ///
-    /// Absent keys take their family's default. A key that the family does not know is refused, unless it is one that can't
-    /// change the arithmetic, or is null, false or empty. Dropout keys are accepted and have no effect: base weights are
-    /// trained without dropout.
+    /// Absent keys take their family's default. A key that the family does not know is refused, unless it is one that
+    /// can't change the arithmetic, or is null, false or empty. Dropout keys are accepted and have no effect: base
+    /// weights are trained without dropout.
     package static func read(json: JSONValue) throws(ModelError) -> DecoderConfiguration {
         guard let object = json.object else { throw .notAnObject }
         let modelType = object["model_type"]?.string ?? ""
@@ -31,17 +31,20 @@ extension DecoderConfiguration {
         let heads = try keys.integer("num_attention_heads", 1...65_536, defaults.heads)
         let headWidth = try keys.integer("head_dim", 1...65_536, defaults.headWidth ?? width / heads)
         guard headWidth >= 1 else {
-            throw .invalidValue(key: "num_attention_heads", found: "\(heads)", expected: "at most hidden_size \(width)")
+            throw .invalidValue(
+                key: "num_attention_heads", found: "\(heads)", expected: "at most hidden_size \(width)")
         }
         // Null means one key head per query head, where absent means the family's default.
         let standardHeads = keys.isNull("num_key_value_heads") ? heads : defaults.keyValueHeads ?? heads
         let keyValueHeads = try keys.integer("num_key_value_heads", 1...65_536, standardHeads)
         guard heads % keyValueHeads == 0 else {
             throw .invalidValue(
-                key: "num_key_value_heads", found: "\(keyValueHeads)", expected: "a divisor of \(heads) attention heads")
+                key: "num_key_value_heads", found: "\(keyValueHeads)",
+                expected: "a divisor of \(heads) attention heads")
         }
         if family.weights == .convolutional, headWidth * heads != width || keyValueHeads != heads {
-            throw .invalidValue(key: "hidden_size", found: "\(width)", expected: "a multiple of \(heads) attention heads")
+            throw .invalidValue(
+                key: "hidden_size", found: "\(width)", expected: "a multiple of \(heads) attention heads")
         }
         let positions = try keys.integer("max_position_embeddings", 1...1 << 30, defaults.positions)
         let vocabulary = try keys.integer("vocab_size", 1...1 << 24, defaults.vocabulary)
@@ -108,7 +111,8 @@ extension DecoderConfiguration {
     ) throws(ModelError) -> Int? {
         let range = -vocabulary...vocabulary - 1
         let standard = family.defaults.padding.flatMap { range.contains($0) ? $0 : nil }
-        guard family.freezesPadding, let id = try keys.optionalInteger("pad_token_id", range, standard) else { return nil }
+        guard family.freezesPadding else { return nil }
+        guard let id = try keys.optionalInteger("pad_token_id", range, standard) else { return nil }
         return id < 0 ? id + vocabulary : id
     }
 

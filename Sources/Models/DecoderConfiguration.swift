@@ -2,8 +2,8 @@ package import Terms
 
 /// A decoder's shape and switches: everything that decides its arithmetic and its tensors.
 ///
-/// The common skeleton is `h = E[ids]`; per layer `h += attention(norm(h))`, `h += mlp(norm(h))`; `logits = head(norm(h))`.
-/// What differs between families are enumerated switches, no code of their own.
+/// The common skeleton is `h = E[ids]`; per layer `h += attention(norm(h))`, `h += mlp(norm(h))`; then
+/// `logits = head(norm(h))`. What differs between families are enumerated switches, no code of their own.
 package struct DecoderConfiguration: Sendable, Equatable {
     /// The row of the family table this was read with.
     package let family: Family
@@ -13,6 +13,7 @@ package struct DecoderConfiguration: Sendable, Equatable {
     package var width: Int
     /// I, width inside the MLP.
     package var inner: Int
+    /// Blocks.
     package var layers: Int
     /// Hq, query heads.
     package var heads: Int
@@ -22,6 +23,7 @@ package struct DecoderConfiguration: Sendable, Equatable {
     package var headWidth: Int
     /// ε of every norm.
     package var epsilon: Double
+    /// Linear layers that add a bias.
     package var biases: BiasSet
     /// nil = learned positions.
     package var rotary: Rotary?

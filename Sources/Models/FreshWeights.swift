@@ -3,8 +3,8 @@ internal import Terms
 extension DecoderConfiguration {
     /// Fresh values of `tensor`, element by element, as the family's reference implementation draws them.
     ///
-    /// Matrices are normal with deviation `initializerRange`, each from a stream named by the tensor; norms are 1, biases 0,
-    /// the frozen embedding row 0. GPT-2's residual projections have the deviation divided by √(2·layers).
+    /// Matrices are normal with deviation `initializerRange`, each from a stream named by the tensor; norms are 1,
+    /// biases 0, the frozen embedding row 0. GPT-2's residual projections have the deviation divided by √(2·layers).
     package func drawFresh(_ tensor: TensorSpecification, seed: UInt64, into memory: UnsafeMutablePointer<Float>) {
         switch tensor.role {
         case .normWeight: memory.update(repeating: 1, count: tensor.count)

@@ -13,10 +13,15 @@ package enum LinearSlot: Sendable, Equatable {
 package struct LinearModule: Sendable, Equatable {
     /// Module path, for instance `model.layers.0.self_attn.q_proj`.
     package let path: String
+    /// The block it belongs to, from 0.
     package let layer: Int
+    /// Its place in the block.
     package let slot: LinearSlot
+    /// Width of its input.
     package let inputs: Int
+    /// Width of its output.
     package let outputs: Int
+    /// Whether it adds a bias.
     package let hasBias: Bool
     /// Whether the weight is stored `[in, out]`.
     package let isTransposed: Bool
@@ -29,7 +34,9 @@ extension DecoderConfiguration {
     package func linearModules(layer: Int) -> [LinearModule] {
         let names = family.names
         let transposed = family.weights == .convolutional
-        func module(_ name: String, _ slot: LinearSlot, _ inputs: Int, _ outputs: Int, _ bias: BiasSet) -> LinearModule {
+        func module(
+            _ name: String, _ slot: LinearSlot, _ inputs: Int, _ outputs: Int, _ bias: BiasSet
+        ) -> LinearModule {
             LinearModule(
                 path: layerPrefix(layer) + name, layer: layer, slot: slot, inputs: inputs, outputs: outputs,
                 hasBias: biases.contains(bias), isTransposed: transposed)

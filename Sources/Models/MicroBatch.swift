@@ -39,8 +39,8 @@ package struct MicroBatch: Sendable, Equatable {
 
     /// A micro-batch from documents with labels aligned to their ids; a negative label is not trained.
     ///
-    /// The label of a token is what its predecessor is to predict, so that the first label never counts. Empty documents
-    /// are left out.
+    /// The label of a token is what its predecessor is to predict, so that the first label never counts. Empty
+    /// documents are left out.
     package init(documents: [(ids: [Int32], labels: [Int32])]) {
         var (tokens, targets, starts): ([Int32], [Int32], [Int32]) = ([], [], [])
         for document in documents where !document.ids.isEmpty {

@@ -23,19 +23,21 @@ package enum ModelError: Error, Equatable, CustomStringConvertible {
     /// An adapter setting outside its range or not supported.
     case invalidAdapter(String)
 
+    /// What, where, and what to do about it.
     package var description: String {
         switch self {
         case .notAnObject: "config.json: the document must be a JSON object"
         case .unsupportedModelType(let found, let supported):
-            "config.json: model_type \"\(found)\" is not supported; this version runs \(supported.joined(separator: ", "))"
+            "config.json: model_type \"\(found)\" is not supported; this version runs "
+                + supported.joined(separator: ", ")
         case .mixtureOfExperts(let found):
             "config.json: model_type \"\(found)\" is a mixture of experts, which this version does not run; "
                 + "use the dense model of the same series"
         case .unsupportedArchitecture(let found):
             "config.json: architecture \"\(found)\" is no causal language model; use a checkpoint with a language head"
         case .unknownKeys(let keys, let modelType):
-            "config.json: \(modelType) models have no key \(Self.quoted(keys)); it may change the arithmetic, so it is not "
-                + "ignored; remove it from config.json if it does not"
+            "config.json: \(modelType) models have no key \(Self.quoted(keys)); it may change the arithmetic, so "
+                + "that it is not ignored; remove it from config.json if it does not"
         case .invalidValue(let key, let found, let expected):
             "config.json: \(key) is \(found); expected \(expected)"
         case .missingTensors(let names):

@@ -4,6 +4,7 @@ package struct ParameterLayout: Sendable, Equatable {
     package struct Entry: Sendable, Equatable {
         /// Name as it stands in the exported file.
         package let name: String
+        /// Dimensions, outermost first.
         package let shape: [Int]
         /// First element in the flat vector.
         package let offset: Int
@@ -15,6 +16,7 @@ package struct ParameterLayout: Sendable, Equatable {
         package var decays: Bool { shape.count >= 2 }
     }
 
+    /// In byte order of names.
     package let entries: [Entry]
     /// P, elements of all entries.
     package let count: Int
@@ -45,7 +47,8 @@ package struct ParameterLayout: Sendable, Equatable {
         var (low, high) = (0, entries.count)
         while low < high {
             let middle = (low + high) / 2
-            if entries[middle].name.utf8.lexicographicallyPrecedes(name.utf8) { low = middle + 1 } else { high = middle }
+            let precedes = entries[middle].name.utf8.lexicographicallyPrecedes(name.utf8)
+            if precedes { low = middle + 1 } else { high = middle }
         }
         return low < entries.count && entries[low].name == name ? entries[low] : nil
     }

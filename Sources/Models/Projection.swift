@@ -68,7 +68,8 @@ struct Projection {
     /// Adds the gradients of what is trained to `gradient`; writes or adds `dx[T,in]` unless nil.
     func backward(
         dx: UnsafeMutablePointer<Float>?, accumulate: Bool = false, _ dy: UnsafePointer<Float>,
-        _ x: UnsafePointer<Float>, rows: Int, gradient: UnsafeMutablePointer<Float>, _ scratch: Scratch, _ compute: Compute
+        _ x: UnsafePointer<Float>, rows: Int, gradient: UnsafeMutablePointer<Float>, _ scratch: Scratch,
+        _ compute: Compute
     ) {
         if let weightGradient {
             let dw = gradient + weightGradient

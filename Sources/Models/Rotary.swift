@@ -8,7 +8,13 @@ package struct Rotary: Sendable, Equatable {
     package var width: Int
     /// The base θ of the frequencies, > 1.
     package var theta: Double
+    /// How the frequencies are stretched.
     package var scaling: RotaryScaling
+
+    /// A rotation of the first `width` dimensions of each head.
+    package init(layout: RotaryLayout, width: Int, theta: Double, scaling: RotaryScaling) {
+        (self.layout, self.width, self.theta, self.scaling) = (layout, width, theta, scaling)
+    }
 }
 
 /// How the frequencies are changed to reach beyond the length a model was first trained on.
@@ -26,16 +32,23 @@ package enum RotaryScaling: Sendable, Equatable {
 
     /// YaRN's settings (Peng et al. 2023, arXiv:2309.00071, §3).
     package struct Yarn: Sendable, Equatable {
+        /// How much longer than the trained length, > 0.
         package var factor: Double
         /// Rotations over the trained length above which a frequency stays.
         package var fast = 32.0
         /// Rotations below which a frequency is divided by `factor`.
         package var slow = 1.0
+        /// Positions the model was first trained on.
         package var trainedLength: Double
         /// What cosine and sine are multiplied by.
         package var attentionFactor: Double
         /// Whether the ramp's bounds are rounded to whole dimensions.
         package var truncates = true
+
+        /// The paper's bounds unless changed.
+        package init(factor: Double, trainedLength: Double, attentionFactor: Double) {
+            (self.factor, self.trainedLength, self.attentionFactor) = (factor, trainedLength, attentionFactor)
+        }
     }
 }
 
@@ -115,7 +128,7 @@ struct RotaryTable {
         frequencies = rotary.inverseFrequencies
     }
 
-    /// Makes room for positions below `needed`; a power of two, at least 64, so that it settles after a few micro-batches.
+    /// Makes room for positions below `needed`: a power of two, at least 64, so that it settles soon.
     mutating func reserve(_ needed: Int) {
         guard needed > length else { return }
         length = 64

@@ -15,10 +15,12 @@ package struct Sampler: Sendable, Equatable {
     /// Draws depend on this and the place of the token alone.
     package var seed: UInt64
 
+    /// Plain sampling unless told otherwise.
     package init(
         temperature: Double = 1, topK: Int = 0, topP: Double = 1, repetitionPenalty: Double = 1, seed: UInt64 = 0
     ) {
-        precondition(temperature >= 0 && topK >= 0 && topP > 0 && repetitionPenalty > 0, "sampling settings out of range")
+        precondition(
+            temperature >= 0 && topK >= 0 && topP > 0 && repetitionPenalty > 0, "sampling settings out of range")
         (self.temperature, self.topK, self.topP) = (temperature, topK, topP)
         (self.repetitionPenalty, self.seed) = (repetitionPenalty, seed)
     }

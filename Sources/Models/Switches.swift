@@ -49,12 +49,19 @@ package enum Activation: Sendable, Equatable {
 
 /// Which linear layers add a bias.
 package struct BiasSet: OptionSet, Sendable, Equatable {
+    /// One bit a group of layers.
     package let rawValue: UInt8
+    /// A set from its bits.
     package init(rawValue: UInt8) { self.rawValue = rawValue }
+    /// The query, key and value projections.
     package static let queryKeyValue = BiasSet(rawValue: 1)
+    /// The projection of attention's result.
     package static let output = BiasSet(rawValue: 2)
+    /// The projections of the MLP.
     package static let mlp = BiasSet(rawValue: 4)
+    /// All projections of attention.
     package static let attention: BiasSet = [.queryKeyValue, .output]
+    /// All projections of a block.
     package static let all: BiasSet = [.attention, .mlp]
 }
 

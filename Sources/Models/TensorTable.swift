@@ -14,7 +14,9 @@ package enum TensorRole: Sendable, Equatable {
 package struct TensorSpecification: Sendable, Equatable {
     /// Full name as it stands in the files.
     package let name: String
+    /// Dimensions, outermost first.
     package let shape: [Int]
+    /// What it is for.
     package let role: TensorRole
     /// Elements.
     package var count: Int { shape.reduce(1, *) }
@@ -22,6 +24,7 @@ package struct TensorSpecification: Sendable, Equatable {
 
 /// The tensors of a model, in byte order of their names.
 package struct TensorTable: Sendable, Equatable {
+    /// In byte order of names.
     package let tensors: [TensorSpecification]
     private let base: String
     private let head: String
@@ -56,15 +59,16 @@ package struct TensorTable: Sendable, Equatable {
         var (low, high) = (0, tensors.count)
         while low < high {
             let middle = (low + high) / 2
-            if tensors[middle].name.utf8.lexicographicallyPrecedes(name.utf8) { low = middle + 1 } else { high = middle }
+            let precedes = tensors[middle].name.utf8.lexicographicallyPrecedes(name.utf8)
+            if precedes { low = middle + 1 } else { high = middle }
         }
         return low < tensors.count && tensors[low].name == name ? tensors[low] : nil
     }
 
     /// Which of `found` holds each tensor, in the order of `tensors`.
     ///
-    /// Names without the family's base prefix are accepted. A copy of a tied head, stored causal masks and stored rotary
-    /// frequencies are passed over; anything else left over, missing or of another shape is refused.
+    /// Names without the family's base prefix are accepted. A copy of a tied head, stored causal masks and stored
+    /// rotary frequencies are passed over; anything else left over, missing or of another shape is refused.
     package func places(among found: [(name: String, shape: [Int])]) throws(ModelError) -> [Int] {
         var places: [String: Int] = [:]
         var unexpected: [String] = []
@@ -103,7 +107,8 @@ package struct TensorTable: Sendable, Equatable {
                 list.append(TensorSpecification(name: "\(module.path).bias", shape: [module.outputs], role: .bias))
             }
         }
-        let norms = [names.attentionNorm, names.mlpNorm] + [names.attentionOutputNorm, names.mlpOutputNorm].compactMap(\.self)
+        let outputNorms = [names.attentionOutputNorm, names.mlpOutputNorm].compactMap(\.self)
+        let norms = [names.attentionNorm, names.mlpNorm] + outputNorms
         for norm in norms { list += Self.norm(prefix + norm, configuration.width, configuration) }
         if configuration.family.queryKeyNormalization != .none {
             for norm in [names.queryNorm, names.keyNorm].compactMap(\.self) {

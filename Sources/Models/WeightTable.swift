@@ -2,7 +2,9 @@
 package struct WeightTable: @unchecked Sendable {
     /// One tensor: row-major elements of `shape` from `pointer` on.
     package struct Tensor {
+        /// Dimensions, outermost first.
         package let shape: [Int]
+        /// The first element.
         package let pointer: UnsafePointer<Float>
     }
     private var tensors: [String: Tensor] = [:]
@@ -17,6 +19,7 @@ package struct WeightTable: @unchecked Sendable {
         self.init(layout.entries.map { ($0.name, $0.shape, parameters + $0.offset) })
     }
 
+    /// The tensor called `name`.
     package subscript(name: String) -> Tensor? { tensors[name] }
 
     /// Refuses tensors that are missing or of another shape than in `layout`.

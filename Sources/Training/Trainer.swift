@@ -11,13 +11,15 @@ package enum TrainingMethod {
 
 /// The training state of one worker (parameters, moments, model) and the two halves of a step.
 ///
-/// The state is three flat fp32 vectors of P elements laid out by `layout`. A step is: gradients of shards, summed elsewhere
-/// by the fixed tree, then `apply`. Everything is a function of state and arguments, so that every worker that applies the
-/// same step to the same state holds the same bits. One caller at a time; it may be any thread.
+/// The state is three flat fp32 vectors of P elements laid out by `layout`. A step is: gradients of shards, summed
+/// elsewhere by the fixed tree, then `apply`. Everything is a function of state and arguments, so that every worker
+/// that applies the same step to the same state holds the same bits. One caller at a time, on any thread.
 package final class Trainer: @unchecked Sendable {
+    /// Shape and switches of the model.
     package let configuration: DecoderConfiguration
     /// Where each trained tensor lies in the vectors.
     package let layout: ParameterLayout
+    /// The model on the present parameters.
     package let decoder: Decoder
     /// P, elements of each vector.
     package var count: Int { layout.count }
@@ -36,8 +38,9 @@ package final class Trainer: @unchecked Sendable {
 
     /// The state at step 0: moments are zero.
     ///
-    /// Full training copies the weights, which may then go; with an adapter the frozen ones stay in use, and `owner` is kept
-    /// alive for them. `recomputes` trades a second forward pass for most of the activations' memory, with the same result.
+    /// Full training copies the weights, which may then go; with an adapter the frozen ones stay in use, and `owner` is
+    /// kept alive for them. `recomputes` trades a second forward pass for most of the activations' memory; the result
+    /// is the same.
     package init(
         configuration: DecoderConfiguration, weights: WeightTable, owner: AnyObject? = nil, method: TrainingMethod,
         compute: Compute, recomputes: Bool = false
@@ -95,9 +98,10 @@ package final class Trainer: @unchecked Sendable {
 
     /// One optimizer step from the gradient sum of the whole batch over its N = `trainedTokens` trained tokens.
     ///
-    /// The norm of g/N is taken from fp64 sums of squares per fixed block; then g is scaled by `min(1, c/(norm + 1e-6))/N`
-    /// and AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2) runs over all elements. Weight decay applies to
-    /// tensors of rank ≥ 2, as the Hugging Face trainer does. With N = 0 or a norm that is not finite nothing changes.
+    /// The norm of g/N is taken from fp64 sums of squares per fixed block; then g is scaled by
+    /// `min(1, c/(norm + 1e-6))/N` and AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2) runs over all
+    /// elements. Weight decay applies to tensors of rank ≥ 2, as the Hugging Face trainer does. With N = 0 or a norm
+    /// that is not finite nothing changes.
     package func apply(
         gradient: UnsafePointer<Float>, trainedTokens: Int, update: UpdateParameters
     ) -> UpdateReport {
@@ -112,8 +116,8 @@ package final class Trainer: @unchecked Sendable {
             weightDecay: update.weightDecay, biasCorrection1: update.biasCorrection1,
             biasCorrection2: update.biasCorrection2, gradientScale: clip / tokens)
         let digest = compute.adamW(
-            p: parameters.pointer, m: firstMoment.pointer, v: secondMoment.pointer, g: gradient, count: count, step: step,
-            decayRanges: update.weightDecay == 0 ? [] : decayRanges)
+            p: parameters.pointer, m: firstMoment.pointer, v: secondMoment.pointer, g: gradient, count: count,
+            step: step, decayRanges: update.weightDecay == 0 ? [] : decayRanges)
         return UpdateReport(gradientNorm: norm, digest: digest, isApplied: true)
     }
 
@@ -132,7 +136,7 @@ package final class Trainer: @unchecked Sendable {
         compute.stateDigest(p: parameters.pointer, m: firstMoment.pointer, v: secondMoment.pointer, count: count)
     }
 
-    /// The trained tensors in byte order of their names; valid as long as the trainer lives, current until the next step.
+    /// The trained tensors in byte order of their names; valid while the trainer lives, current until the next step.
     package func exportTensors() -> [(name: String, shape: [Int], pointer: UnsafePointer<Float>)] {
         layout.entries.map { ($0.name, $0.shape, UnsafePointer(parameters.pointer + $0.offset)) }
     }

@@ -6,6 +6,7 @@ package struct UpdateParameters: Sendable, Equatable {
     package var beta1: Double
     /// Decay of the second moment, in [0, 1).
     package var beta2: Double
+    /// Added to the denominator.
     package var epsilon: Double
     /// Decoupled weight decay of matrices; norms and biases are exempt.
     package var weightDecay: Double
@@ -16,6 +17,7 @@ package struct UpdateParameters: Sendable, Equatable {
     /// c, the norm gradients are clipped to; 0 = no clipping.
     package var maxGradientNorm: Double
 
+    /// All numbers of one step.
     package init(
         learningRate: Double, beta1: Double, beta2: Double, epsilon: Double, weightDecay: Double,
         biasCorrection1: Double, biasCorrection2: Double, maxGradientNorm: Double

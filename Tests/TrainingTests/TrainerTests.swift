@@ -31,7 +31,8 @@ import Training
     private func full() throws -> Trainer {
         let (configuration, layout, buffer) = try model()
         return try Trainer(
-            configuration: configuration, weights: WeightTable(layout, in: buffer.pointer), method: .full, compute: compute)
+            configuration: configuration, weights: WeightTable(layout, in: buffer.pointer), method: .full,
+            compute: compute)
     }
 
     private func batches(_ count: Int, seed: UInt64 = 1) -> [MicroBatch] {
@@ -94,7 +95,9 @@ import Training
                 let g = mean[index] * clip
                 let decayed = Double(before[index]) * (entry.shape.count == 2 ? 1 - 1e-2 * 0.1 : 1)
                 let step = 1e-2 / 0.1 * 0.1 * g / ((0.01 * g * g).squareRoot() / 0.01.squareRoot() + 1e-8)
-                #expect(abs(Double(after[index]) - (decayed - step)) < 2e-6 + 1e-2 * abs(step) * (abs(g) < 1e-6 ? 1 : 1e-3))
+                // A tiny gradient meets epsilon, where fp32 leaves less of the quotient.
+                let tolerance = 2e-6 + abs(step) * (abs(g) < 1e-6 ? 1e-2 : 1e-5)
+                #expect(abs(Double(after[index]) - (decayed - step)) < tolerance)
             }
         }
         #expect(report.digest == trainer.stateDigest() && report.isApplied)
