@@ -6,11 +6,13 @@ package struct Adapter: @unchecked Sendable {
     package let modules: [AdaptedModule]
     /// Where each factor lies.
     package let layout: ParameterLayout
-    /// `layout.count` elements, owned by the caller.
+    /// `layout.count` elements.
     package let parameters: UnsafePointer<Float>
+    private let owner: AnyObject?
 
-    /// The factors of `modules` in a flat vector.
-    package init(modules: [AdaptedModule], parameters: UnsafePointer<Float>) {
+    /// The factors of `modules` in a flat vector that `owner` keeps alive, or the caller without one.
+    package init(modules: [AdaptedModule], parameters: UnsafePointer<Float>, owner: AnyObject? = nil) {
+        self.owner = owner
         self.modules = modules
         layout = ParameterLayout(adapter: modules)
         self.parameters = parameters
@@ -53,9 +55,12 @@ package final class Decoder: @unchecked Sendable {
     let workspace = Workspace()
     var rotaryTable: RotaryTable?
     private let rank: Int
+    /// Keep the memory alive that the pointers above point to.
+    private let weights: WeightTable
+    private let adapter: Adapter?
     private var memory: (plan: Activations.Plan, activations: Activations)?
 
-    /// A decoder on weights that the caller keeps alive; refuses tensors that are missing or of another shape.
+    /// A decoder on the memory of `weights`; refuses tensors that are missing or of another shape.
     package init(
         configuration: DecoderConfiguration, weights: WeightTable, adapter: Adapter? = nil, trainable: Trainable,
         compute: Compute, recomputes: Bool = false
@@ -83,6 +88,8 @@ package final class Decoder: @unchecked Sendable {
         self.layout = layout
         self.recomputes = recomputes
         self.compute = compute
+        self.weights = weights
+        self.adapter = adapter
         blocks = (0..<configuration.layers).map(builder.block)
         finalNorm = builder.norm(
             names.base + names.finalNorm, configuration.width, hasBias: configuration.family.normalization == .layer)

@@ -1,4 +1,4 @@
-/// fp32 tensors by name; the caller owns the memory and keeps it alive and, while in use, unchanged but by training.
+/// fp32 tensors by name, in memory that `owner` keeps alive (or the caller, without one) and only training changes.
 package struct WeightTable: @unchecked Sendable {
     /// One tensor: row-major elements of `shape` from `pointer` on.
     package struct Tensor {
@@ -8,15 +8,17 @@ package struct WeightTable: @unchecked Sendable {
         package let pointer: UnsafePointer<Float>
     }
     private var tensors: [String: Tensor] = [:]
+    private let owner: AnyObject?
 
     /// A table of the given tensors; names are unique.
-    package init(_ list: [(name: String, shape: [Int], pointer: UnsafePointer<Float>)]) {
+    package init(_ list: [(name: String, shape: [Int], pointer: UnsafePointer<Float>)], owner: AnyObject? = nil) {
+        self.owner = owner
         for (name, shape, pointer) in list { tensors[name] = Tensor(shape: shape, pointer: pointer) }
     }
 
     /// The tensors of `layout` inside a flat vector of its `count` elements.
-    package init(_ layout: ParameterLayout, in parameters: UnsafePointer<Float>) {
-        self.init(layout.entries.map { ($0.name, $0.shape, parameters + $0.offset) })
+    package init(_ layout: ParameterLayout, in parameters: UnsafePointer<Float>, owner: AnyObject? = nil) {
+        self.init(layout.entries.map { ($0.name, $0.shape, parameters + $0.offset) }, owner: owner)
     }
 
     /// The tensor called `name`.

@@ -55,7 +55,7 @@ package final class Trainer: @unchecked Sendable {
             Self.copy(weights, layout, into: parameters)
             self.owner = nil
             decoder = try Decoder(
-                configuration: configuration, weights: WeightTable(layout, in: parameters.pointer),
+                configuration: configuration, weights: WeightTable(layout, in: parameters.pointer, owner: parameters),
                 trainable: .everything, compute: compute, recomputes: recomputes)
         case .adapter(let specification, let seed, let initial):
             let modules = try specification.modules(of: configuration)
@@ -73,8 +73,8 @@ package final class Trainer: @unchecked Sendable {
             self.owner = owner
             decoder = try Decoder(
                 configuration: configuration, weights: weights,
-                adapter: Adapter(modules: modules, parameters: parameters.pointer), trainable: .adapter,
-                compute: compute, recomputes: recomputes)
+                adapter: Adapter(modules: modules, parameters: parameters.pointer, owner: parameters),
+                trainable: .adapter, compute: compute, recomputes: recomputes)
         }
         firstMoment = FloatBuffer(count: layout.count)
         secondMoment = FloatBuffer(count: layout.count)

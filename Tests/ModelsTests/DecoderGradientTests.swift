@@ -116,6 +116,6 @@ final class RandomAdapter {
                 parameters.pointer[entry.offset + index] = Float(random.uniform(UInt64(index)) - 0.5)
             }
         }
-        adapter = Adapter(modules: modules, parameters: parameters.pointer)
+        adapter = Adapter(modules: modules, parameters: parameters.pointer, owner: parameters)
     }
 }

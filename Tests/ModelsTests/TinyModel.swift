@@ -9,7 +9,7 @@ final class TinyModel {
     let layout: ParameterLayout
     let parameters: FloatBuffer
 
-    var weights: WeightTable { WeightTable(layout, in: parameters.pointer) }
+    var weights: WeightTable { WeightTable(layout, in: parameters.pointer, owner: parameters) }
 
     /// The common shape, with `changes` to its keys; 8 fits the default head width of 24 / 3.
     init(_ modelType: String, _ changes: String = "", seed: UInt64 = 1) throws {

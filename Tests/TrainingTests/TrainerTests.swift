@@ -31,8 +31,8 @@ import Training
     private func full() throws -> Trainer {
         let (configuration, layout, buffer) = try model()
         return try Trainer(
-            configuration: configuration, weights: WeightTable(layout, in: buffer.pointer), method: .full,
-            compute: compute)
+            configuration: configuration, weights: WeightTable(layout, in: buffer.pointer, owner: buffer),
+            method: .full, compute: compute)
     }
 
     private func batches(_ count: Int, seed: UInt64 = 1) -> [MicroBatch] {
@@ -183,7 +183,7 @@ import Training
         let (configuration, layout, buffer) = try model()
         let frozen = (0..<buffer.count).map { buffer.pointer[$0].bitPattern }
         let trainer = try Trainer(
-            configuration: configuration, weights: WeightTable(layout, in: buffer.pointer), owner: buffer,
+            configuration: configuration, weights: WeightTable(layout, in: buffer.pointer, owner: buffer),
             method: .adapter(AdapterSpecification(rank: 4, alpha: 8), seed: 11, initial: nil), compute: compute)
         let gradient = FloatBuffer(count: trainer.count)
         let data = batches(3)
@@ -204,11 +204,11 @@ import Training
 
     @Test func `an adapter starts from given factors`() throws {
         let (configuration, layout, buffer) = try model()
-        let weights = WeightTable(layout, in: buffer.pointer)
+        let weights = WeightTable(layout, in: buffer.pointer, owner: buffer)
         let specification = AdapterSpecification(rank: 4, alpha: 8, targets: .names(["q_proj", "down_proj"]))
         func trainer(_ seed: UInt64, _ initial: WeightTable?) throws -> Trainer {
             try Trainer(
-                configuration: configuration, weights: weights, owner: buffer,
+                configuration: configuration, weights: weights,
                 method: .adapter(specification, seed: seed, initial: initial), compute: compute)
         }
 
