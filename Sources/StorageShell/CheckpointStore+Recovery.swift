@@ -1,0 +1,89 @@
+import Checkpoints
+package import Terms
+
+/// Where a run goes on, and what had to be passed over.
+package struct Recovery: Sendable, Equatable {
+    /// The newest checkpoint of which every byte was read and found right.
+    package let record: CheckpointRecord
+    /// Newer ones and unreadable files, each with the reason; they stay where they are.
+    package let rejected: [RejectedCheckpoint]
+    /// The highest step that any rejected file's name claims; work up to there is lost.
+    package let lostStep: Step?
+}
+
+extension CheckpointStore {
+    /// Finds where a run goes on: newest first, fully verified, never by HEAD; nil when it never published anything.
+    ///
+    /// `step` asks for one step. Opened for writing, it also makes the found checkpoint durable (the process that
+    /// published it may have died before its last fsync), puts HEAD right and writes the rejections to the history.
+    package func recover(
+        _ run: String, step: Step? = nil, at nowUnixMilliseconds: Int
+    ) throws(StorageError) -> Recovery? {
+        let scan = try scan(run)
+        var rejected = scan.rejected
+        for record in scan.records where step == nil || record.manifest.step == step {
+            let findings = try verify(record)
+            guard findings.isEmpty else {
+                rejected.append(RejectedCheckpoint(name: record.name.text, reason: Self.summary(findings)))
+                continue
+            }
+            let lost = rejected.compactMap { ManifestName($0.name)?.step }.max()
+            let recovery = Recovery(record: record, rejected: rejected, lostStep: step == nil ? lost : nil)
+            if isWritable { try settle(run, recovery, nowUnixMilliseconds) }
+            return recovery
+        }
+        if scan.records.isEmpty, rejected.isEmpty { return nil }
+        if let step, !scan.records.contains(where: { $0.manifest.step == step }), scan.rejected.isEmpty {
+            throw .noSuchCheckpoint(run: run, wanted: "at step \(step)")
+        }
+        throw .noUsableCheckpoint(run: run, rejected: rejected)
+    }
+
+    /// Makes everything a checkpoint needs durable, whoever wrote it.
+    package func harden(_ record: CheckpointRecord) throws(StorageError) {
+        let run = record.manifest.run
+        try objects.syncFolders(of: record.manifest.objects.map(\.digest))
+        for folder in [RepositoryLayout.manifests(run), RepositoryLayout.run(run), RepositoryLayout.runs] {
+            try disk(fileSystem.syncFolder(path(folder)))
+        }
+        try disk(fileSystem.syncFolder(root))
+    }
+
+    /// Sets a file aside that can't be used, below `quarantine/<when>/`; pruning goes on after that.
+    package func quarantine(_ run: String, fileName: String, when: String) throws(StorageError) {
+        try requireWritable()
+        precondition(RepositoryLayout.isRunName(when), "the folder's name is one of our own words")
+        let source = path(RepositoryLayout.manifests(run))
+        let folder = path(RepositoryLayout.quarantine(when))
+        guard try disk(fileSystem.list(source)).contains(fileName) else {
+            throw .noSuchCheckpoint(run: run, wanted: fileName)
+        }
+        try disk(fileSystem.makeFolders(folder))
+        try disk(fileSystem.rename(source + "/" + fileName, to: folder + "/" + run + "-" + fileName, replacing: false))
+        try disk(fileSystem.syncFolder(folder))
+        try disk(fileSystem.syncFolder(source))
+    }
+
+    private func settle(_ run: String, _ recovery: Recovery, _ now: Int) throws(StorageError) {
+        try harden(recovery.record)
+        if head(run) != recovery.record.name { try setHead(run, recovery.record.name) }
+        guard !recovery.rejected.isEmpty else { return }
+        var events = recovery.rejected.map {
+            StoreEvent(.rejected, at: now, manifest: $0.name, detail: $0.reason)
+        }
+        events.append(StoreEvent(.fallback, at: now, manifest: recovery.record.name.text))
+        if let lost = recovery.lostStep, lost > recovery.record.manifest.step {
+            events.append(StoreEvent(
+                .lostWork, at: now, manifest: recovery.record.name.text,
+                detail: "steps \(recovery.record.manifest.step + 1) to \(lost)"))
+        }
+        // History is for people; a run must not stop because a line of it could not be written.
+        try? note(run, events)
+    }
+
+    static func summary(_ findings: [StoreFinding]) -> String {
+        guard let first = findings.first else { return "" }
+        let more = findings.count > 1 ? " (and \(findings.count - 1) more)" : ""
+        return "\(first.path): \(first.problem)\(more)"
+    }
+}

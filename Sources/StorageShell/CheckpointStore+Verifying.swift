@@ -1,0 +1,132 @@
+package import Checkpoints
+import Hashing
+import Synchronization
+package import Terms
+
+/// One thing that is wrong in a store.
+package struct StoreFinding: Sendable, Equatable {
+    /// The bad file, below the root.
+    package let path: String
+    /// One sentence.
+    package let problem: String
+}
+
+/// What `verify` saw.
+package struct VerifyReport: Sendable, Equatable {
+    package var runs = 0
+    package var manifests = 0
+    package var objects = 0
+    /// Bytes of all objects.
+    package var bytes = 0
+    /// Every bad file, ascending by path.
+    package var findings: [StoreFinding] = []
+    /// Checkpoints (`run/name`) that can't be used because of them.
+    package var unusable: [String] = []
+
+    package var isSound: Bool { findings.isEmpty }
+}
+
+extension CheckpointStore {
+    /// Reads every byte of a store, referenced or not, and names every bad file; changes nothing, takes no lock.
+    package static func verify(
+        _ root: String, fileSystem: any FileSystem = POSIXFileSystem(), threads: Int = 8
+    ) throws(StorageError) -> VerifyReport {
+        let store = unchecked(root, fileSystem: fileSystem, threads: threads)
+        var report = VerifyReport()
+        do throws(StorageError) { try store.checkFormat() } catch {
+            guard case .unknownFormat(_, let found) = error, !found.isEmpty else { throw error }
+            report.findings.append(StoreFinding(
+                path: RepositoryLayout.format, problem: "does not say `\(RepositoryLayout.formatText.dropLast())`"))
+        }
+        let good = try store.verifyObjects(&report)
+        for run in try store.runs() { try store.verifyRun(run, good, &report) }
+        report.findings.sort { ($0.path, $0.problem) < ($1.path, $1.problem) }
+        return report
+    }
+
+    /// Reads every byte of one checkpoint, from the disk where the system can be told to; no findings = it can be used.
+    package func verify(_ record: CheckpointRecord) throws(StorageError) -> [StoreFinding] {
+        let chunks = record.manifest.objects
+        let found = Mutex<[StoreFinding]>([])
+        try ParallelLoop.run(chunks.count, threads: objects.threads) { (index) throws(StorageError) in
+            if let finding = try finding(chunks[index]) { found.withLock { $0.append(finding) } }
+        }
+        var findings = found.withLock { $0 }.sorted { $0.path < $1.path }
+        if findings.isEmpty, try modelDigest(record.manifest) != record.manifest.modelDigest {
+            findings.append(StoreFinding(
+                path: RepositoryLayout.manifest(record.manifest.run, record.name),
+                problem: "its parameters do not have the model_sha256 it states"))
+        }
+        state.withLock { $0.health[record.digest.hex] = findings.isEmpty ? .verified : .damaged }
+        return findings
+    }
+
+    /// `model_sha256` of a stored checkpoint, computed from its objects.
+    package func modelDigest(_ manifest: Manifest) throws(StorageError) -> Digest {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: RepositoryLayout.chunkLimit, alignment: 64)
+        defer { buffer.deallocate() }
+        var hasher = SHA256Hasher()
+        for tensor in manifest.tensors where tensor.role == .parameter {
+            hasher.update(utf8: tensor.name + "\0")
+            for chunk in tensor.chunks {
+                let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<chunk.length])
+                try objects.read(chunk.digest, into: bytes)
+                hasher.update(UnsafeRawBufferPointer(bytes))
+            }
+        }
+        return hasher.finish()
+    }
+
+    /// What is wrong with one object; the disk failing otherwise than by wrong bytes counts as wrong too.
+    private func finding(_ chunk: Manifest.Chunk) throws(StorageError) -> StoreFinding? {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: chunk.length, alignment: 64)
+        defer { buffer.deallocate() }
+        do throws(StorageError) {
+            try objects.read(chunk.digest, into: buffer, fromDisk: true)
+            return nil
+        } catch {
+            let reason = if case .missingObjects = error { "is missing" } else { Self.reason(error) }
+            return StoreFinding(path: RepositoryLayout.object(chunk.digest), problem: reason)
+        }
+    }
+
+    /// Hashes every object; returns the right ones with their sizes.
+    private func verifyObjects(_ report: inout VerifyReport) throws(StorageError) -> [Digest: Int] {
+        var chunks: [Manifest.Chunk] = []
+        let folder = path(RepositoryLayout.objects)
+        let folders = try disk(fileSystem.status(folder)) == nil ? [] : disk(fileSystem.list(folder))
+        for name in folders {
+            let inside = folder + "/" + name
+            guard try disk(fileSystem.status(inside))?.kind == .folder else {
+                report.findings.append(StoreFinding(path: RepositoryLayout.objects + "/" + name, problem: "is no folder"))
+                continue
+            }
+            for file in try disk(fileSystem.list(inside)) {
+                let relative = RepositoryLayout.objects + "/" + name + "/" + file
+                guard let digest = RepositoryLayout.digest(folder: name, name: file) else {
+                    report.findings.append(StoreFinding(path: relative, problem: "is no object's name"))
+                    continue
+                }
+                guard let status = try disk(fileSystem.status(path(relative))) else { continue }
+                guard status.kind == .file, (1...RepositoryLayout.chunkLimit).contains(status.size) else {
+                    report.findings.append(StoreFinding(path: relative, problem: "has \(status.size) bytes"))
+                    continue
+                }
+                chunks.append(Manifest.Chunk(digest: digest, length: status.size))
+            }
+        }
+        report.objects = chunks.count
+        let results = Mutex<(good: [Digest: Int], bad: [StoreFinding])>(([:], []))
+        let list = chunks
+        try ParallelLoop.run(list.count, threads: objects.threads) { (index) throws(StorageError) in
+            let finding = try finding(list[index])
+            results.withLock { results in
+                if let finding { results.bad.append(finding) } else { results.good[list[index].digest] = list[index].length }
+            }
+        }
+        let (good, bad) = results.withLock { $0 }
+        report.bytes = chunks.reduce(0) { $0 + $1.length }
+        report.findings += bad
+        return good
+    }
+}
