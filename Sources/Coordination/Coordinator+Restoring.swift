@@ -70,12 +70,12 @@ extension JobRun {
         tokens += step.inputTokens
         newest = step
         if step.step == digests.count { digests.append(step.digest) }
-        history.append(step.inputTokens)
+        history.append(tokens)
     }
 
     mutating func rewind(to step: Step) {
         guard step < committed else { return }
-        tokens -= history[step...].reduce(0, +)
+        tokens = tokens(after: step)
         history.removeSubrange(step...)
         committed = step
         newest = nil

@@ -50,7 +50,7 @@ extension JobRun {
             workers: members.count, generation: generation)
         committed = step
         tokens += recipe.inputTokens
-        history.append(recipe.inputTokens)
+        history.append(tokens)
         newest = value
         output.journal.append(.committed(id, value))
         output.notices.append(.committed(id, value))

@@ -43,7 +43,7 @@ package struct JobRun: Sendable {
     var leased: Step = 0
     /// Input tokens of committed steps.
     package internal(set) var tokens = 0
-    /// Input tokens of each committed step: step s at place s − 1.
+    /// Input tokens of the first s committed steps, at place s − 1.
     var history: [Int] = []
     /// The newest committed step, for the view.
     package internal(set) var newest: CommittedStep?
@@ -109,6 +109,9 @@ package struct JobRun: Sendable {
 
     /// Steps planned before any budget.
     package var plannedSteps: Step { job?.plan.plannedSteps ?? 0 }
+
+    /// Input tokens of the first `step` committed steps.
+    package func tokens(after step: Step) -> Int { step > 0 ? history[step - 1] : 0 }
 
     /// How many workers are in.
     package var workerCount: Int { members.count }

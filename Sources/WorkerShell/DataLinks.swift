@@ -1,6 +1,6 @@
 import Terms
 import Wire
-package import ZeroMQShell
+import ZeroMQShell
 
 /// The connections over which a worker sends chunks: one DEALER a peer, and one to the coordinator.
 ///

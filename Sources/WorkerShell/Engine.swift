@@ -5,6 +5,7 @@ import Kernels
 import Recipes
 import Synchronization
 import Terms
+import Wire
 
 /// The computing side of a worker: one thread that runs orders one after another and posts what became of them.
 final class Engine: Sendable {

@@ -29,10 +29,10 @@ struct JobLoader {
         let weights = try directory.loadWeights()
         let method: TrainingMethod
         if let adapter = settings.adapter {
-            var initial: AdapterWeights?
+            var initial: LoadedWeights?
             if settings.startsFromAdapter {
                 let folder = try cache.folder(of: description.files.filter { $0.kind == .adapter })
-                initial = try AdapterDirectory(path: folder).loadWeights()
+                initial = try AdapterDirectory(path: folder, model: directory.configuration).loadWeights()
             }
             method = .adapter(adapter, seed: settings.seed, initial: initial?.table)
         } else {

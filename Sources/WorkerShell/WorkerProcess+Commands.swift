@@ -1,7 +1,9 @@
 import Collectives
 import Coordination
 import Kernels
+import Recipes
 import Terms
+import Training
 import Wire
 
 extension WorkerProcess {

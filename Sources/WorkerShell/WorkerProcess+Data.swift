@@ -2,6 +2,7 @@ import Collectives
 import Coordination
 import Foundation
 import Kernels
+import Logging
 import Terms
 import Training
 import Wire

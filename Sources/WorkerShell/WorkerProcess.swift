@@ -1,4 +1,4 @@
-package import Coordination
+import Coordination
 import Foundation
 import Kernels
 package import Logging

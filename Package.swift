@@ -1,0 +1,94 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One settings list for every Swift target: warnings are errors, imports are explicit.
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: strict)
+}
+
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+
+let package = Package(
+    name: "drover",
+    products: [.executable(name: "drover", targets: ["drover"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.14.0"),
+        .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.0"),
+        .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.0"),
+        .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
+    ],
+    targets: [
+        // MARK: L0 — C, and the field's words
+        .systemLibrary(name: "CZeroMQ", pkgConfig: "libzmq", providers: [.apt(["libzmq3-dev"])]),
+        .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+        .target(
+            name: "CKernels",
+            // Optimised in debug builds too: tests run real models. No contraction that the compiler may choose.
+            cSettings: [.unsafeFlags(["-O3", "-ffp-contract=off", "-fno-fast-math"])],
+            linkerSettings: [.linkedLibrary("openblas"), .linkedLibrary("pthread"), .linkedLibrary("m")]),
+        module("Terms"),
+        module("Hashing", ["Terms", crypto]),
+
+        // MARK: L1 — pure parts of one subject each
+        module("Recipes", ["Terms"]),
+        module("Collectives", ["Terms"]),
+        module("Wire", ["Terms", "Collectives"]),
+        module("Budgeting", ["Terms"]),
+        module("Checkpoints", ["Terms"]),
+        module("Templates", ["Terms"]),
+        module("Tokenization", ["Terms"]),
+        module("Kernels", ["CKernels", "COpenBLAS"]),
+
+        // MARK: L2
+        module("JobSpecs", ["Terms", "Budgeting", yams]),
+        module("Datasets", ["Terms", "Hashing", "Tokenization", "Templates"]),
+        module("Models", ["Terms", "Kernels"]),
+
+        // MARK: L3
+        module("Coordination", ["Terms", "Hashing", "Recipes", "Collectives", "Wire"]),
+        module("Training", ["Terms", "Kernels", "Models"]),
+        module("ModelFiles", ["Terms", "Hashing", "Models"]),
+
+        // MARK: L4 — each shell wraps one part of the outside world
+        module("ZeroMQShell", ["CZeroMQ"]),
+        module("StorageShell", ["Terms", "Hashing", "Checkpoints", grdb]),
+
+        // MARK: L5 — where control plane and data plane meet
+        module("CoordinatorShell", [
+            "Terms", "Hashing", "Recipes", "Wire", "Budgeting", "Checkpoints", "Datasets", "Kernels", "Coordination",
+            "ZeroMQShell", "StorageShell", logging,
+        ]),
+        module("WorkerShell", [
+            "Terms", "Hashing", "Recipes", "Collectives", "Wire", "Datasets", "Kernels", "Models", "Coordination",
+            "Training", "ModelFiles", "ZeroMQShell", logging,
+        ]),
+
+        // MARK: L6 — the command line, one file a command
+        .executableTarget(
+            name: "drover",
+            dependencies: [
+                "Terms", "Hashing", "Recipes", "Budgeting", "Checkpoints", "Templates", "Tokenization", "Kernels",
+                "JobSpecs", "Datasets", "Models", "Coordination", "Training", "ModelFiles", "StorageShell",
+                "CoordinatorShell", "WorkerShell", arguments, logging,
+            ],
+            swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .c11
+)

@@ -1,0 +1,70 @@
+import Coordination
+import Foundation
+import Hashing
+import Logging
+import Terms
+import Wire
+import ZeroMQShell
+
+extension CoordinatorService {
+    /// Takes in chunks and sends out what waits.
+    func moveData() throws {
+        var chunks = 0
+        while chunks < 256, let frames = try data.receive(limit: 4) {
+            chunks += 1
+            try receiveData(frames)
+        }
+        while let chunk = pending.first {
+            let sent = try data.send(
+                header: chunk.header, payload: chunk.payload, count: chunk.count, owner: chunk.owner,
+                prefix: [chunk.route])
+            if sent == .wouldBlock { break }
+            // An unreachable peer is gone; what it asked for goes with it.
+            pending.removeFirst()
+        }
+    }
+
+    private func receiveData(_ frames: [ZeroMQSocket.Frame]) throws {
+        guard frames.count == 3, let header = try? DataHeader(decoding: frames[1].bytes) else {
+            return log.warning("dropped a malformed chunk")
+        }
+        let route = frames[0].bytes
+        switch header.kind {
+        case .checkpoint: desk(header.job)?.checkpoints.receive(header, frames[2].bytes)
+        case .stateRequest:
+            guard let chunks = try desk(header.job)?.checkpoints.serve(header) else { return }
+            for chunk in chunks {
+                pending.append(PendingChunk(
+                    route: route, header: chunk.header.encoded(), payload: chunk.payload, count: chunk.count,
+                    owner: chunk.owner))
+            }
+        case .fileRequest: try serveFile(header, frames[2].bytes, route)
+        case .node, .root, .state, .file: break
+        }
+    }
+
+    /// Sends one of the job's own files; no other file can be asked for.
+    private func serveFile(_ header: DataHeader, _ digest: [UInt8], _ route: [UInt8]) throws {
+        guard let wanted = Digest(bytes: digest),
+            let file = core.job(header.job)?.description.files.first(where: { $0.digest == wanted }),
+            let bytes = try? Data(contentsOf: URL(fileURLWithPath: file.path), options: .alwaysMapped)
+        else { return }
+        let owner = FileBytes(bytes)
+        for start in stride(from: 0, to: bytes.count, by: WireLimits.chunkBytes) {
+            var answer = header
+            answer.kind = .file
+            answer.offset = UInt64(start)
+            let count = min(WireLimits.chunkBytes, bytes.count - start)
+            answer.count = UInt64(count)
+            pending.append(PendingChunk(
+                route: route, header: answer.encoded(), payload: owner.start + start, count: count, owner: owner))
+        }
+    }
+}
+
+/// A mapped file that stays mapped while chunks of it wait to be sent.
+private final class FileBytes {
+    private let bytes: NSData
+    init(_ data: Data) { bytes = data as NSData }
+    var start: UnsafeRawPointer { bytes.bytes }
+}

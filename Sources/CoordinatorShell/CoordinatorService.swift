@@ -1,0 +1,231 @@
+package import Coordination
+import Foundation
+package import Logging
+import StorageShell
+import Synchronization
+package import Terms
+import Wire
+import ZeroMQShell
+
+/// A running coordinator: the loop that feeds `Coordinator` and carries out its output.
+///
+/// Owns the sockets, the journal and every job's folder; runs on one thread. Files: this one (sockets and the loop) ·
+/// `+Jobs` (folders, logs, checkpoints) · `+Data` (chunks) · `+Requests` (clients).
+package final class CoordinatorService: @unchecked Sendable {
+    package struct Options: Sendable {
+        /// `tcp://HOST:PORT`; port `*` = any.
+        package var listen: String
+        /// Folder of the journal.
+        package var state: String
+        /// Folder of a job's log and checkpoints.
+        package var jobFolder: @Sendable (JobID) -> String
+        package var times = CoordinatorTimes()
+
+        package init(listen: String, state: String, jobFolder: @escaping @Sendable (JobID) -> String) {
+            self.listen = listen
+            self.state = state
+            self.jobFolder = jobFolder
+        }
+    }
+
+    /// What others ask of the running service, from any thread.
+    package enum Order: Sendable {
+        /// Submit; the answer is the job's number.
+        case submit(JobDescription, @Sendable (JobID) -> Void)
+        case job(JobOrder, JobID)
+        /// End the loop.
+        case end
+    }
+
+    /// An event line, and the job it is about (nil = the cluster).
+    package typealias Observer = @Sendable (JobID?, JSONValue) -> Void
+
+    let options: Options
+    let log: Logger
+    private let control: ZeroMQSocket
+    private let monitor: ZeroMQSocket
+    let data: ZeroMQSocket
+    private let poller = ZeroMQPoller()
+    let journal: any Journal
+    private(set) var core: Coordinator
+    var desks: [(id: JobID, desk: JobDesk)] = []
+    private let inbox = Mutex<(orders: [Order], events: [CoordinatorEvent])>(([], []))
+    private let waker: ZeroMQPoller.Waker
+    private var deadline: Instant?
+    private var isEnding = false
+    /// Sessions with their connections, in the order they came.
+    var connections: [Connection] = []
+    private var nextSession: UInt64 = 1
+    var pending: [PendingChunk] = []
+    let observer: Observer
+    /// `tcp://HOST:PORT` that workers connect to.
+    package let endpoint: String
+
+    struct Connection {
+        var session: SessionID
+        /// libzmq's name of the peer on the control socket.
+        var route: [UInt8]
+        /// File descriptor, to know it again when it closes.
+        var descriptor: Int32
+    }
+
+    /// A chunk that the data socket did not take yet.
+    struct PendingChunk {
+        var route: [UInt8]
+        var header: [UInt8]
+        var payload: UnsafeRawPointer
+        var count: Int
+        var owner: AnyObject
+    }
+
+    /// Opens the journal and binds the sockets; nothing runs before `run`.
+    package init(_ options: Options, log: Logger, observer: @escaping Observer) throws {
+        self.options = options
+        self.log = log
+        self.observer = observer
+        let journal = try SQLiteJournal(folder: options.state)
+        self.journal = journal
+        waker = poller.waker
+        control = try ZeroMQSocket(
+            .router, ZeroMQSocket.Options(frameBytes: Int64(WireLimits.controlBytes), queue: 256, linger: 500))
+        monitor = try control.monitor(named: "coordinator")
+        data = try ZeroMQSocket(
+            .router, ZeroMQSocket.Options(frameBytes: Int64(WireLimits.chunkBytes + 1024), queue: 64))
+        endpoint = try control.bind(options.listen)
+        let host = endpoint.split(separator: ":").dropLast().joined(separator: ":")
+        let dataEndpoint = try data.bind("\(host):*")
+        core = Coordinator(epoch: UInt64(journal.epoch), dataEndpoint: dataEndpoint, times: options.times)
+        try restoreJobs()
+    }
+
+    /// Nanoseconds since boot; counts on while the machine sleeps.
+    static func now() -> Instant {
+        var time = timespec()
+        clock_gettime(CLOCK_BOOTTIME, &time)
+        return Instant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+    }
+
+    /// Gives the running service an order; from any thread.
+    package func order(_ order: Order) {
+        inbox.withLock { $0.orders.append(order) }
+        waker.wake()
+    }
+
+    /// Gives the core an event from a thread of the shell's own.
+    func post(_ event: CoordinatorEvent) {
+        inbox.withLock { $0.events.append(event) }
+        waker.wake()
+    }
+
+    /// Runs until `.end`. Throws when the journal fails: what can't be made durable must not become visible.
+    package func run() throws {
+        while !isEnding { try turn() }
+        for connection in connections { send(.shutdown, to: connection.session) }
+        control.close()
+    }
+
+    private func turn() throws {
+        let wait = deadline.map { max(0, min(500, Int(($0 - Self.now()).nanoseconds / 1_000_000) + 1)) } ?? 500
+        try poller.wait(
+            [.init(control), .init(monitor), .init(data, sending: !pending.isEmpty)],
+            milliseconds: pending.isEmpty ? wait : min(wait, 20))
+        let (orders, events) = inbox.withLock { box in
+            defer { box = ([], []) }
+            return box
+        }
+        for event in events { try feed(event) }
+        for order in orders { try obey(order) }
+        while let event = try monitor.connectionEvent() {
+            if event.kind == .lost { try connectionLost(event.value) }
+        }
+        var messages = 0
+        while messages < 512, let frames = try control.receive(limit: 2) {
+            messages += 1
+            try receiveControl(frames)
+        }
+        try moveData()
+        if let deadline, Self.now() >= deadline { try feed(.deadline) }
+    }
+
+    private func obey(_ order: Order) throws {
+        switch order {
+        case .submit(let description, let answer):
+            let id = core.nextJob
+            try submit(description)
+            answer(id)
+        case .job(let order, let id): try feed(.ordered(order, id))
+        case .end: isEnding = true
+        }
+    }
+
+    // MARK: Connections
+
+    private func receiveControl(_ frames: [ZeroMQSocket.Frame]) throws {
+        guard frames.count == 2, let message = try? Message(decoding: frames[1].bytes) else {
+            log.warning("dropped a malformed message")
+            return
+        }
+        let session = self.session(of: frames[0].bytes, frames[1].connection)
+        if case .request(let id, let body) = message { return try answer(id, body, session) }
+        try feed(.received(message, from: session))
+    }
+
+    private func session(of route: [UInt8], _ descriptor: Int32) -> SessionID {
+        if let known = connections.first(where: { $0.route == route }) { return known.session }
+        let session = SessionID(nextSession)
+        nextSession += 1
+        connections.append(Connection(session: session, route: route, descriptor: descriptor))
+        return session
+    }
+
+    private func connectionLost(_ descriptor: Int32) throws {
+        guard let index = connections.firstIndex(where: { $0.descriptor == descriptor }) else { return }
+        let session = connections.remove(at: index).session
+        try feed(.connectionClosed(session))
+    }
+
+    func send(_ message: Message, to session: SessionID) {
+        guard let route = connections.first(where: { $0.session == session })?.route else { return }
+        // A peer that is gone, or takes nothing any more, is found by its heartbeats.
+        do { _ = try control.send([route, message.encoded()]) } catch { log.warning("\(error)") }
+    }
+
+    // MARK: The core
+
+    /// Gives the core an event and carries out what it answers: durable first, then visible.
+    func feed(_ event: CoordinatorEvent) throws {
+        try carryOut(core.handle(event, at: Self.now()))
+    }
+
+    func carryOut(_ output: CoordinatorOutput) throws {
+        if !output.journal.isEmpty {
+            try journal.append(output.journal.map { entry in
+                StorageShell.JournalEntry(job: entry.job, kind: UInt16(entry.kind), payload: entry.encoded())
+            })
+        }
+        for (session, message) in output.sends { send(message, to: session) }
+        for command in output.commands { try carryOut(command) }
+        deadline = output.deadline
+        for notice in output.notices { try tell(notice) }
+    }
+
+    /// Changes the core outside an event, at start.
+    func adjust(_ body: (inout Coordinator) throws -> CoordinatorOutput?) rethrows -> CoordinatorOutput? {
+        try body(&core)
+    }
+
+    private func carryOut(_ command: CoordinatorCommand) throws {
+        switch command {
+        case .collect(let id, let step, let attempt, let kind, _):
+            guard let run = core.job(id) else { return }
+            desk(id)?.checkpoints.collect(
+                step, attempt: attempt, kind: kind,
+                progress: .init(
+                    epoch: core.epoch, generation: run.generation, tokens: run.tokens,
+                    samples: min(step * run.description.globalBatch, run.description.totalSequences),
+                    evaluationLoss: desk(id)?.evaluationLoss))
+        case .abandon(let id, let attempt): desk(id)?.checkpoints.abandon(attempt)
+        case .close(let session): connections.removeAll { $0.session == session }
+        }
+    }
+}

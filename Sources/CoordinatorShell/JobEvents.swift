@@ -1,0 +1,104 @@
+import Budgeting
+import Coordination
+import Foundation
+import Terms
+
+/// What happens to a job as one JSON object a line: for `--json`, for the log file, for clients that follow.
+///
+/// Holds only what lines need beside the core's own state: times and the lengths of the plan.
+struct JobEvents {
+    private let description: JobDescription
+    private let totalSteps: Int
+    private let totalTokens: Int
+    private let startedAt: Instant
+    private var lastCommitAt: Instant
+    /// Seconds a step, smoothed.
+    private var pace: Double?
+    /// Seconds of earlier runs of the job, from the last line of its log.
+    private let earlierSeconds: Double
+
+    init(_ description: JobDescription, totalSteps: Int, totalTokens: Int, earlierSeconds: Double, at now: Instant) {
+        self.description = description
+        self.totalSteps = totalSteps
+        self.totalTokens = totalTokens
+        self.earlierSeconds = earlierSeconds
+        startedAt = now
+        lastCommitAt = now
+    }
+
+    /// Steps begin to be timed here: what came before was starting up.
+    mutating func startTiming(at now: Instant) { lastCommitAt = now }
+
+    /// The keys of one line of `trainer_log.jsonl`.
+    mutating func step(_ step: CommittedStep, tokens: Int, at now: Instant) -> JSONValue {
+        let seconds = max(1e-9, (now - lastCommitAt).seconds)
+        lastCommitAt = now
+        pace = pace.map { $0 * 0.9 + seconds * 0.1 } ?? seconds
+        let elapsed = earlierSeconds + (now - startedAt).seconds
+        let samples = min(step.step * description.globalBatch, description.totalSequences)
+        return .members([
+            "current_steps": .int(step.step), "total_steps": .int(totalSteps), "loss": .double(step.loss),
+            "lr": .double(step.learningRate), "epoch": .double(Double(samples) / Double(max(1, description.sequences))),
+            "grad_norm": .double(step.gradientNorm), "tokens": .int(tokens), "total_tokens": .int(totalTokens),
+            "throughput": .double(Double(step.inputTokens) / seconds), "elapsed_time": .double(elapsed),
+            "remaining_time": .double((pace ?? 0) * Double(max(0, totalSteps - step.step))),
+            "workers": .int(step.workers), "generation": .int(Int(step.generation.number)),
+            "budget": budget(step: step.step, tokens: tokens, elapsed: elapsed),
+        ])
+    }
+
+    /// The limit that is nearest, with what is spent of it; null without a budget.
+    private func budget(step: Step, tokens: Int, elapsed: Double) -> JSONValue {
+        var limits: [(name: String, spent: Double, limit: Double)] = []
+        if let steps = description.stepLimit { limits.append(("steps", Double(step), Double(steps))) }
+        if let most = description.tokenLimit { limits.append(("tokens", Double(tokens), Double(most))) }
+        if let most = description.wallMillisecondsLimit {
+            limits.append(("wall_clock", elapsed, Double(most) / 1000))
+        }
+        guard let nearest = limits.max(by: { $0.spent / $0.limit < $1.spent / $1.limit }) else { return .null }
+        return .members([
+            "limit": .string(nearest.name), "spent": .double(nearest.spent), "total": .double(nearest.limit),
+        ])
+    }
+
+    /// A notice that is no step, as an event line; nil when it is none for this stream.
+    static func event(_ notice: Notice) -> JSONValue? {
+        switch notice {
+        case .joined(let node, let name, let threads):
+            .members([
+                "event": .string("worker_joined"), "worker": .string(node.description), "name": .string(name),
+                "threads": .int(threads),
+            ])
+        case .left(let node, let name, let reason):
+            .members([
+                "event": .string("worker_left"), "worker": .string(node.description), "name": .string(name),
+                "reason": .string(reason),
+            ])
+        case .refused(let name, let reason):
+            .members(["event": .string("worker_refused"), "name": .string(name), "reason": .string(reason)])
+        case .generation(_, let generation, let workers, let step):
+            .members([
+                "event": .string("generation"), "generation": .int(Int(generation.number)),
+                "workers": .array(workers.map { .string($0.description) }), "from_step": .int(step),
+            ])
+        case .committed: nil
+        case .evaluated(_, let step, let loss, let tokens):
+            .members([
+                "event": .string("eval"), "step": .int(step), "loss": .double(loss), "tokens": .int(tokens),
+                "perplexity": .double(exp(loss)),
+            ])
+        case .saved(_, let step, let kind):
+            .members(["event": .string("checkpoint"), "step": .int(step), "kind": .string(kind.rawValue)])
+        case .saveFailed(_, let step, let problem):
+            .members(["event": .string("checkpoint_failed"), "step": .int(step), "problem": .string(problem)])
+        case .rewound(_, let step): .members(["event": .string("rewound"), "step": .int(step)])
+        case .trouble(_, let node, let text):
+            .members([
+                "event": .string("trouble"), "worker": node.map { .string($0.description) } ?? .null,
+                "text": .string(text),
+            ])
+        case .state(_, let state, let reason):
+            .members(["event": .string("state"), "state": .string(state.rawValue), "reason": .string(reason)])
+        }
+    }
+}
