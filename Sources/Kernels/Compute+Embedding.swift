@@ -5,13 +5,20 @@ extension Compute {
     package func gather(
         _ y: UnsafeMutablePointer<Float>, table: UnsafePointer<Float>, ids: UnsafePointer<Int32>, rows: Int, width: Int
     ) {
-        dk_gather_f32_reference(y, table, ids, rows, width)
+        let kernels = kernels
+        team.share(rows, by: 64) { run in
+            kernels.pointee.gather(y + run.lowerBound * width, table, ids + run.lowerBound, run.count, width)
+        }
     }
 
-    /// `dtable[ids[t]] += dy[t]`, in token order.
+    /// `dtable[ids[t]] += dy[t]`, in token order; divided by columns, so that no two threads add to one row's element.
     package func scatterAdd(
         _ dtable: UnsafeMutablePointer<Float>, _ dy: UnsafePointer<Float>, ids: UnsafePointer<Int32>, rows: Int, width: Int
     ) {
-        dk_scatter_add_f32_reference(dtable, dy, ids, rows, width)
+        let kernels = kernels
+        team.share(width, by: 128) { columns in
+            let d = columns.lowerBound
+            kernels.pointee.scatter_add(dtable + d, dy + d, ids, rows, width, columns.count)
+        }
     }
 }

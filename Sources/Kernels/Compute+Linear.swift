@@ -1,5 +1,4 @@
 internal import CKernels
-internal import COpenBLAS
 
 extension Compute {
     /// `y[T,O] (+)= x[T,I] · w[O,I]ᵀ + bias[O]`; weights in Hugging Face's `nn.Linear` layout.
@@ -7,8 +6,10 @@ extension Compute {
         _ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>,
         bias: UnsafePointer<Float>?, rows: Int, inputs: Int, outputs: Int, accumulate: Bool
     ) {
-        sgemm(y, x, w, transposeA: false, transposeB: true, rows, outputs, inputs, accumulate)
-        addBias(y, bias, rows: rows, outputs: outputs)
+        let gemm = dk_gemm(
+            c: y, a: x, b: w, bias: bias, ldc: outputs, lda: inputs, ldb: inputs, k: inputs, columns: outputs,
+            a_transposed: 0, b_transposed: 1, accumulate: accumulate ? 1 : 0)
+        multiply(gemm, rows: rows)
     }
 
     /// `dx[T,I] (+)= dy[T,O] · w[O,I]`.
@@ -16,7 +17,8 @@ extension Compute {
         _ dx: UnsafeMutablePointer<Float>, _ dy: UnsafePointer<Float>, _ w: UnsafePointer<Float>,
         rows: Int, inputs: Int, outputs: Int, accumulate: Bool
     ) {
-        sgemm(dx, dy, w, transposeA: false, transposeB: false, rows, inputs, outputs, accumulate)
+        linearTransposed(
+            dx, dy, w, bias: nil, rows: rows, inputs: outputs, outputs: inputs, accumulate: accumulate)
     }
 
     /// `dw[O,I] += dy[T,O]ᵀ · x[T,I]`.
@@ -24,7 +26,10 @@ extension Compute {
         _ dw: UnsafeMutablePointer<Float>, _ dy: UnsafePointer<Float>, _ x: UnsafePointer<Float>,
         rows: Int, inputs: Int, outputs: Int
     ) {
-        sgemm(dw, dy, x, transposeA: true, transposeB: false, outputs, inputs, rows, true)
+        let gemm = dk_gemm(
+            c: dw, a: dy, b: x, bias: nil, ldc: inputs, lda: outputs, ldb: inputs, k: rows, columns: inputs,
+            a_transposed: 1, b_transposed: 0, accumulate: 1)
+        multiply(gemm, rows: outputs)
     }
 
     /// `y[T,O] (+)= x[T,I] · w[I,O] + bias[O]`; weights in GPT-2's `Conv1D` layout.
@@ -32,8 +37,10 @@ extension Compute {
         _ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>,
         bias: UnsafePointer<Float>?, rows: Int, inputs: Int, outputs: Int, accumulate: Bool
     ) {
-        sgemm(y, x, w, transposeA: false, transposeB: false, rows, outputs, inputs, accumulate)
-        addBias(y, bias, rows: rows, outputs: outputs)
+        let gemm = dk_gemm(
+            c: y, a: x, b: w, bias: bias, ldc: outputs, lda: inputs, ldb: outputs, k: inputs, columns: outputs,
+            a_transposed: 0, b_transposed: 0, accumulate: accumulate ? 1 : 0)
+        multiply(gemm, rows: rows)
     }
 
     /// `dx[T,I] (+)= dy[T,O] · w[I,O]ᵀ`.
@@ -41,7 +48,7 @@ extension Compute {
         _ dx: UnsafeMutablePointer<Float>, _ dy: UnsafePointer<Float>, _ w: UnsafePointer<Float>,
         rows: Int, inputs: Int, outputs: Int, accumulate: Bool
     ) {
-        sgemm(dx, dy, w, transposeA: false, transposeB: true, rows, inputs, outputs, accumulate)
+        linear(dx, dy, w, bias: nil, rows: rows, inputs: outputs, outputs: inputs, accumulate: accumulate)
     }
 
     /// `dw[I,O] += x[T,I]ᵀ · dy[T,O]`.
@@ -49,28 +56,15 @@ extension Compute {
         _ dw: UnsafeMutablePointer<Float>, _ dy: UnsafePointer<Float>, _ x: UnsafePointer<Float>,
         rows: Int, inputs: Int, outputs: Int
     ) {
-        sgemm(dw, x, dy, transposeA: true, transposeB: false, inputs, outputs, rows, true)
+        linearWeightGradient(dw, x, dy, rows: rows, inputs: outputs, outputs: inputs)
     }
 
-    /// `db[O] +=` column sums of `dy[T,O]`.
+    /// `db[O] +=` column sums of `dy[T,O]`, in runs of 64 rows added in order.
     package func biasGradient(_ db: UnsafeMutablePointer<Float>, _ dy: UnsafePointer<Float>, rows: Int, outputs: Int) {
-        dk_bias_gradient_f32_reference(db, dy, rows, outputs)
-    }
-
-    private func addBias(_ y: UnsafeMutablePointer<Float>, _ bias: UnsafePointer<Float>?, rows: Int, outputs: Int) {
-        guard let bias else { return }
-        for row in 0..<rows {
-            for column in 0..<outputs { y[row * outputs + column] += bias[column] }
+        let kernels = kernels
+        team.share(outputs, by: 256) { columns in
+            kernels.pointee.column_sums(
+                db + columns.lowerBound, dy + columns.lowerBound, outputs, rows, columns.count)
         }
-    }
-
-    private func sgemm(
-        _ c: UnsafeMutablePointer<Float>, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>,
-        transposeA: Bool, transposeB: Bool, _ m: Int, _ n: Int, _ k: Int, _ accumulate: Bool
-    ) {
-        cblas_sgemm(
-            CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans,
-            blasint(m), blasint(n), blasint(k), 1, a, blasint(transposeA ? m : k), b, blasint(transposeB ? k : n),
-            accumulate ? 1 : 0, c, blasint(n))
     }
 }

@@ -39,10 +39,20 @@ package struct AdamWStep: Sendable, Equatable {
     }
 }
 
+/// Elements of one block of the flat state.
+private let stateBlock = Int(DK_STATE_BLOCK)
+
 extension Compute {
     /// The sum of squares of `g[N]`, in fp64 per fixed 4,096-element block, blocks added in index order.
     package func sumOfSquares(_ g: UnsafePointer<Float>, count: Int) -> Double {
-        dk_sum_of_squares_f32_reference(g, count)
+        let kernels = kernels
+        return withBlockWords(count) { words in
+            team.share(count, by: stateBlock) { block in
+                words[block.lowerBound / stateBlock] =
+                    kernels.pointee.sum_of_squares(g + block.lowerBound, block.count).bitPattern
+            }
+            return words.reduce(0) { $0 + Double(bitPattern: $1) }
+        }
     }
 
     /// One AdamW update of `p`, `m`, `v`, each `[N]`, from the gradient sum `g[N]`; returns `stateDigest` of the result.
@@ -52,30 +62,68 @@ extension Compute {
         p: UnsafeMutablePointer<Float>, m: UnsafeMutablePointer<Float>, v: UnsafeMutablePointer<Float>,
         g: UnsafePointer<Float>, count: Int, step: AdamWStep, decayRanges: [Range<Int>]? = nil
     ) -> UInt64 {
-        var constants = step.folded
-        var start = 0
-        for range in decayRanges ?? [0..<count] {
-            precondition(start <= range.lowerBound && range.upperBound <= count, "decay ranges ascend inside the vector")
-            update(p, m, v, g, start..<range.lowerBound, &constants, decay: false)
-            update(p, m, v, g, range, &constants, decay: true)
-            start = range.upperBound
+        let ranges = decayRanges ?? [0..<count], kernels = kernels
+        for (range, next) in zip(ranges, ranges.dropFirst() + [count..<count]) {
+            precondition(0 <= range.lowerBound && range.upperBound <= next.lowerBound, "decay ranges ascend inside the vector")
         }
-        update(p, m, v, g, start..<count, &constants, decay: false)
-        return stateDigest(p: p, m: m, v: v, count: count)
+        return withUnsafePointer(to: step.folded) { constants in
+            digest(count) { block in
+                let segments = decaySegments(of: block, ranges)
+                var word: UInt64 = 0
+                for (part, decay) in segments {
+                    let i = part.lowerBound
+                    word = kernels.pointee.adamw(p + i, m + i, v + i, g + i, part.count, constants, decay ? 1 : 0)
+                }
+                let i = block.lowerBound
+                return segments.count == 1 ? word : kernels.pointee.digest(p + i, m + i, v + i, block.count)
+            }
+        }
     }
 
     /// A 64-bit digest of the bits of p, m and v: per fixed 4,096-element block, combined in index order.
     package func stateDigest(
         p: UnsafePointer<Float>, m: UnsafePointer<Float>, v: UnsafePointer<Float>, count: Int
     ) -> UInt64 {
-        dk_state_digest_reference(p, m, v, count)
+        let kernels = kernels
+        return digest(count) { block in
+            let i = block.lowerBound
+            return kernels.pointee.digest(p + i, m + i, v + i, block.count)
+        }
     }
 
-    private func update(
-        _ p: UnsafeMutablePointer<Float>, _ m: UnsafeMutablePointer<Float>, _ v: UnsafeMutablePointer<Float>,
-        _ g: UnsafePointer<Float>, _ range: Range<Int>, _ constants: inout dk_adamw, decay: Bool
-    ) {
-        let at = range.lowerBound
-        dk_adamw_f32_reference(p + at, m + at, v + at, g + at, range.count, &constants, decay ? 1 : 0)
+    /// Folds the blocks' digests in index order, and the count at the end.
+    private func digest(_ count: Int, _ word: (Range<Int>) -> UInt64) -> UInt64 {
+        withBlockWords(count) { words in
+            team.share(count, by: stateBlock) { block in words[block.lowerBound / stateBlock] = word(block) }
+            return dk_digest_fold(words.reduce(0, dk_digest_fold), UInt64(count))
+        }
     }
+
+    /// One 64-bit word per block, in the team's scratch.
+    private func withBlockWords<Result>(_ count: Int, _ body: (UnsafeMutableBufferPointer<UInt64>) -> Result) -> Result {
+        let blocks = blocks(count, of: stateBlock)
+        return team.scratch.floats(2 * blocks).withMemoryRebound(to: UInt64.self, capacity: blocks) {
+            body(UnsafeMutableBufferPointer(start: $0, count: blocks))
+        }
+    }
+}
+
+/// A block cut where weight decay starts and ends: whether each piece decays. `ranges` ascend.
+func decaySegments(of block: Range<Int>, _ ranges: [Range<Int>]) -> [(part: Range<Int>, decay: Bool)] {
+    var segments: [(part: Range<Int>, decay: Bool)] = []
+    var at = block.lowerBound
+    // The first range that ends inside or behind the block, by bisection.
+    var (low, high) = (0, ranges.count)
+    while low < high {
+        let middle = (low + high) / 2
+        if ranges[middle].upperBound <= at { low = middle + 1 } else { high = middle }
+    }
+    for range in ranges[low...] where range.lowerBound < block.upperBound {
+        let decayed = range.clamped(to: block)
+        if at < decayed.lowerBound { segments.append((at..<decayed.lowerBound, false)) }
+        if !decayed.isEmpty { segments.append((decayed, true)) }
+        at = decayed.upperBound
+    }
+    if at < block.upperBound { segments.append((at..<block.upperBound, false)) }
+    return segments
 }

@@ -1,13 +1,54 @@
+internal import CKernels
+
 /// All arithmetic of a model on fp32 memory, shared out over one team.
 ///
 /// Tensors are row-major; T = tokens (`rows`), D = width, H = heads, hd = head width, V = vocabulary. Results are the same
-/// bits for any number of threads. Outputs must not overlap inputs unless an op says so.
+/// bits for any number of threads and at any level. Outputs must not overlap inputs unless an op says so.
 package struct Compute: Sendable {
     /// The threads that work.
     package let team: Team
+    /// Which instructions the kernels use.
+    package let level: KernelLevel
+    nonisolated(unsafe) let kernels: UnsafePointer<dk_kernels>
 
-    /// Ops on `team`.
-    package init(team: Team) { self.team = team }
+    /// Ops on `team`, with the fastest kernels of this machine.
+    package init(team: Team) {
+        guard let best = Compute(team: team, level: .best) else { preconditionFailure("the best level is always there") }
+        self = best
+    }
+
+    /// Ops on `team` with the kernels of one level; nil where the machine lacks its instructions.
+    package init?(team: Team, level: KernelLevel) {
+        guard let kernels = dk_kernels_at(level.tag) else { return nil }
+        (self.team, self.level, self.kernels) = (team, level, kernels)
+    }
+}
+
+/// A set of instructions that the kernels are compiled for; all give the same bits.
+package enum KernelLevel: String, Sendable, CaseIterable {
+    /// The baseline of the architecture: NEON on aarch64.
+    case portable
+    /// x86-64 with AVX2 and FMA.
+    case avx2
+    /// x86-64 with AVX-512 (F, BW, DQ, VL).
+    case avx512
+
+    /// The fastest that this machine has.
+    package static var best: KernelLevel {
+        switch dk_best_level() {
+        case dk_level_avx512: .avx512
+        case dk_level_avx2: .avx2
+        default: .portable
+        }
+    }
+
+    var tag: dk_level {
+        switch self {
+        case .portable: dk_level_portable
+        case .avx2: dk_level_avx2
+        case .avx512: dk_level_avx512
+        }
+    }
 }
 
 /// Which dimensions of a head turn together.

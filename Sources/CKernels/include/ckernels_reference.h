@@ -4,9 +4,11 @@
 #pragma once
 #include "ckernels_types.h"
 
+#pragma clang assume_nonnull begin
+
 // y[T,O] (+)= x[T,I] · w[O,I]^T + bias[O]; bias may be NULL.
-void dk_linear_f32_reference(float *y, const float *x, const float *w, const float *bias, long rows, long inputs,
-                             long outputs, int accumulate);
+void dk_linear_f32_reference(float *y, const float *x, const float *w, const float *_Nullable bias, long rows,
+                             long inputs, long outputs, int accumulate);
 // dx[T,I] (+)= dy[T,O] · w[O,I].
 void dk_linear_input_gradient_f32_reference(float *dx, const float *dy, const float *w, long rows, long inputs,
                                             long outputs, int accumulate);
@@ -18,11 +20,11 @@ void dk_bias_gradient_f32_reference(float *db, const float *dy, long rows, long 
 
 void dk_rmsnorm_f32_reference(float *y, float *rstd, const float *x, const float *weight, long rows, long width,
                               float epsilon);
-void dk_rmsnorm_f32_backward_reference(float *dx, float *dw, const float *dy, const float *x, const float *weight,
+void dk_rmsnorm_f32_backward_reference(float *dx, float *_Nullable dw, const float *dy, const float *x, const float *weight,
                                        const float *rstd, long rows, long width, int accumulate);
 void dk_layernorm_f32_reference(float *y, float *mean, float *rstd, const float *x, const float *weight,
                                 const float *bias, long rows, long width, float epsilon);
-void dk_layernorm_f32_backward_reference(float *dx, float *dw, float *db, const float *dy, const float *x,
+void dk_layernorm_f32_backward_reference(float *dx, float *_Nullable dw, float *_Nullable db, const float *dy, const float *x,
                                          const float *weight, const float *mean, const float *rstd, long rows,
                                          long width, int accumulate);
 
@@ -51,9 +53,9 @@ void dk_gather_f32_reference(float *y, const float *table, const int32_t *ids, l
 void dk_scatter_add_f32_reference(float *table, const float *dy, const int32_t *ids, long rows, long width);
 
 // Sum of -log p over rows with targets[t] >= 0. dh (overwritten), dhead and dbias (+=), bias and losses may be NULL.
-double dk_crossentropy_f32_reference(const float *h, const float *head, const float *bias, const int32_t *targets,
-                                     long rows, long width, long vocabulary, float *dh, float *dhead, float *dbias,
-                                     float *losses);
+double dk_crossentropy_f32_reference(const float *h, const float *head, const float *_Nullable bias, const int32_t *targets,
+                                     long rows, long width, long vocabulary, float *_Nullable dh,
+                                     float *_Nullable dhead, float *_Nullable dbias, float *_Nullable losses);
 
 double dk_sum_of_squares_f32_reference(const float *g, long count);
 void dk_adamw_f32_reference(float *p, float *m, float *v, const float *g, long count, const struct dk_adamw *step,
@@ -64,3 +66,5 @@ uint64_t dk_state_digest_reference(const float *p, const float *m, const float *
 void dk_widen_bf16_reference(float *y, const uint16_t *x, long count);
 void dk_widen_f16_reference(float *y, const uint16_t *x, long count);
 void dk_narrow_bf16_reference(uint16_t *y, const float *x, long count);
+
+#pragma clang assume_nonnull end

@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#pragma clang assume_nonnull begin
+
 // Shape of one attention call. hd = head_width. Strides are in floats, from one token to the next.
 struct dk_attention {
     long heads;       // query heads Hq
@@ -31,3 +33,17 @@ struct dk_adamw {
     float root;     // 1 / sqrt(1 - beta2^s)
     float epsilon;
 };
+
+// C[M, columns] (+)= A[M, k] · B[k, columns] + bias[columns]. ld* = floats from one stored row to the next.
+struct dk_gemm {
+    float *c;
+    const float *a;  // stored [M, k], or [k, M] when a_transposed
+    const float *b;  // stored [k, columns], or [columns, k] when b_transposed
+    const float *_Nullable bias;  // NULL = none
+    long ldc, lda, ldb;
+    long k, columns;
+    int a_transposed, b_transposed;
+    int accumulate;  // C is added to
+};
+
+#pragma clang assume_nonnull end

@@ -1,5 +1,6 @@
 // adamw_reference.c: one AdamW update. Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2; arithmetic as PyTorch's.
 // p, m, v, g: (N). The constants are explained at struct dk_adamw.
+#include "ckernels.h"
 #include "ckernels_reference.h"
 #include <math.h>
 #include <string.h>
@@ -25,8 +26,6 @@ void dk_adamw_f32_reference(float *p, float *m, float *v, const float *g, long c
 // 1. Per block of 4096 elements (the last one may be shorter) and per tensor, element i enters lane i mod 16 by
 //    lane = (rotl(lane, 5) ^ bits) * odd.  2. The 48 lanes are folded into 64 bits, lane by lane, p, m, v in turn.
 // 3. Blocks are folded in index order, and the element count at the end.
-static uint64_t fold(uint64_t digest, uint64_t word) { return ((digest << 23 | digest >> 41) ^ word) * 0x9e3779b97f4a7c15u; }
-
 static uint32_t bits_of(float x) {
     uint32_t bits;
     memcpy(&bits, &x, 4);
@@ -43,7 +42,7 @@ static uint64_t block_digest(const float *tensors[3], long count) {
     }
     uint64_t digest = 0;
     for (int lane = 0; lane < 16; lane++) {
-        for (int tensor = 0; tensor < 3; tensor++) digest = fold(digest, lanes[tensor][lane]);
+        for (int tensor = 0; tensor < 3; tensor++) digest = dk_digest_fold(digest, lanes[tensor][lane]);
     }
     return digest;
 }
@@ -52,7 +51,7 @@ uint64_t dk_state_digest_reference(const float *p, const float *m, const float *
     uint64_t digest = 0;
     for (long start = 0; start < count; start += 4096) {
         const float *tensors[3] = {p + start, m + start, v + start};
-        digest = fold(digest, block_digest(tensors, count - start < 4096 ? count - start : 4096));
+        digest = dk_digest_fold(digest, block_digest(tensors, count - start < 4096 ? count - start : 4096));
     }
-    return fold(digest, (uint64_t)count);
+    return dk_digest_fold(digest, (uint64_t)count);
 }

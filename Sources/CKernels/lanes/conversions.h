@@ -1,0 +1,43 @@
+// conversions.h: bf16 (the upper half of an fp32) and IEEE half precision to and from fp32. N numbers.
+#pragma once
+#include "lanes.h"
+
+typedef uint16_t h16 __attribute__((vector_size(32)));
+
+INLINE u16 load_halves(const uint16_t *p, long n) {
+    h16 x = {0};
+    memcpy(&x, p, (size_t)(n < LANES ? n : LANES) * sizeof(uint16_t));
+    return __builtin_convertvector(x, u16);
+}
+
+static void convert_widen_bf16(float *y, const uint16_t *x, long count) {
+    for (long i = 0; i < count; i += LANES) store_some(y + i, (v16)(load_halves(x + i, count - i) << 16), count - i);
+}
+
+// Exponent and fraction move 13 bits up and are scaled by 2^112, which also makes subnormals right; an exponent of 31
+// (infinity, NaN) gets the rest of fp32's range.
+static void convert_widen_f16(float *y, const uint16_t *x, long count) {
+    for (long i = 0; i < count; i += LANES) {
+        u16 bits = load_halves(x + i, count - i), magnitude = (bits & 0x7fff) << 13;
+        i16 infinite = magnitude >= 31u << 23;
+        i16 small = magnitude < 1u << 23;
+        // A subnormal half n * 2^-24 comes from the integer n, because its fp32 pattern would be flushed to zero.
+        v16 tiny = __builtin_convertvector((i16)(bits & 0x3ff), v16) * splat(0x1p-24f);
+        v16 normal = (v16)(magnitude + (112u << 23));
+        v16 value = choose(small, tiny, choose(infinite, (v16)(magnitude + (224u << 23)), normal));
+        store_some(y + i, (v16)((u16)value | (bits & 0x8000) << 16), count - i);
+    }
+}
+
+// Round to nearest, ties to even; a NaN keeps its sign and stays one.
+static void convert_narrow_bf16(uint16_t *y, const float *x, long count) {
+    for (long i = 0; i < count; i += LANES) {
+        long n = count - i < LANES ? count - i : LANES;
+        u16 bits = (u16)load_some(x + i, n);
+        u16 rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+        i16 nan = (i16)(bits & 0x7fffffff) > 0x7f800000;
+        u16 kept = ((u16)nan & (bits >> 16 | 64)) | (~(u16)nan & rounded);
+        h16 halves = __builtin_convertvector(kept, h16);
+        memcpy(y + i, &halves, (size_t)n * sizeof(uint16_t));
+    }
+}
