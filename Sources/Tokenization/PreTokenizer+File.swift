@@ -85,28 +85,33 @@ extension Splitter {
         return String(escaped)
     }
 
+    /// How Qwen2's tokenizer.json spells `.qwen2`.
+    static let qwen2Pattern = clPattern(letters: #"\p{L}"#, numbers: #"\p{N}"#)
+    static let qwen2 = Splitter.tiktoken(digits: 1, marksAreLetters: false)
+
+    private static let contractions = #"(?i:'s|'t|'re|'ve|'m|'ll|'d)"#
+    private static let whiteSpace = #"\s*[\r\n]+|\s+(?!\S)|\s+"#
+    private static let prefix = #"[^\r\n\p{L}\p{N}]?"#
+
+    private static func clPattern(letters: String, numbers: String) -> String {
+        let word = letters == #"\p{L}"# ? letters : "[\(letters)]"
+        return #"\#(contractions)|\#(prefix)\#(word)+|\#(numbers)| ?[^\s\#(letters)\p{N}]+[\r\n]*|\#(whiteSpace)"#
+    }
+
     /// The patterns of published tokenizers, as their files spell them.
     static let known: [String: Splitter] = {
-        let contractions = #"(?i:'s|'t|'re|'ve|'m|'ll|'d)"#
-        let space = #"\s*[\r\n]+|\s+(?!\S)|\s+"#
         let upper = #"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"#
         let lower = #"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"#
-        let prefix = #"[^\r\n\p{L}\p{N}]?"#
         let signs = ##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]"##
-        let cl100k = { (numbers: String) in
-            #"\#(contractions)|\#(prefix)\p{L}+|\#(numbers)| ?[^\s\p{L}\p{N}]+[\r\n]*|\#(space)"#
-        }
-        let withMarks = { (numbers: String) in
-            #"\#(contractions)|\#(prefix)[\p{L}\p{M}]+|\#(numbers)| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\#(space)"#
-        }
         return [
             #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#: .gpt2,
-            cl100k(#"\p{N}{1,3}"#): .tiktoken(digits: 3, marksAreLetters: false),
-            cl100k(#"\p{N}"#): .tiktoken(digits: 1, marksAreLetters: false),
-            withMarks(#"\p{N}"#): .tiktoken(digits: 1, marksAreLetters: true),
+            clPattern(letters: #"\p{L}"#, numbers: #"\p{N}{1,3}"#): .tiktoken(digits: 3, marksAreLetters: false),
+            qwen2Pattern: .qwen2,
+            clPattern(letters: #"\p{L}\p{M}"#, numbers: #"\p{N}"#): .tiktoken(digits: 1, marksAreLetters: true),
             #"\#(prefix)\#(upper)*\#(lower)+\#(contractions)?|\#(prefix)\#(upper)+\#(lower)*\#(contractions)?|"#
-                + #"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\#(space)"#: .o200k,
-            #"\#(signs)[A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\#(space)"#: .deepSeekWords,
+                + #"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\#(whiteSpace)"#: .o200k,
+            #"\#(signs)[A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\#(whiteSpace)"#:
+                .deepSeekWords,
             #"\p{N}{1,3}"#: .numbers(limit: 3),
             #"\p{N}"#: .numbers(limit: 1),
             #"\p{N}+"#: .numberRuns,

@@ -69,16 +69,17 @@ extension AddedToken {
         var next = vocabulary.count
         for (token, file) in stated where !token.content.isEmpty {
             let content = Array(token.content.utf8)
-            if let place = places[content] {
-                tokens[place] = token
-            } else {
-                places[content] = tokens.count
-                tokens.append(token)
-            }
-            let id = vocabulary.id(of: content) ?? (places[content]! < tokens.count - 1 ? token.id : Int32(next))
+            let known = places[content]
+            let id = known.map { tokens[$0].id } ?? vocabulary.id(of: content) ?? Int32(next)
             guard id == token.id else {
                 throw .inconsistent(
                     file: file, problem: "the added token `\(token.content)` states id \(token.id), but its id is \(id)")
+            }
+            if let known {
+                tokens[known] = token
+            } else {
+                places[content] = tokens.count
+                tokens.append(token)
             }
             next = max(next, Int(id) + 1)
         }
