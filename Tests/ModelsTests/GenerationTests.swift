@@ -4,6 +4,8 @@ import Terms
 import Testing
 
 @Suite struct GenerationTests {
+    private let team = Team(threads: 2)
+
     @Test(arguments: variants.indices)
     func `a session gives the logits of a pass without a cache`(variant: Int) throws {
         let model = try TinyModel(variants[variant].modelType, variants[variant].changes)
@@ -89,7 +91,7 @@ import Testing
             "gpt2", #""vocab_size":401,"initializer_range":0.5"#)
         for tensor in TensorTable(configuration).tensors {
             let buffer = FloatBuffer(count: tensor.count)
-            configuration.drawFresh(tensor, seed: 3, into: buffer.pointer)
+            configuration.drawFresh(tensor, seed: 3, into: buffer.pointer, team: team)
             let values = (0..<tensor.count).map { Double(buffer.pointer[$0]) }
             let mean = values.reduce(0, +) / Double(values.count)
             let deviation = (values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(values.count)).squareRoot()
@@ -107,7 +109,7 @@ import Testing
             let configuration = try TinyModel.configuration(modelType, changes)
             let tensor = try #require(TensorTable(configuration)["model.embed_tokens.weight"])
             let buffer = FloatBuffer(count: tensor.count)
-            configuration.drawFresh(tensor, seed: seed, into: buffer.pointer)
+            configuration.drawFresh(tensor, seed: seed, into: buffer.pointer, team: team)
             return (0..<tensor.count).map { buffer.pointer[$0] }
         }
         #expect(try draw("llama", "", 1) == draw("qwen3", #""num_hidden_layers":1"#, 1))

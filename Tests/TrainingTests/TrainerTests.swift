@@ -22,7 +22,7 @@ import Training
         let layout = ParameterLayout(full: table)
         let buffer = FloatBuffer(count: layout.count)
         for (entry, tensor) in zip(layout.entries, table.tensors) {
-            configuration.drawFresh(tensor, seed: 4, into: buffer.pointer + entry.offset)
+            configuration.drawFresh(tensor, seed: 4, into: buffer.pointer + entry.offset, team: compute.team)
             for index in 0..<entry.count { buffer.pointer[entry.offset + index] *= 8 }
         }
         return (configuration, layout, buffer)
