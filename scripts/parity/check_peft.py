@@ -4,6 +4,7 @@ import argparse
 import sys
 
 import torch
+import transformers
 from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
@@ -17,6 +18,7 @@ def main():
     parser.add_argument("--logits", required=True, help="safetensors file with the tensor `logits`")
     parser.add_argument("--tolerance", type=float, default=1e-4, help="largest allowed absolute difference")
     arguments = parser.parse_args()
+    transformers.utils.logging.disable_progress_bar()
 
     model = AutoModelForCausalLM.from_pretrained(
         arguments.model, dtype=torch.float32, attn_implementation="eager", local_files_only=True)
