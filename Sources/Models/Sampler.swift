@@ -51,25 +51,70 @@ package struct Sampler: Sendable, Equatable {
         }
     }
 
-    /// The tokens that may be chosen, likeliest first, with weights relative to the likeliest.
+    /// The tokens that may be chosen, with weights relative to the likeliest; in order of likelihood if that matters.
     private func candidates(_ scores: [Double]) -> [(id: Int32, weight: Double)] {
-        let order = scores.indices.sorted { scores[$0] != scores[$1] ? scores[$0] > scores[$1] : $0 < $1 }
-        let kept = topK > 0 ? order.prefix(topK) : order[...]
-        let best = scores[order[0]]
-        var candidates = kept.map { (id: Int32($0), weight: Elementary.exponential(scores[$0] - best)) }
-        guard topP < 1 else { return candidates }
-        let enough = topP * candidates.reduce(0) { $0 + $1.weight }
-        var sum = 0.0
+        let best = scores.max() ?? 0
+        let weights = scores.map { Elementary.exponential($0 - best) }
+        guard topK > 0 || topP < 1 else { return weights.enumerated().map { (Int32($0), $1) } }
+        var heap = LikeliestFirst(scores)
+        let limit = topK > 0 ? min(topK, scores.count) : scores.count
+        guard topP < 1 else { return (0..<limit).map { _ in heap.next(weights) } }
+        // With top-k the sum is that of the k tokens, so that they are taken out first.
+        var kept: [(id: Int32, weight: Double)] = []
+        if topK > 0 { kept = (0..<limit).map { _ in heap.next(weights) } }
+        let total = topK > 0 ? kept.reduce(0) { $0 + $1.weight } : weights.reduce(0, +)
+        var (sum, count) = (0.0, 0)
         // The token that reaches the sum is kept, so that at least one is.
-        if let last = candidates.firstIndex(where: { sum += $0.weight; return sum >= enough }) {
-            candidates.removeLast(candidates.count - last - 1)
+        while count < limit, count == 0 || sum < topP * total {
+            if topK == 0 { kept.append(heap.next(weights)) }
+            sum += kept[count].weight
+            count += 1
         }
-        return candidates
+        return Array(kept.prefix(count))
     }
 
     private static func likeliest(_ scores: [Double]) -> Int32 {
         var best = 0
         for (index, score) in scores.enumerated() where score > scores[best] { best = index }
         return Int32(best)
+    }
+}
+
+/// Token ids by falling score, the lowest id first among equals; taking k of V costs O(V + k·log V).
+private struct LikeliestFirst {
+    private let scores: [Double]
+    private var heap: [Int32]
+
+    init(_ scores: [Double]) {
+        self.scores = scores
+        heap = (0..<Int32(scores.count)).map(\.self)
+        for index in stride(from: heap.count / 2 - 1, through: 0, by: -1) { sink(index) }
+    }
+
+    mutating func next(_ weights: [Double]) -> (id: Int32, weight: Double) {
+        let id = heap[0]
+        let last = heap.removeLast()
+        if !heap.isEmpty {
+            heap[0] = last
+            sink(0)
+        }
+        return (id, weights[Int(id)])
+    }
+
+    private func precedes(_ left: Int32, _ right: Int32) -> Bool {
+        let (a, b) = (scores[Int(left)], scores[Int(right)])
+        return a != b ? a > b : left < right
+    }
+
+    private mutating func sink(_ start: Int) {
+        var parent = start
+        while true {
+            var child = 2 * parent + 1
+            guard child < heap.count else { return }
+            if child + 1 < heap.count, precedes(heap[child + 1], heap[child]) { child += 1 }
+            guard precedes(heap[child], heap[parent]) else { return }
+            heap.swapAt(child, parent)
+            parent = child
+        }
     }
 }

@@ -18,13 +18,8 @@ import Testing
         return (loss, buffer)
     }
 
-    /// Whether `count` elements differ by no more than rounding.
-    private func close(_ left: UnsafePointer<Float>, _ right: UnsafePointer<Float>, _ count: Int) -> Bool {
-        (0..<count).allSatisfy { abs(left[$0] - right[$0]) < 1e-5 }
-    }
-
     @Test(arguments: variants.indices)
-    func `packed documents give the logits of separate ones`(variant: Int) throws {
+    func `packed documents give the bits of separate ones`(variant: Int) throws {
         let model = try TinyModel(variants[variant].modelType, variants[variant].changes)
         let decoder = try model.decoder(.nothing)
         let documents = sampleDocuments([7, 1, 5, 16])
@@ -39,7 +34,7 @@ import Testing
             let alone = FloatBuffer(count: document.ids.count * vocabulary)
             decoder.logits(
                 MicroBatch(documents: [document]), rows: 0..<document.ids.count, into: alone.pointer)
-            #expect(close(together.pointer + row * vocabulary, alone.pointer, alone.count))
+            #expect(same(together.pointer + row * vocabulary, alone.pointer, alone.count))
             row += document.ids.count
         }
     }
