@@ -42,6 +42,7 @@ let package = Package(
             // Optimised in debug builds too: tests run real models. No contraction that the compiler may choose.
             cSettings: [.unsafeFlags(["-O3", "-ffp-contract=off", "-fno-fast-math"])],
             linkerSettings: [.linkedLibrary("openblas"), .linkedLibrary("pthread"), .linkedLibrary("m")]),
+        .target(name: "CSystem"),
         module("Terms"),
         module("Hashing", ["Terms", crypto]),
 
@@ -85,7 +86,7 @@ let package = Package(
             dependencies: [
                 "Terms", "Hashing", "Recipes", "Budgeting", "Checkpoints", "Templates", "Tokenization", "Kernels",
                 "JobSpecs", "Datasets", "Models", "Coordination", "Training", "ModelFiles", "StorageShell",
-                "CoordinatorShell", "WorkerShell", arguments, logging,
+                "CoordinatorShell", "WorkerShell", "CSystem", arguments, logging,
             ],
             swiftSettings: strict),
     ],

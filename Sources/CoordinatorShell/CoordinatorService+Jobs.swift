@@ -21,11 +21,8 @@ extension CoordinatorService {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let checkpoints = try CheckpointDesk(
             folder: "\(folder)/checkpoints", job: id, description: job.description) { [weak self] in self?.post($0) }
-        let log = try StepLog(path: "\(folder)/trainer_log.jsonl", keepingThrough: step)
-        let events = JobEvents(
-            job.description, totalSteps: job.plan.plannedSteps, totalTokens: job.plan.totalTokens,
-            earlierSeconds: log.elapsedSeconds, at: Self.now())
-        desks.append((id, JobDesk(description: job.description, checkpoints: checkpoints, log: log, events: events)))
+        desks.append((id, try JobDesk(
+            folder: folder, job: job, checkpoints: checkpoints, keepingThrough: step, at: Self.now())))
     }
 
     /// Lengths of the training sequences, from the job's data file.
@@ -88,7 +85,7 @@ extension CoordinatorService {
             if step.step % desk.description.loggingSteps == 0 || isLast { try desk.log.append(line) }
             observer(id, Self.tagged("step", line))
             return
-        case .rewound(let id, let step): try desk(id)?.log.cut(keepingThrough: step)
+        case .rewound(let id, let step): try desk(id)?.rewind(to: step, at: now)
         case .evaluated(let id, _, let loss, _):
             desk(id)?.evaluationLoss = loss
             desk(id)?.events.startTiming(at: now)
@@ -101,6 +98,9 @@ extension CoordinatorService {
         observer(notice.job, event)
         if case .state(let id, let state, _) = notice, state.isAtRest { observer(id, end(id)) }
     }
+
+    /// Whether nothing is left to do for a job.
+    package func isFinished(_ id: JobID) -> Bool { core.job(id)?.state == .done }
 
     /// The last line of a job's stream.
     package func end(_ id: JobID) -> JSONValue {

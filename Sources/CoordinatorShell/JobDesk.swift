@@ -1,20 +1,41 @@
 import Coordination
 import Foundation
+import Recipes
+import StorageShell
 import Terms
 
 /// One job's folder on the coordinator's machine: log and checkpoints, and what its event lines need.
 final class JobDesk {
     let description: JobDescription
     let checkpoints: CheckpointDesk
-    let log: StepLog
+    private(set) var log: TrainerLog
+    private let logPath: String
     var events: JobEvents
     /// The newest held-out loss, for the manifest.
     var evaluationLoss: Double?
 
-    init(description: JobDescription, checkpoints: CheckpointDesk, log: StepLog, events: JobEvents) {
-        self.description = description
+    /// Opens the folder; the log keeps what was logged up to `step`.
+    init(folder: String, job: Job, checkpoints: CheckpointDesk, keepingThrough step: Step, at now: Instant) throws {
+        description = job.description
         self.checkpoints = checkpoints
-        self.log = log
-        self.events = events
+        logPath = "\(folder)/trainer_log.jsonl"
+        log = try TrainerLog(logPath, through: step)
+        events = JobEvents(
+            job.description, totalSteps: job.plan.plannedSteps, totalTokens: job.plan.totalTokens,
+            earlierSeconds: Self.lastElapsed(logPath), at: now)
+    }
+
+    /// Cuts the log back: the job goes on from `step`.
+    func rewind(to step: Step, at now: Instant) throws {
+        log = try TrainerLog(logPath, through: step)
+        events.continueFrom(seconds: Self.lastElapsed(logPath), at: now)
+    }
+
+    /// Seconds that the last line says had been spent, 0 without one.
+    private static func lastElapsed(_ path: String) -> Double {
+        guard let data = try? Data(contentsOf: URL(fileURLWithPath: path)),
+            let line = data.split(separator: 0x0A).last, let value = try? JSONValue.parse(Array(line))
+        else { return 0 }
+        return value["elapsed_time"]?.double ?? 0
     }
 }

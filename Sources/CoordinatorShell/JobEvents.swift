@@ -10,12 +10,12 @@ struct JobEvents {
     private let description: JobDescription
     private let totalSteps: Int
     private let totalTokens: Int
-    private let startedAt: Instant
+    private var startedAt: Instant
     private var lastCommitAt: Instant
     /// Seconds a step, smoothed.
     private var pace: Double?
     /// Seconds of earlier runs of the job, from the last line of its log.
-    private let earlierSeconds: Double
+    private var earlierSeconds: Double
 
     init(_ description: JobDescription, totalSteps: Int, totalTokens: Int, earlierSeconds: Double, at now: Instant) {
         self.description = description
@@ -24,6 +24,12 @@ struct JobEvents {
         self.earlierSeconds = earlierSeconds
         startedAt = now
         lastCommitAt = now
+    }
+
+    /// The job went back to a step until which it had spent `seconds`.
+    mutating func continueFrom(seconds: Double, at now: Instant) {
+        earlierSeconds = seconds
+        startedAt = now
     }
 
     /// Steps begin to be timed here: what came before was starting up.

@@ -1,10 +1,10 @@
 import Coordination
 import Foundation
 import Hashing
-import Terms
+package import Terms
 
 /// Job files on this machine: where the submitter has them, when that is here, or in the worker's own folder by digest.
-final class FileCache {
+package final class FileCache {
     private let root: String
     /// Files whose digest was checked since the process started, by path.
     private var verified: [String: Digest] = [:]
@@ -68,7 +68,7 @@ final class FileCache {
     func temporary(_ file: JobFile) -> String { "\(root)/\(file.digest.hex).part" }
 
     /// SHA-256 of a file, read in pieces of 1 MiB.
-    static func digest(ofFile path: String) throws -> Digest {
+    package static func digest(ofFile path: String) throws -> Digest {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw LoadProblem(description: "can't read \(path): \(String(cString: strerror(errno)))") }
         defer { close(descriptor) }

@@ -1,8 +1,16 @@
 import ArgumentParser
 
-/// The one binary; each subcommand stands in a file of its own.
+/// The program starts here: libraries are pinned first, then the command runs.
 @main
-struct Drover: AsyncParsableCommand {
+enum Main {
+    static func main() {
+        Launch.pinLibraries()
+        Failure.run(Drover.self)
+    }
+}
+
+/// The one binary; each subcommand stands in a file of its own.
+struct Drover: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "drover",
         abstract: "Fine-tunes language models on the CPU machines you already have.",

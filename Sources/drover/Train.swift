@@ -1,5 +1,73 @@
 import ArgumentParser
-struct Train: ParsableCommand { mutating func run() {} }
-struct Resume: ParsableCommand { mutating func run() {} }
-struct CoordinatorCommand: ParsableCommand { mutating func run() {} }
-struct Worker: ParsableCommand { mutating func run() {} }
+import Coordination
+import Foundation
+import JobSpecs
+import Terms
+
+/// `drover train JOB.yaml`: one command starts a job.
+struct Train: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Runs a fine-tuning job.",
+        discussion: """
+            Without --coordinator it starts one on this machine, with as many workers as the job's workers.min, and goes
+            on from the newest checkpoint when output_dir holds an unfinished run of the same job. Ctrl-C once makes a
+            checkpoint and pauses, twice stops at once.
+            """)
+
+    @Argument(help: "The job file.")
+    var job: String
+
+    @Argument(help: "Overrides, dotted for nested keys: learning_rate=2e-4 budget.tokens=50M")
+    var overrides: [String] = []
+
+    @OptionGroup var options: RunOptions
+
+    @Option(help: "auto: go on with an unfinished run in output_dir. never: start anew in an empty output_dir.")
+    var resume: String?
+
+    @Flag(help: "Check everything, say what would run, start nothing.")
+    var dryRun = false
+
+    func run() throws {
+        let spec = try readSpec()
+        if dryRun { return try LocalRun.rehearse(spec, json: options.json) }
+        let wantsResume: Bool
+        switch resume {
+        case nil: wantsResume = spec.resumeFromCheckpoint != .never
+        case "auto": wantsResume = true
+        case "never": wantsResume = false
+        case let other?:
+            throw Failure.input("--resume takes auto or never, not `\(other)`; for a run directory: drover resume \(other)")
+        }
+        try LocalRun(spec, options: options).train(resuming: wantsResume)
+    }
+
+    private func readSpec() throws -> JobSpec {
+        guard let data = FileManager.default.contents(atPath: job) else {
+            throw Failure.input("\(job): can't be read: give the path of a job file")
+        }
+        guard let text = String(validating: data, as: UTF8.self) else {
+            throw Failure.input("\(job): is not UTF-8 text")
+        }
+        var spec = try JobSpec.read(yaml: text, file: job, overrides: overrides).get()
+        if let workers = options.workers { spec = try spec.withWorkers(workers).get() }
+        return spec.pinned
+    }
+}
+
+/// Options that `train` and `resume` share.
+struct RunOptions: ParsableArguments {
+    @Option(help: "Worker processes on this machine, in place of the job's workers.min and max.")
+    var workers: Int?
+
+    @Option(help: "Threads of each worker; default: the cores divided among the workers.")
+    var threads: Int?
+
+    @Flag(help: "One JSON object a line on standard output.")
+    var json = false
+
+    func validate() throws {
+        if let workers, !(1...4096).contains(workers) { throw ValidationError("--workers must be in 1…4096") }
+        if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be in 1…1024") }
+    }
+}

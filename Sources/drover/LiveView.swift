@@ -1,0 +1,182 @@
+import Coordination
+import Datasets
+import Foundation
+import ModelFiles
+import Models
+import WorkerShell
+import Terms
+
+/// What a person sees of a running job, or with `--json` one object a line.
+final class LiveView: @unchecked Sendable {
+    private let name: String
+    private let isJSON: Bool
+    private var losses: [Double] = []
+    private var heldOut: [(step: Int, loss: Double)] = []
+    private var workers = 0
+    private var hasOpenLine = false
+    private var lastTokenising = Date.distantPast
+
+    init(name: String, isJSON: Bool) {
+        self.name = name
+        self.isJSON = isJSON
+    }
+
+    // MARK: Before the first step
+
+    func tokenising(_ progress: BuildProgress) {
+        guard !isJSON, Output.isTerminal, Date().timeIntervalSince(lastTokenising) > 0.2 else { return }
+        lastTokenising = Date()
+        let share = progress.bytesTotal > 0 ? Double(progress.bytesRead) / Double(progress.bytesTotal) : 1
+        let eta = share > 0.01 ? progress.elapsed.seconds * (1 - share) / share : 0
+        status("tokenising \(Int(share * 100)) %  \(progress.rows) rows  \(Self.count(progress.rate)) tok/s  ETA \(Self.time(eta))")
+    }
+
+    func prepared(_ description: JobDescription, _ submission: Submission) {
+        guard !isJSON else { return }
+        closeLine()
+        let steps = (description.totalSequences + description.globalBatch - 1) / description.globalBatch
+        let method = submission.settings.adapter.map { "LoRA r=\($0.rank)" } ?? "full"
+        Output.line(
+            "\(Output.styled(name, .bold))  \(submission.model.configuration.family.modelType)  \(method)  "
+                + "\(Self.count(Double(description.parameters))) trained parameters")
+        Output.line(
+            "\(description.sequences) sequences, \(description.evaluationSequences) held out · \(steps) steps of "
+                + "\(description.globalBatch) · \(description.virtualShards) virtual shards · fp32")
+    }
+
+    func resuming(from step: Step, rejected: [String]) {
+        for reason in rejected { say("passed over a checkpoint: \(reason)") }
+        if isJSON {
+            Output.json(.members(["event": .string("resume"), "from_step": .int(step), "rejected": .array(rejected.map(JSONValue.string))]))
+        } else {
+            Output.line("resuming from step \(step)")
+        }
+    }
+
+    func say(_ text: String) {
+        closeLine()
+        Output.note(text)
+    }
+
+    // MARK: Events
+
+    func show(_ event: JSONValue) {
+        if isJSON { return Output.json(event) }
+        switch event["event"]?.string {
+        case "step": step(event)
+        case "eval":
+            let loss = event["loss"]?.double ?? 0
+            heldOut.append((event["step"]?.int ?? 0, loss))
+            line("held-out loss \(Self.decimals(loss, 4)) after step \(event["step"]?.int ?? 0)")
+        case "worker_joined": workers += 1
+        case "worker_left":
+            workers -= 1
+            line(Output.styled("worker \(event["name"]?.string ?? "") left: \(event["reason"]?.string ?? "")", .yellow))
+        case "generation":
+            let world = event["workers"]?.array?.count ?? 0
+            line("generation \(event["generation"]?.int ?? 0): \(world) worker\(world == 1 ? "" : "s"), from step \(event["from_step"]?.int ?? 0)")
+        case "checkpoint": line("checkpoint at step \(event["step"]?.int ?? 0) (\(event["kind"]?.string ?? ""))")
+        case "checkpoint_failed": line(Output.styled("checkpoint failed: \(event["problem"]?.string ?? "")", .red))
+        case "trouble": line(Output.styled(event["text"]?.string ?? "", .yellow))
+        case "rewound": line("going back to step \(event["step"]?.int ?? 0)")
+        default: break
+        }
+    }
+
+    private func step(_ event: JSONValue) {
+        let loss = event["loss"]?.double ?? 0
+        losses.append(loss)
+        let (current, total) = (event["current_steps"]?.int ?? 0, event["total_steps"]?.int ?? 0)
+        var text = "step \(Self.padded(current, total))/\(total)  loss \(Self.decimals(loss, 4)) "
+            + Output.styled(Self.sparkline(losses), .cyan)
+        text += "  \(Self.count(event["throughput"]?.double ?? 0)) tok/s"
+        text += "  ETA \(Self.time(event["remaining_time"]?.double ?? 0))"
+        let count = event["workers"]?.int ?? 0
+        text += "  \(count) worker\(count == 1 ? "" : "s")"
+        if let budget = event["budget"], let name = budget["limit"]?.string, let spent = budget["spent"]?.double,
+            let limit = budget["total"]?.double {
+            text += "  budget \(Int(100 * spent / limit)) % of \(name)"
+        } else {
+            text += "  no budget"
+        }
+        if Output.isTerminal { status(text) } else { Output.line(text) }
+    }
+
+    // MARK: The end
+
+    func exported(_ folder: String) {
+        if isJSON {
+            Output.json(.members(["event": .string("export"), "path": .string(folder)]))
+        } else {
+            line("written: \(folder)")
+        }
+    }
+
+    func end(_ event: JSONValue, run: String) {
+        if isJSON { return Output.json(event) }
+        closeLine()
+        let state = event["state"]?.string ?? ""
+        Output.line("\(Output.styled(state, state == "DONE" ? .green : .yellow)) after \(event["steps"]?.int ?? 0) steps: \(event["reason"]?.string ?? "")")
+        if let before = heldOut.first, let after = heldOut.last, after.step > before.step {
+            let change = 100 * (after.loss - before.loss) / before.loss
+            Output.line(
+                "held-out loss \(Self.decimals(before.loss, 4)) → \(Self.decimals(after.loss, 4)) (\(Self.decimals(change, 1)) %)")
+        }
+        if let digest = event["model_sha256"]?.string { Output.line("model_sha256 \(digest)") }
+        if state != "DONE" { Output.line("go on with: drover resume \(run)") }
+    }
+
+    // MARK: Lines and figures
+
+    private func status(_ text: String) {
+        Output.text("\r\u{1B}[K\(text)")
+        hasOpenLine = true
+    }
+
+    private func line(_ text: String) {
+        closeLine()
+        Output.line(text)
+    }
+
+    private func closeLine() {
+        guard hasOpenLine else { return }
+        hasOpenLine = false
+        Output.line()
+    }
+
+    /// The course of the loss in at most 16 characters, lowest to highest of what is shown.
+    static func sparkline(_ values: [Double]) -> String {
+        let bars = Array("▁▂▃▄▅▆▇█")
+        let width = 16
+        let shown: [Double] = values.count <= width ? values : (0..<width).map { place in
+            let part = values[values.count * place / width..<values.count * (place + 1) / width]
+            return part.reduce(0, +) / Double(part.count)
+        }
+        guard let low = shown.min(), let high = shown.max(), high > low else { return String(repeating: "▁", count: shown.count) }
+        return String(shown.map { bars[min(7, Int(8 * ($0 - low) / (high - low)))] })
+    }
+
+    static func decimals(_ value: Double, _ places: Int) -> String { String(format: "%.\(places)f", value) }
+
+    static func padded(_ value: Int, _ total: Int) -> String {
+        let text = String(value)
+        return String(repeating: " ", count: max(0, String(total).count - text.count)) + text
+    }
+
+    /// 1234 → 1,234; 1234567 → 1.23M.
+    static func count(_ value: Double) -> String {
+        switch value {
+        case 1e9...: decimals(value / 1e9, 2) + "B"
+        case 1e6...: decimals(value / 1e6, 2) + "M"
+        case 1e4...: decimals(value / 1e3, 1) + "k"
+        default: String(Int(value))
+        }
+    }
+
+    static func time(_ seconds: Double) -> String {
+        let whole = Int(seconds.rounded())
+        if whole >= 3600 { return "\(whole / 3600)h\(String(format: "%02d", whole % 3600 / 60))m" }
+        if whole >= 60 { return "\(whole / 60)m\(String(format: "%02d", whole % 60))s" }
+        return "\(whole)s"
+    }
+}

@@ -1,0 +1,190 @@
+import Coordination
+import CoordinatorShell
+import Foundation
+import JobSpecs
+import Logging
+import Models
+import StorageShell
+import Synchronization
+import Terms
+
+/// A job on this machine from its job file to its exports: coordinator here, workers beside it.
+final class LocalRun {
+    private let spec: JobSpec
+    private let options: RunOptions
+    private let folder: String
+    private let view: LiveView
+    private let stream = Stream()
+
+    /// What the coordinator's thread hands to the main one.
+    private final class Stream: Sendable {
+        private let events = Mutex<[JSONValue]>([])
+        private let arrived = DispatchSemaphore(value: 0)
+
+        func put(_ event: JSONValue) {
+            events.withLock { $0.append(event) }
+            arrived.signal()
+        }
+
+        /// What has come, after at most a fifth of a second.
+        func take() -> [JSONValue] {
+            _ = arrived.wait(timeout: .now() + .milliseconds(200))
+            return events.withLock { events in
+                defer { events = [] }
+                return events
+            }
+        }
+    }
+
+    init(_ spec: JobSpec, options: RunOptions) {
+        self.spec = spec.absolute(in: FileManager.default.currentDirectoryPath)
+        self.options = options
+        folder = self.spec.outputDir
+        view = LiveView(name: spec.name, isJSON: options.json)
+    }
+
+    /// Checks everything and says what would run.
+    static func rehearse(_ spec: JobSpec, json: Bool) throws {
+        let spec = spec.absolute(in: FileManager.default.currentDirectoryPath)
+        var submission = try Submission(spec)
+        let scratch = NSTemporaryDirectory() + "drover-dry-run-\(getpid())"
+        defer { try? FileManager.default.removeItem(atPath: scratch) }
+        let description = try submission.describe(folder: scratch) { _ in }
+        let steps = (description.totalSequences + description.globalBatch - 1) / description.globalBatch
+        let summary = JSONValue.members([
+            "name": .string(spec.name), "trainable_parameters": .int(description.parameters),
+            "sequences": .int(description.sequences), "steps": .int(steps),
+            "virtual_shards": .int(description.virtualShards), "micro_batch_size": .int(description.microBatch),
+            "checkpoint_bytes": .int(12 * description.parameters),
+        ])
+        if json { Output.json(summary) } else { Output.line(summary.prettyText) }
+    }
+
+    /// Starts the job, or goes on with an unfinished run of it in `output_dir`.
+    func train(resuming: Bool) throws {
+        let previous = try previousRun()
+        if let previous {
+            guard resuming else {
+                throw Failure.input(
+                    "output_dir \(folder) holds a run already: choose another one, or leave out --resume never to go on with it")
+            }
+            try refuseOther(than: previous)
+        }
+        let description = try prepare()
+        try runJob(description, isNew: previous == nil)
+    }
+
+    /// The spec that an earlier run was started with, nil when there was none.
+    private func previousRun() throws -> JobSpec? {
+        let path = "\(folder)/resolved.yaml"
+        guard FileManager.default.fileExists(atPath: "\(folder)/state/journal.sqlite"),
+            let data = FileManager.default.contents(atPath: path)
+        else { return nil }
+        return try JobSpec.read(yaml: String(decoding: data, as: UTF8.self), file: path).get()
+    }
+
+    /// A run may go on with other run keys, never with other result keys (design §4.1, rule 15).
+    private func refuseOther(than previous: JobSpec) throws {
+        let differences = spec.differences(from: previous, tag: .result)
+        guard differences.isEmpty else {
+            let list = differences.map { "  \($0.key.entry.name): \($0.old) → \($0.new)" }.joined(separator: "\n")
+            throw Failure.input(
+                "output_dir \(folder) holds a run of another job; these keys decide the result and differ:\n\(list)\n"
+                    + "choose another output_dir, or set them back to go on")
+        }
+    }
+
+    /// Reads and checks everything, tokenises the data, writes `resolved.yaml`.
+    private func prepare() throws -> JobDescription {
+        var submission = try Submission(spec)
+        try checkFolder()
+        try checkDisk(submission.layout.count)
+        let description = try submission.describe(folder: "\(folder)/data") { [view] in view.tokenising($0) }
+        view.prepared(description, submission)
+        let yaml = spec.resolvedYAML(workingDirectory: FileManager.default.currentDirectoryPath)
+        try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8))
+        return description
+    }
+
+    private func checkFolder() throws {
+        do {
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        } catch { throw Failure.input("output_dir \(folder) can't be made: \(Self.reason(error))") }
+        guard access(folder, W_OK) == 0 else {
+            throw Failure.input("output_dir \(folder) is not writable: change its permissions or choose another one")
+        }
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
+        return underlying.map { String(cString: strerror(Int32($0.code))) } ?? error.localizedDescription
+    }
+
+    /// Refuses a job whose kept checkpoints would not fit on the disk: three vectors of fp32 each, one more while saving.
+    private func checkDisk(_ parameters: Int) throws {
+        let space = try POSIXFileSystem().space(folder)
+        let needed = 12 * parameters * (max(2, spec.saveTotalLimit) + 1)
+        guard needed < space.available else {
+            throw Failure.input(
+                "\(folder): \(Output.bytes(needed)) are needed for \(max(2, spec.saveTotalLimit)) checkpoints and one in the "
+                    + "making, \(Output.bytes(space.available)) are free: free some, or lower save_total_limit")
+        }
+    }
+
+    // MARK: Running
+
+    private func runJob(_ description: JobDescription, isNew: Bool) throws {
+        var log = Logger(label: "coordinator", factory: { StreamLogHandler.standardError(label: $0) })
+        log.logLevel = .warning
+        Signals.watch()
+        let cluster = try LocalCluster(run: folder, log: log) { [stream] _, event in stream.put(event) }
+        if isNew {
+            cluster.service.order(.submit(description) { _ in })
+        } else {
+            let found = try cluster.service.reopen(JobID(1), amended: description)
+            view.resuming(from: found.step, rejected: found.rejected)
+            if cluster.service.isFinished(JobID(1)) {
+                return try finish(cluster.service.end(JobID(1)), cluster, description)
+            }
+        }
+        let count = options.workers ?? spec.workers.lowerBound
+        let threads = options.threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount / count)
+        cluster.start()
+        try cluster.startWorkers(count, threads: threads, state: "\(folder)/state")
+        let end = follow(cluster)
+        cluster.stop()
+        guard let end else { throw Failure.failed(cluster.problem ?? "stopped") }
+        try finish(end, cluster, description)
+    }
+
+    /// Shows events until the job rests; the second Ctrl-C stops at once. nil = the coordinator failed.
+    private func follow(_ cluster: LocalCluster) -> JSONValue? {
+        var requests = 0
+        while true {
+            for event in stream.take() {
+                if event["event"]?.string == "end" { return event }
+                view.show(event)
+            }
+            if Signals.requests > requests {
+                requests = Signals.requests
+                if requests > 1 { _exit(130) }
+                view.say("pausing: a checkpoint is made; Ctrl-C again stops at once")
+                cluster.service.order(.job(.pause, JobID(1)))
+            }
+            if cluster.problem != nil { return nil }
+            if cluster.deadWorkers() == cluster.count { return nil }
+        }
+    }
+
+    /// Exports, prints the end, leaves with the job's exit code.
+    private func finish(_ end: JSONValue, _ cluster: LocalCluster, _ description: JobDescription) throws {
+        let state = end["state"]?.string.flatMap(JobState.init(rawValue:)) ?? .failed
+        if state == .done {
+            for format in spec.exports {
+                view.exported(format.rawValue)
+            }
+        }
+        view.end(end, run: folder)
+        guard state.exitCode == 0 else { throw Failure.ended(code: state.exitCode) }
+    }
+}

@@ -1,0 +1,192 @@
+import Budgeting
+import Coordination
+import Datasets
+import Foundation
+import Hashing
+import JobSpecs
+import ModelFiles
+import Models
+import Recipes
+import Templates
+import Terms
+import Tokenization
+import WorkerShell
+
+/// Turns a job file into what a coordinator takes: everything read, checked and resolved before any worker starts.
+struct Submission {
+    let spec: JobSpec
+    let model: ModelDirectory
+    let adapter: AdapterDirectory?
+    let layout: ParameterLayout
+    let shapes: ResolvedShapes
+    let settings: TrainingSettings
+    /// What the person at the terminal should know, a sentence each.
+    var remarks: [String] = []
+
+    /// Opens model and adapter, settles every `auto`. Throws all faults it can find at once.
+    init(_ spec: JobSpec) throws {
+        self.spec = spec
+        var faults = Self.unavailable(spec)
+        let model: ModelDirectory
+        do { model = try ModelDirectory(path: spec.modelPath) } catch { throw Failure.input(faults + ["\(error)"]) }
+        self.model = model
+        if let limit = model.configuration.longestDocument, spec.cutoffLen > limit {
+            faults.append(
+                "cutoff_len \(spec.cutoffLen) is more than the \(limit) positions that the model allows: "
+                    + "set cutoff_len to \(limit) or less")
+        }
+        shapes = ResolvedShapes(spec)
+        var adapter: AdapterDirectory?
+        if let path = spec.adapterPath {
+            do { adapter = try AdapterDirectory(path: path, model: model.configuration) } catch { faults.append("\(error)") }
+        }
+        self.adapter = adapter
+        guard faults.isEmpty else { throw Failure.input(faults) }
+        let specification = Self.adapterSpecification(spec, adapter)
+        do {
+            layout = try specification.map { ParameterLayout(adapter: try $0.modules(of: model.configuration)) }
+                ?? ParameterLayout(full: TensorTable(model.configuration))
+        } catch { throw Failure.input(["lora_target: \(error)"]) }
+        settings = Self.settings(spec, specification, adapter, model, shapes)
+    }
+
+    /// Keys whose value this release can't honour, each with what to write instead.
+    private static func unavailable(_ spec: JobSpec) -> [String] {
+        var faults: [String] = []
+        if spec.precision == .bf16 { faults.append("precision: bf16 is not available in this release: write fp32 or auto") }
+        if spec.gradientWire != .fp32 {
+            faults.append("gradient_wire: \(spec.gradientWire.rawValue) is not available in this release: write fp32")
+        }
+        if let dropout = spec.loraDropout, dropout != 0 {
+            faults.append("lora_dropout: only 0 is available in this release")
+        }
+        if case .path = spec.resumeFromCheckpoint {
+            faults.append("resume_from_checkpoint: a path is not available: use `drover resume RUN_DIR`")
+        }
+        let budget = spec.budget
+        let unmeasured: [(BudgetUnit, String)] = [(.energy, "energy"), (.money, "money")]
+        for (unit, name) in unmeasured where budget[unit] != nil {
+            faults.append("budget.\(name): this release can't measure it: limit core_hours, wall_clock, tokens or steps")
+        }
+        return faults
+    }
+
+    private static func adapterSpecification(_ spec: JobSpec, _ adapter: AdapterDirectory?) -> AdapterSpecification? {
+        guard spec.finetuningType == .lora else { return nil }
+        if let adapter { return adapter.specification }
+        let targets: AdapterSpecification.Targets =
+            switch spec.loraTarget ?? .all {
+            case .all: .all
+            case .modules(let names): .names(names)
+            }
+        return AdapterSpecification(
+            rank: spec.loraRank ?? 16, alpha: spec.loraAlpha ?? 32, isRankStabilised: spec.useRSLoRA ?? false,
+            targets: targets)
+    }
+
+    private static func settings(
+        _ spec: JobSpec, _ specification: AdapterSpecification?, _ adapter: AdapterDirectory?, _ model: ModelDirectory,
+        _ shapes: ResolvedShapes
+    ) -> TrainingSettings {
+        var settings = TrainingSettings(
+            adapter: specification, seed: spec.seed, beta1: spec.adamBeta1, beta2: spec.adamBeta2,
+            epsilon: spec.adamEpsilon, weightDecay: spec.weightDecay, maxGradientNorm: spec.maxGradNorm,
+            recomputes: recomputes(spec, model, shapes), precision: "fp32")
+        settings.startsFromAdapter = adapter != nil
+        return settings
+    }
+
+    /// Activations above this many bytes are computed again instead of kept, when the job says `auto`.
+    private static let activationLimit = 6 << 30
+
+    private static func recomputes(_ spec: JobSpec, _ model: ModelDirectory, _ shapes: ResolvedShapes) -> Bool {
+        switch spec.gradientCheckpointing {
+        case .on: return true
+        case .off: return false
+        case .auto:
+            let configuration = model.configuration
+            let rows = shapes.microBatchSize * spec.cutoffLen
+            let perRow = 8 * configuration.width + 4 * configuration.queryWidth + 3 * configuration.inner
+            return rows * perRow * configuration.layers * 4 > activationLimit
+        }
+    }
+
+    // MARK: Data
+
+    /// Tokenises the data (or finds it tokenised) under `folder`, and returns the whole job.
+    mutating func describe(folder: String, progress: @escaping (BuildProgress) -> Void) throws -> JobDescription {
+        let cache = try tokenised(folder: folder, progress: progress)
+        let train = cache.contents.train
+        guard train.sequenceCount > 0 else { throw Failure.input(["the dataset holds nothing to train on"]) }
+        let total = try totalSequences(train)
+        var description = JobDescription(
+            name: spec.name, parameters: layout.count, sequences: train.sequenceCount,
+            globalBatch: spec.globalBatchSize, microBatch: shapes.microBatchSize, virtualShards: shapes.virtualShards,
+            shuffleSeed: spec.shuffle ? spec.seed : nil, totalSequences: total, beta1: spec.adamBeta1,
+            beta2: spec.adamBeta2, schedule: LearningRateSchedule.Kind(rawValue: spec.lrSchedulerType.rawValue) ?? .constant,
+            peakRate: spec.learningRate, warmupRatio: spec.warmupRatio, saveSteps: spec.saveSteps,
+            saveMilliseconds: saveMilliseconds, evaluationSteps: spec.evalSteps,
+            evaluationSequences: cache.contents.validation.sequenceCount,
+            evaluationShards: max(1, min(64, cache.contents.validation.sequenceCount)),
+            files: try files() + [try JobFile(kind: .data, name: "data.tokens", path: cache.path)],
+            training: settings.json)
+        description.project = spec.project
+        description.priority = spec.priority
+        description.workersMin = spec.workers.lowerBound
+        description.workersMax = spec.workers.upperBound
+        description.saveTotalLimit = spec.saveTotalLimit
+        description.loggingSteps = max(1, spec.loggingSteps)
+        description.tensors = layout.entries.map { TrainedTensor(name: $0.name, shape: $0.shape) }
+        let budget = spec.budget
+        description.stepLimit = budget[.steps].map(Int.init)
+        description.tokenLimit = budget[.tokens].map(Int.init)
+        description.wallMillisecondsLimit = budget[.wallClock].map(Int.init)
+        description.coreMillisecondsLimit = budget[.coreTime].map(Int.init)
+        return description
+    }
+
+    private var saveMilliseconds: Int {
+        if case .milliseconds(let length) = spec.saveInterval { Int(length) } else { 0 }
+    }
+
+    private func totalSequences(_ train: SequenceSet) throws -> Int {
+        switch spec.length {
+        case .epochs(let epochs): return max(1, Int((epochs * Double(train.sequenceCount)).rounded(.up)))
+        case .steps(let steps): return Int(steps) * spec.globalBatchSize
+        case .tokens(let tokens):
+            let lengths = (0..<train.sequenceCount).map { Int32(train.tokens($0)) }
+            let plan = BatchPlan(
+                index: SequenceIndex(tokens: lengths, trained: lengths), globalBatch: spec.globalBatchSize,
+                microBatch: 1, virtualShards: 1, shuffleSeed: spec.shuffle ? spec.seed : nil,
+                totalSequences: .max / 2, beta1: 0, beta2: 0)
+            var (spent, step) = (0, 0)
+            while true {
+                let next = plan.sequences(of: step + 1).reduce(0) { $0 + Int(lengths[Int($1)]) }
+                guard spent + next <= Int(tokens) else { break }
+                spent += next
+                step += 1
+            }
+            guard step > 0 else { throw Failure.input(["max_tokens: \(tokens) is less than one step takes"]) }
+            return step * spec.globalBatchSize
+        }
+    }
+
+    private func files() throws -> [JobFile] {
+        var files = try model.fileNames.map { try JobFile(kind: .model, name: $0, path: "\(model.path)/\($0)") }
+        if let adapter {
+            files += try ["adapter_config.json", "adapter_model.safetensors"].map {
+                try JobFile(kind: .adapter, name: $0, path: "\(adapter.path)/\($0)")
+            }
+        }
+        return files
+    }
+}
+
+extension JobFile {
+    /// The file at `path` with its digest.
+    init(kind: Kind, name: String, path: String) throws {
+        let absolute = URL(fileURLWithPath: path).standardizedFileURL.path
+        let size = try FileManager.default.attributesOfItem(atPath: absolute)[.size] as? Int ?? 0
+        self.init(kind: kind, name: name, digest: try FileCache.digest(ofFile: absolute), size: size, path: absolute)
+    }
+}

@@ -1,0 +1,111 @@
+import ArgumentParser
+import CSystem
+import Foundation
+import Logging
+import Synchronization
+import Terms
+import WorkerShell
+
+/// `drover worker …`: the machines that train.
+struct Worker: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Trains for a coordinator.", subcommands: [Join.self])
+
+    struct Join: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Joins a coordinator and trains until it is told to stop; SIGTERM leaves in order.")
+
+        @Argument(help: "The coordinator's HOST:PORT.")
+        var coordinator: String
+
+        @Option(help: "Threads to compute with; default: all cores.")
+        var threads: Int?
+
+        @Option(help: "Folder of this worker's identity and cache; used by one process at a time.")
+        var state: String?
+
+        @Option(name: .customLong("child-of"), help: .hidden)
+        var parent: Int32?
+
+        func run() throws {
+            if let parent {
+                _ = csys_die_with_parent()
+                // It may have died before the line above.
+                guard getppid() == parent else { return }
+            }
+            let threads = self.threads ?? ProcessInfo.processInfo.activeProcessorCount
+            guard threads >= 1, threads <= 1024 else { throw Failure.input(["--threads must be in 1…1024"]) }
+            guard coordinator.contains(":") else { throw Failure.input(["`\(coordinator)` is no HOST:PORT"]) }
+            let folder = state ?? Self.defaultState
+            let identity = try WorkerIdentity(folder: folder)
+            var options = WorkerProcess.Options(
+                coordinator: coordinator, threads: threads, state: folder, node: identity.node,
+                name: "\(ProcessInfo.processInfo.hostName)/\(getpid())")
+            options.listenHost = coordinator.hasPrefix("127.") || coordinator.hasPrefix("localhost")
+                ? "127.0.0.1" : try Self.addressTowards(coordinator)
+            var log = Logger(label: "worker", factory: { StreamLogHandler.standardError(label: $0) })
+            log.logLevel = parent == nil ? .info : .error
+            Signals.watch()
+            let worker = try WorkerProcess(options, log: log)
+            let reason = try worker.run(shouldStop: { Signals.stopRequested })
+            log.info("left: \(reason)")
+            withExtendedLifetime(identity) {}
+        }
+
+        private static var defaultState: String {
+            let home = ProcessInfo.processInfo.environment["XDG_STATE_HOME"]
+                ?? "\(NSHomeDirectory())/.local/state"
+            return "\(home)/drover/worker"
+        }
+
+        /// The address of this machine from which packets to the coordinator leave.
+        private static func addressTowards(_ coordinator: String) throws -> String {
+            let parts = coordinator.split(separator: ":")
+            var hints = addrinfo()
+            hints.ai_socktype = Int32(SOCK_DGRAM.rawValue)
+            hints.ai_family = AF_INET
+            var list: UnsafeMutablePointer<addrinfo>?
+            guard parts.count == 2, getaddrinfo(String(parts[0]), String(parts[1]), &hints, &list) == 0, let found = list
+            else { throw Failure.input(["can't find the host of `\(coordinator)`"]) }
+            defer { freeaddrinfo(list) }
+            let socket = Glibc.socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
+            defer { close(socket) }
+            var own = sockaddr_in()
+            var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+            let isKnown = connect(socket, found.pointee.ai_addr, found.pointee.ai_addrlen) == 0
+                && withUnsafeMutablePointer(to: &own) { pointer in
+                    pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(socket, $0, &size) == 0 }
+                }
+            var text = [CChar](repeating: 0, count: Int(INET_ADDRSTRLEN))
+            guard isKnown, inet_ntop(AF_INET, &own.sin_addr, &text, socklen_t(text.count)) != nil else {
+                throw Failure.failed("no network leads to `\(coordinator)`")
+            }
+            return String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        }
+    }
+}
+
+/// A worker's name for life, in its state folder, which one process uses at a time.
+final class WorkerIdentity {
+    let node: NodeID
+    private let lock: Int32
+
+    init(folder: String) throws {
+        try FileManager.default.createDirectory(
+            atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        lock = open("\(folder)/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard lock >= 0, flock(lock, LOCK_EX | LOCK_NB) == 0 else {
+            throw Failure.input(["\(folder) is in use by another worker: give each its own --state"])
+        }
+        let path = "\(folder)/node"
+        if let text = try? String(contentsOfFile: path, encoding: .utf8), text.utf8.count == 32,
+            let high = UInt64(text.prefix(16), radix: 16), let low = UInt64(text.suffix(16), radix: 16) {
+            node = NodeID(high: high, low: low)
+        } else {
+            node = NodeID(high: .random(in: 1 ..< .max), low: .random(in: 0 ..< .max))
+            try Data(node.hex.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+        }
+    }
+
+    deinit { close(lock) }
+}
