@@ -51,6 +51,12 @@ package struct AdapterConfiguration: Sendable, Equatable {
             alphaPattern: specification.alphaPattern, baseModel: baseModel)
     }
 
+    /// Whether peft would adapt the module at `path`: one of `targetModules` is the path or its end after a dot.
+    func targets(_ path: String) -> Bool {
+        guard let targetModules else { return true }
+        return targetModules.contains { path == $0 || path.hasSuffix(".\($0)") }
+    }
+
     /// What to train or apply, on the modules whose paths are `paths`.
     package func specification(adapting paths: [String]) -> AdapterSpecification {
         AdapterSpecification(

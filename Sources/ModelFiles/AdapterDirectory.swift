@@ -25,7 +25,14 @@ package struct AdapterDirectory: Sendable {
         let configuration = try AdapterConfiguration.read(json: json, path: configurationPath)
         let file = try SafetensorsFile(
             path: joinPath(path, Self.weightsName), advice: "convert an adapter in another format to safetensors")
-        let specification = configuration.specification(adapting: try Self.adaptedPaths(file))
+        let paths = try Self.adaptedPaths(file)
+        if let stray = paths.first(where: { !configuration.targets($0) }) {
+            throw .unsupportedAdapter(
+                path: configurationPath,
+                problem: "the weights adapt \(stray), which target_modules does not name, so that peft leaves it out; "
+                    + "name it there or remove its tensors")
+        }
+        let specification = configuration.specification(adapting: paths)
         do throws(ModelError) {
             modules = try specification.modules(of: model)
             layout = ParameterLayout(adapter: modules)

@@ -4,8 +4,8 @@ package import Terms
 
 /// Whole small files, folders and file digests.
 package enum Disk {
-    /// Largest JSON file (config.json and its like) this module reads, bytes.
-    package static let jsonBytes = 4 << 20
+    /// Largest config.json or file like it that this module reads, bytes.
+    package static let jsonBytes = 1 << 20
 
     /// Whether something that is not a folder stands at `path` (symbolic links followed).
     package static func hasFile(_ path: String) -> Bool {
@@ -45,6 +45,14 @@ package enum Disk {
             && one.st_dev == other.st_dev
     }
 
+    /// Whether two pieces of memory hold the same bytes.
+    static func isEqual(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Bool {
+        guard first.count == second.count, let one = first.baseAddress, let other = second.baseAddress else {
+            return first.count == second.count
+        }
+        return memcmp(one, other, first.count) == 0
+    }
+
     /// Removes the file at `path`, if there is one.
     static func remove(_ path: String) throws(ModelFileError) {
         guard unlink(path) == 0 || errno == ENOENT else { throw .system(path: path, operation: "remove", code: errno) }
@@ -70,11 +78,11 @@ package enum Disk {
         return bytes
     }
 
-    /// The JSON value in the file at `path`, at most `jsonBytes` long.
+    /// The JSON value in the file at `path`, which must not be longer than `limit` bytes.
     package static func readJSON(
-        _ path: String, format: ModelFileFormat = .json, advice: String = "check the path"
+        _ path: String, format: ModelFileFormat = .json, limit: Int = jsonBytes, advice: String = "check the path"
     ) throws(ModelFileError) -> JSONValue {
-        let bytes = try read(path, limit: jsonBytes, advice: advice)
+        let bytes = try read(path, limit: limit, advice: advice)
         do throws(JSONError) {
             return try JSONValue.parse(bytes, limits: JSONLimits(values: 1_000_000))
         } catch {

@@ -97,7 +97,7 @@ package struct ModelDirectory: Sendable {
         else { return }
         let original = stored[place]
         guard copy.entry.type == original.entry.type, copy.entry.shape == original.entry.shape,
-            copy.bytes.elementsEqual(original.bytes)
+            Disk.isEqual(copy.bytes, original.bytes)
         else { throw .headsDiffer(path: copy.file.path, tensor: head, source: embedding) }
     }
 

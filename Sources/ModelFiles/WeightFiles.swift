@@ -62,7 +62,7 @@ package struct WeightFiles: Sendable {
     ) throws(ModelFileError) -> [(name: String, tensors: [String])] {
         let path = joinPath(directory, index)
         let json = try Disk.readJSON(
-            path, format: .safetensorsIndex,
+            path, format: .safetensorsIndex, limit: SafetensorsLimits.headerBytes,
             advice: "a model directory needs \(single) or \(index); weights in other formats must be converted first")
         func fault(_ problem: String) -> ModelFileError {
             .malformed(path: path, format: .safetensorsIndex, problem: problem)

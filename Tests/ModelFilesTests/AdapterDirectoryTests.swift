@@ -161,6 +161,12 @@ import Testing
         #expect(refusal()?.contains("has shape [2, 12]") == true)
     }
 
+    @Test func `tensors that target_modules does not name are refused, because peft would leave them out`() throws {
+        try write(Self.fourKeys.replacing(#","down_proj""#, with: ""))
+
+        #expect(refusal()?.contains("adapt model.layers.0.mlp.down_proj, which target_modules does not name") == true)
+    }
+
     @Test func `an adapter without weights or configuration is named`() throws {
         #expect(refusal()?.contains("adapter_config.json does not exist") == true)
         folder.write(Self.fourKeys, to: "adapter_config.json")

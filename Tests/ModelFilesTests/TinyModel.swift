@@ -6,9 +6,9 @@ import Terms
 enum TinyModel {
     static let qwen3 = """
         {"model_type":"qwen3","architectures":["Qwen3ForCausalLM"],"vocab_size":11,"hidden_size":8,
-         "intermediate_size":12,"num_hidden_layers":2,"num_attention_heads":2,"num_key_value_heads":1,"head_dim":4,"rms_norm_eps":1e-6,
-         "max_position_embeddings":64,"rope_theta":10000,"tie_word_embeddings":true,"torch_dtype":"bfloat16",
-         "eos_token_id":5}
+         "intermediate_size":12,"num_hidden_layers":2,"num_attention_heads":2,"num_key_value_heads":1,"head_dim":4,
+         "rms_norm_eps":1e-6,"max_position_embeddings":64,"rope_theta":10000,"tie_word_embeddings":true,
+         "torch_dtype":"bfloat16","eos_token_id":5}
         """
     static let gpt2 = """
         {"model_type":"gpt2","architectures":["GPT2LMHeadModel"],"vocab_size":11,"n_embd":8,"n_layer":1,"n_head":2,
