@@ -1,31 +1,30 @@
 import Templates
+import Tokenization
 
-/// Finds the added tokens of a rendered text that may stand for themselves there.
+/// Finds the control tokens of a rendered text that stand for themselves there.
 ///
-/// A control token counts only where the template wrote every byte of it; in data it stays ordinary text, so no row
-/// can forge a turn. Control tokens are the special ones and those that the template's own text contains; other added
-/// tokens (frequent words, white-space runs) are matched everywhere, as the tokenizer does.
+/// A control token counts only where the template wrote every byte of it; in data it stays ordinary text, so no row can
+/// forge a turn. Other added tokens (frequent words, white-space runs, `<think>`) are the tokenizer's affair.
 struct MarkerScanner: Sendable {
     private struct Marker: Sendable {
         var utf8: [UInt8]
         var token: AddedToken
-        var isControl: Bool
     }
-    /// Candidates by first byte, longest first.
+    /// Control tokens by first byte, longest first.
     private let markers: [[Marker]]
+    private let ids: Set<Int32>
 
-    /// - Parameter templateSource: text of the chat template in use.
-    init(tokens: [AddedToken], templateSource: String) {
+    init(tokens: [AddedToken]) {
         var table = [[Marker]](repeating: [], count: 256)
-        for token in tokens {
-            let utf8 = Array(token.text.utf8)
-            guard let first = utf8.first else { continue }
-            let isBlank = token.text.unicodeScalars.allSatisfy(\.properties.isWhitespace)
-            let isControl = token.isSpecial || (!isBlank && templateSource.contains(token.text))
-            table[Int(first)].append(Marker(utf8: utf8, token: token, isControl: isControl))
+        for token in tokens where token.isControl {
+            let utf8 = Array(token.content.utf8)
+            if let first = utf8.first { table[Int(first)].append(Marker(utf8: utf8, token: token)) }
         }
         markers = table.map { $0.sorted { ($0.utf8.count, $1.token.id) > ($1.utf8.count, $0.token.id) } }
+        ids = Set(tokens.filter(\.isControl).map(\.id))
     }
+
+    func isControl(_ id: Int32?) -> Bool { id.map(ids.contains) ?? false }
 
     /// One match: its bytes in the text, white space that it swallows included.
     struct Match: Equatable {
@@ -51,10 +50,10 @@ struct MarkerScanner: Sendable {
 
     private func marker(in text: MarkedText, at: Int, end: Int) -> Marker? {
         let candidates = markers[Int(text.utf8[at])]
+        if candidates.isEmpty { return nil }
         return candidates.first { marker in
             let upper = at + marker.utf8.count
-            guard upper <= end, text.utf8[at..<upper].elementsEqual(marker.utf8) else { return false }
-            return !marker.isControl || !text.containsData(at..<upper)
+            return upper <= end && text.utf8[at..<upper].elementsEqual(marker.utf8) && !text.containsData(at..<upper)
         }
     }
 

@@ -36,7 +36,7 @@ package struct SampleMaker: Sendable {
         self.vocabularyCount = vocabularyCount
         self.variables = variables
         self.date = date
-        scanner = MarkerScanner(tokens: encoder.addedTokens, templateSource: template?.source ?? "")
+        scanner = MarkerScanner(tokens: encoder.addedTokens)
     }
 
     private var trainsEverything: Bool { stage == .pt || trainOnPrompt }
@@ -52,7 +52,7 @@ package struct SampleMaker: Sendable {
             sample = Sample(ids: ids, labels: labels)
         case .completion(let prompt, let completion):
             sample.append(encoder.document(prompt), trained: trainsEverything)
-            sample.append(encoder.piece(completion), trained: true)
+            sample.append(encoder.piece(completion, after: sample.ids.isEmpty ? .start : .text), trained: true)
             appendEndOfText(to: &sample)
         case .chat(let conversation):
             let (text, trained) = try rendering(of: conversation)
@@ -110,14 +110,18 @@ package struct SampleMaker: Sendable {
 
     private func encode(_ text: MarkedText, section: Range<Int>, trained: Bool, into sample: inout Sample) {
         var at = section.lowerBound
+        // A section that starts with no token before it starts the text; else text stands before it, or a control token.
+        var place: PiecePlace = sample.ids.isEmpty ? .start : scanner.isControl(sample.ids.last) ? .control : .text
         func plain(upTo end: Int) {
             guard at < end else { return }
-            sample.append(encoder.piece(String(decoding: text.utf8[at..<end], as: UTF8.self)), trained: trained)
+            let piece = String(decoding: text.utf8[at..<end], as: UTF8.self)
+            sample.append(encoder.piece(piece, after: place), trained: trained)
         }
         for match in scanner.matches(in: text, section: section) {
             plain(upTo: match.range.lowerBound)
             sample.append([match.id], trained: trained)
             at = match.range.upperBound
+            place = .control
         }
         plain(upTo: section.upperBound)
     }

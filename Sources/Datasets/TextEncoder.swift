@@ -1,33 +1,66 @@
+package import Tokenization
+
 /// What sample making needs of a tokenizer.
 package protocol TextEncoder: Sendable {
     /// The token that ends a document; nil when the vocabulary has none.
     var endOfText: Int32? { get }
-    /// Tokens that are matched as whole texts before anything else.
+    /// Texts that stand for one token each, control tokens among them.
     var addedTokens: [AddedToken] { get }
-    /// Tokens of a whole document, with the tokens that the tokenizer puts around one (a leading bos, say) except a
-    /// closing end-of-text; no special token is matched inside.
+    /// Tokens of a whole document, with the tokens that the tokenizer puts in front of one (bos, say), but no closing
+    /// end of text; control tokens inside are ordinary text.
     func document(_ text: String) -> [Int32]
-    /// Tokens of a piece in the middle of a text; no added token is matched inside.
-    func piece(_ text: String) -> [Int32]
+    /// Tokens of a piece of a text; control tokens inside are ordinary text.
+    func piece(_ text: String, after place: PiecePlace) -> [Int32]
     /// Readable text of tokens, special ones included.
     func text(of ids: [Int32]) -> String
 }
 
-/// A text that stands for one token wherever it is matched.
-package struct AddedToken: Sendable, Equatable {
-    package var id: Int32
-    package var text: String
-    /// Control tokens (turn marks, end of text) rather than frequent words.
-    package var isSpecial: Bool
-    /// Whether white space before, after the text belongs to the match.
-    package var stripsLeft: Bool
-    package var stripsRight: Bool
+/// What stands before a piece of text; some tokenizers put a space in front of some pieces.
+package enum PiecePlace: Sendable, Equatable {
+    /// Nothing: the text starts here.
+    case start
+    /// A control token.
+    case control
+    /// More text.
+    case text
+}
 
-    package init(id: Int32, text: String, isSpecial: Bool, stripsLeft: Bool = false, stripsRight: Bool = false) {
-        self.id = id
-        self.text = text
-        self.isSpecial = isSpecial
-        self.stripsLeft = stripsLeft
-        self.stripsRight = stripsRight
+/// A Hugging Face tokenizer as sample making sees it.
+package struct TokenizerEncoder: TextEncoder {
+    private let tokenizer: Tokenizer
+    /// Whether a text's start gets a prefix (SentencePiece's dummy space), and whether a start behind a control token does.
+    private let prefixesStart: Bool
+    private let prefixesAfterControl: Bool
+    /// What the line feed before a guarded piece becomes.
+    private let guardIDs: [Int32]
+
+    package init(_ tokenizer: Tokenizer) {
+        self.tokenizer = tokenizer
+        guardIDs = tokenizer.encode("\n")
+        let plain = tokenizer.encode("a")
+        prefixesStart = tokenizer.encode("\na") != guardIDs + plain
+        let control = tokenizer.addedTokens.first { $0.isControl && !$0.isNormalized && !$0.stripsRight }
+        prefixesAfterControl = control.map { tokenizer.encode($0.content + "a").dropFirst().elementsEqual(plain) } ?? false
     }
+
+    package var endOfText: Int32? { tokenizer.eosID }
+    package var addedTokens: [AddedToken] { tokenizer.addedTokens }
+
+    package func document(_ text: String) -> [Int32] {
+        var ids = tokenizer.encode(text, addSpecialTokens: true, matchSpecials: false)
+        if let end = tokenizer.eosID, ids.last == end { ids.removeLast() }
+        return ids
+    }
+
+    package func piece(_ text: String, after place: PiecePlace) -> [Int32] {
+        guard prefixesStart, place != .start, !(place == .control && prefixesAfterControl) else {
+            return tokenizer.encode(text, matchSpecials: false)
+        }
+        // Behind a line feed the text is no start, so it gets no prefix.
+        let ids = tokenizer.encode("\n" + text, matchSpecials: false)
+        return ids.starts(with: guardIDs) ? Array(ids.dropFirst(guardIDs.count))
+            : tokenizer.encode(text, matchSpecials: false)
+    }
+
+    package func text(of ids: [Int32]) -> String { tokenizer.decode(ids) }
 }

@@ -6,32 +6,51 @@ package struct ChatTemplate: Sendable {
     package let name: String
     /// The text of the template; its digest belongs in a token cache's key and in the manifest.
     package let source: String
-    /// Whether `{% generation %}` blocks tell what the model is to say.
-    package let marksGenerations: Bool
+    private let template: Template
+    private let limits: RenderLimits
+    /// Whether descriptions and calls of tools are written; a template that would leave them out refuses them.
+    private let writesTools: Bool
 
-    /// Names that `init(builtIn:)` knows.
-    package static let builtInNames = ["chatml"]
-
-    /// A built-in template by name.
-    package init(builtIn name: String) throws(TemplateError) {
-        guard name == "chatml" else { throw .unknownName(name, known: Self.builtInNames) }
+    /// A template in Jinja's language.
+    package init(
+        source: String, name: String = "checkpoint", limits: RenderLimits = RenderLimits(), writesTools: Bool = true
+    ) throws(TemplateError) {
         self.name = name
-        source = "chatml"
-        marksGenerations = true
+        self.source = source
+        self.limits = limits
+        self.writesTools = writesTools
+        template = try Template(source)
     }
+
+    /// Whether `{% generation %}` blocks tell what the model is to say.
+    package var marksGenerations: Bool { template.hasGenerations }
+
+    /// Roles whose names count as template text, so that `<|{{ role }}|>` can be a turn marker.
+    private static let trustedRoles: Set<String> = [
+        "system", "developer", "user", "assistant", "tool", "function", "ipython", "observation",
+    ]
 
     /// The text of a conversation with its marks.
     package func render(_ input: ChatInput) throws(TemplateError) -> Rendering {
-        var rendering = Rendering(text: MarkedText())
-        for message in input.messages {
-            let role = message["role"]?.string ?? ""
-            rendering.text.append(MarkedText(template: "<|im_start|>\(role)\n"))
-            let start = rendering.text.count
-            rendering.text.append(MarkedText(data: message["content"]?.string ?? ""))
-            rendering.text.append(MarkedText(template: "<|im_end|>\n"))
-            if role == "assistant" { rendering.generationRanges.append(start..<rendering.text.count) }
+        if !writesTools, input.tools?.isEmpty == false || input.messages.contains(where: { $0["tool_calls"] != nil }) {
+            throw .raised("the built-in template \(name) has no tools; use the checkpoint's own, qwen2.5 or qwen3")
         }
-        if input.addGenerationPrompt { rendering.text.append(MarkedText(template: "<|im_start|>assistant\n")) }
-        return rendering
+        var variables: [(name: String, value: Value)] = input.variables.members.map {
+            ($0.key, Value($0.value, isData: false))
+        }
+        variables.append(("messages", .list(input.messages.map(Self.message))))
+        variables.append(("tools", input.tools.map { .list($0.map { Value($0, isData: true) }) } ?? .none))
+        variables.append(("documents", .none))
+        variables.append(("add_generation_prompt", .bool(input.addGenerationPrompt)))
+        return try template.render(variables, date: input.date, limits: limits)
+    }
+
+    private static func message(_ message: JSONObject) -> Value {
+        var dict = ValueDict()
+        for (key, value) in message.members {
+            let isTrusted = key == "role" && trustedRoles.contains(value.string ?? "")
+            dict.insert(.text(MarkedText(data: key)), Value(value, isData: !isTrusted))
+        }
+        return .dict(dict)
     }
 }

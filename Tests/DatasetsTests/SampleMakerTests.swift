@@ -47,16 +47,6 @@ import Testing
         #expect(sample.ids.filter { $0 == encoder.id("<|im_end|>") }.count == 2)
     }
 
-    @Test func `an added word that is no control token is matched in data too`() throws {
-        let wordy = LetterEncoder(["<|im_start|>", "<|im_end|>"], words: ["<think>"])
-        let maker = SampleMaker(
-            encoder: wordy, template: try ChatTemplate(builtIn: "chatml"), stage: .sft,
-            vocabularyCount: wordy.vocabularyCount)
-        let sample = try maker.sample(of: chat(Turn("user", "a"), Turn("assistant", "<think>b")))
-
-        #expect(sample.ids.contains(wordy.id("<think>")))
-    }
-
     @Test func `text is trained whole and ends with the end of text`() throws {
         let sample = try maker().sample(of: .text("ab"))
 
