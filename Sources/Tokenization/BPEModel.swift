@@ -61,7 +61,7 @@ struct BPEModel: Sendable {
         switch symbols {
         case .bytes(let table): count = fill(word, table, scratch)
         case .characters(let characters):
-            count = characters.fill(word, scratch, vocabulary, unknownID: unknownID, fusesUnknown: fusesUnknown)
+            count = characters.fill(word, scratch, unknownID: unknownID, fusesUnknown: fusesUnknown)
         }
         let kept = pairs.withView { scratch.merge(count, $0) }
         if case .characters(let characters) = symbols, characters.hasGhosts {
@@ -90,6 +90,8 @@ struct BPEModel: Sendable {
 
 /// How a word of characters becomes symbols when some characters are not tokens.
 struct CharacterSymbols: Sendable {
+    /// The tokens of one character.
+    var tokens = Vocabulary()
     /// Ids of the tokens `<0x00>`…`<0xFF>`, −1 where absent; nil without byte fallback.
     var byteTokens: [Int32]?
     /// Tokens that are taken whole, longest first, before any merge (SentencePiece's user-defined pieces).
@@ -101,8 +103,7 @@ struct CharacterSymbols: Sendable {
     var hasGhosts: Bool { ghosts.count > 0 }
 
     func fill(
-        _ word: UnsafeBufferPointer<UInt8>, _ scratch: MergeScratch, _ vocabulary: Vocabulary, unknownID: Int32?,
-        fusesUnknown: Bool
+        _ word: UnsafeBufferPointer<UInt8>, _ scratch: MergeScratch, unknownID: Int32?, fusesUnknown: Bool
     ) -> Int {
         let text = UTF8Text(word.baseAddress!, count: word.count)
         var count = 0
@@ -125,7 +126,7 @@ struct CharacterSymbols: Sendable {
             let width = text.width(at: at)
             let character = UnsafeBufferPointer(rebasing: word[at..<at + width])
             at += width
-            if let id = vocabulary.id(of: character) ?? ghosts.id(of: character) {
+            if let id = tokens.id(of: character) ?? ghosts.id(of: character) {
                 flush()
                 scratch.put(UInt32(bitPattern: id), at: &count)
             } else if let byteTokens, character.allSatisfy({ byteTokens[Int($0)] >= 0 }) {

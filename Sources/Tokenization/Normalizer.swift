@@ -9,6 +9,8 @@ struct Normalizer: Sendable, Equatable {
         case replace([UInt8], with: [UInt8])
         /// SentencePiece's `remove_extra_whitespaces`: spaces at both ends go, runs of them become one.
         case collapseSpaces
+        /// Copies of a character at the end go.
+        case trimEnd([UInt8])
     }
 
     var steps: [Step]
@@ -47,6 +49,10 @@ struct Normalizer: Sendable, Equatable {
         case .prepend(let prefix): return prefix + bytes
         case .replace(let pattern, let content): return replacing(pattern, with: content, in: bytes)
         case .collapseSpaces: return collapsingSpaces(bytes)
+        case .trimEnd(let character):
+            var end = bytes.count
+            while bytes[..<end].reversed().starts(with: character.reversed()) { end -= character.count }
+            return Array(bytes[..<end])
         }
     }
 

@@ -125,7 +125,8 @@ extension BPEModel {
         if isByteLevel {
             symbols = .bytes(vocabulary.byteSymbols)
         } else {
-            symbols = .characters(CharacterSymbols(byteTokens: byteFallback ? vocabulary.byteTokens : nil))
+            symbols = .characters(CharacterSymbols(
+                tokens: vocabulary.singleCharacters, byteTokens: byteFallback ? vocabulary.byteTokens : nil))
         }
         if try component.bool("ignore_merges", absent: false) {
             wholeWords = isByteLevel ? vocabulary.decodedFromStandIns : vocabulary
@@ -155,6 +156,17 @@ extension Vocabulary {
         return (0...255).map { byte in
             id(of: Array("<0x".utf8) + [digits[byte >> 4], digits[byte & 15], UInt8(ascii: ">")]) ?? -1
         }
+    }
+
+    /// The tokens of one character, under their ids.
+    var singleCharacters: Vocabulary {
+        var characters = Vocabulary()
+        for id in 0..<Int32(idBound) {
+            guard let token = token(id), token.count(where: { $0 & 0xC0 != 0x80 }) == 1 else { continue }
+            let isOwn = characters.insert(token, id: Int(id))
+            precondition(isOwn, "tokens of one vocabulary have ids of their own")
+        }
+        return characters
     }
 
     /// The tokens that are made of stand-ins only, under their bytes.
