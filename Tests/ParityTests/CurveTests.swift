@@ -6,7 +6,7 @@ import Testing
 import Training
 
 /// Gradients and training curves agree with PyTorch and peft.
-@Suite struct TrainingTests {
+@Suite struct CurveTests {
     @Test(arguments: Fixture.families) func `every gradient is that of PyTorch`(family: String) throws {
         let fixture = try Fixture(family)
         let trainer = try fixture.trainer(.full)
