@@ -9,14 +9,14 @@ import Terms
 final class FaultyFileSystem: FileSystem {
     /// What happens at the chosen changing call.
     enum Fault: Sendable {
-        /// The process or machine stops before, in the middle of, or after the call; nothing works afterwards.
+        /// The process or machine stops in the middle of (a write is half done) or after the call; then nothing works.
         case stop(Moment)
         /// The call fails once.
         case fail(FileFailure)
         /// Every call that needs space fails from here on.
         case full
     }
-    enum Moment: Sendable, CaseIterable { case before, amid, after }
+    enum Moment: Sendable { case amid, after }
     enum FileFailure: Sendable, CaseIterable { case inputOutput, noSpace }
 
     /// What a power cut leaves of what was not durable.
@@ -378,7 +378,6 @@ final class FaultyFileSystem: FileSystem {
             case .stop(let moment):
                 state.isDead = true
                 switch moment {
-                case .before: break
                 case .amid: amid(&state)
                 case .after: _ = try body(&state)
                 }

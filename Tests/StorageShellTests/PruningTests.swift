@@ -20,12 +20,12 @@ import Testing
         let dry = try store.prune(keepTwo, graceSeconds: 0, at: 9_000_000, dryRun: true)
         #expect(disk.allFiles == before)
         #expect(dry.runs.first?.decisions.map(\.keeps) == [true, true, false, false])
-        #expect(dry.plan.sweep.count == 8)
+        #expect(dry.plan.sweep.count == 4)
 
         let wet = try store.prune(keepTwo, graceSeconds: 0, at: 9_000_000, dryRun: false)
         #expect(wet.plan == dry.plan)
         #expect(try steps(store) == [40, 30])
-        #expect(disk.allFiles.filter { $0.contains("/objects/") }.count == 10)
+        #expect(disk.allFiles.filter { $0.contains("/objects/") }.count == 5)
         #expect(try CheckpointStore.verify(StoreFixture.root, fileSystem: disk, threads: 1).isSound)
         #expect(try store.events(run).events.filter { $0.kind == .deleted }.count == 2)
     }
@@ -53,18 +53,18 @@ import Testing
         var store: CheckpointStore? = try StoreFixture.open(disk)
         _ = try store.map { try StoreFixture.save($0, step: 50) }
         let pending = try #require(store?.objects.pendingObjects)
-        #expect(pending.count == 6)
+        #expect(pending.count == 3)
         let own = try store?.prune([], graceSeconds: 0, at: 9_000_000, dryRun: false)
         #expect(own?.plan.sweep.isEmpty == true)
         store = nil
 
         let other = try StoreFixture.open(disk)
         let young = try other.prune([], graceSeconds: 3_600, at: 2_000_000, dryRun: false)
-        #expect(young.plan.sweep.isEmpty && young.plan.young == 4)
+        #expect(young.plan.sweep.isEmpty && young.plan.young == 2)
         let told = try other.prune([], preparing: pending, graceSeconds: 0, at: 9_000_000, dryRun: false)
         #expect(told.plan.sweep.isEmpty)
         let old = try other.prune([], graceSeconds: 3_600, at: 9_000_000, dryRun: false)
-        #expect(old.plan.sweep.count == 4)
+        #expect(old.plan.sweep.count == 2)
     }
 
     @Test func `nothing goes while the newer ones are damaged`() throws {
@@ -92,7 +92,7 @@ import Testing
 
         try store.quarantine(run, fileName: victim.text, when: "2026-01-01")
         let report = try store.prune(keepTwo, graceSeconds: 0, at: 9_000_000, dryRun: false)
-        #expect(report.refusal == nil && report.plan.sweep.count == 8)
+        #expect(report.refusal == nil && report.plan.sweep.count == 4)
         #expect(disk.bytes("/store/quarantine/2026-01-01/run1-" + victim.text) == [1])
     }
 
