@@ -10,7 +10,22 @@ final class LocalCluster {
     let service: CoordinatorService
     private let finished = DispatchSemaphore(value: 0)
     private let failure = FailureNote()
-    private var workers: [pid_t] = []
+    private var workers: [WorkerSlot] = []
+    private var threads = 1
+    private var state = ""
+
+    /// One local worker process, started again when it dies.
+    private struct WorkerSlot {
+        var pid: pid_t
+        var startedAt: Date
+        /// Deaths within `quickDeath` of the start, one after another.
+        var quickDeaths = 0
+        var isGivenUp = false
+    }
+
+    /// Seconds below which a worker's life counts as a failure to start.
+    private static let quickDeath = 10.0
+    private static let mostQuickDeaths = 3
 
     /// What the coordinator's thread leaves behind when it fails.
     private final class FailureNote: Sendable { let text = Mutex<String?>(nil) }
@@ -38,13 +53,33 @@ final class LocalCluster {
     ///   - count: how many.
     ///   - threads: of each.
     func startWorkers(_ count: Int, threads: Int, state: String) throws {
-        let address = service.endpoint.replacingOccurrences(of: "tcp://", with: "")
-        for number in 0..<count {
-            workers.append(try Self.spawn([
-                "worker", "join", address, "--threads", String(threads), "--state", "\(state)/worker\(number)",
-                "--child-of", String(getpid()),
-            ]))
+        self.threads = threads
+        self.state = state
+        for number in 0..<count { workers.append(WorkerSlot(pid: try start(number), startedAt: Date())) }
+    }
+
+    private func start(_ number: Int) throws -> pid_t {
+        try Self.spawn([
+            "worker", "join", service.endpoint.replacingOccurrences(of: "tcp://", with: ""), "--threads", String(threads),
+            "--state", "\(state)/worker\(number)", "--child-of", String(getpid()),
+        ])
+    }
+
+    /// Starts dead workers again; gives one up that dies again and again right after its start.
+    ///
+    /// - Returns: false once no worker is left.
+    func keepWorkersAlive() throws -> Bool {
+        for number in workers.indices where !workers[number].isGivenUp {
+            var status: Int32 = 0
+            guard waitpid(workers[number].pid, &status, WNOHANG) != 0 else { continue }
+            let isQuick = Date().timeIntervalSince(workers[number].startedAt) < Self.quickDeath
+            workers[number].quickDeaths = isQuick ? workers[number].quickDeaths + 1 : 0
+            workers[number].isGivenUp = workers[number].quickDeaths >= Self.mostQuickDeaths
+            guard !workers[number].isGivenUp else { continue }
+            workers[number].pid = try start(number)
+            workers[number].startedAt = Date()
         }
+        return workers.contains { !$0.isGivenUp }
     }
 
     private static func spawn(_ arguments: [String]) throws -> pid_t {
@@ -62,26 +97,15 @@ final class LocalCluster {
         service.order(.end)
         _ = finished.wait(timeout: .now() + 10)
         let deadline = Date().addingTimeInterval(5)
-        for worker in workers {
+        for worker in workers where !worker.isGivenUp {
             var status: Int32 = 0
-            while waitpid(worker, &status, WNOHANG) == 0 {
-                if Date() > deadline { kill(worker, SIGKILL) }
+            while waitpid(worker.pid, &status, WNOHANG) == 0 {
+                if Date() > deadline { kill(worker.pid, SIGKILL) }
                 usleep(5000)
             }
         }
         workers = []
     }
-
-    /// Worker processes that have ended although nobody stopped them.
-    func deadWorkers() -> Int {
-        workers.filter { worker in
-            var status = siginfo_t()
-            return waitid(P_PID, id_t(worker), &status, WEXITED | WNOHANG | WNOWAIT) == 0 && status.si_signo != 0
-        }.count
-    }
-
-    /// Worker processes that were started.
-    var count: Int { workers.count }
 
     /// Why the coordinator's loop ended, when it failed.
     var problem: String? { failure.text.withLock { $0 } }

@@ -151,14 +151,14 @@ final class LocalRun {
         let threads = options.threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount / count)
         cluster.start()
         try cluster.startWorkers(count, threads: threads, state: "\(folder)/state")
-        let end = follow(cluster)
+        let end = try follow(cluster)
         cluster.stop()
         guard let end else { throw Failure.failed(cluster.problem ?? "stopped") }
         try finish(end, cluster, description)
     }
 
     /// Shows events until the job rests; the second Ctrl-C stops at once. nil = the coordinator failed.
-    private func follow(_ cluster: LocalCluster) -> JSONValue? {
+    private func follow(_ cluster: LocalCluster) throws -> JSONValue? {
         var requests = 0
         while true {
             for event in stream.take() {
@@ -172,7 +172,9 @@ final class LocalRun {
                 cluster.service.order(.job(.pause, JobID(1)))
             }
             if cluster.problem != nil { return nil }
-            if cluster.deadWorkers() == cluster.count { return nil }
+            guard try cluster.keepWorkersAlive() else {
+                throw Failure.failed("every worker process died right after its start: see the messages above")
+            }
         }
     }
 

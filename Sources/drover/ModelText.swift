@@ -1,5 +1,4 @@
 import Datasets
-import Foundation
 import Hashing
 import ModelFiles
 import Templates
@@ -13,22 +12,45 @@ struct ModelText {
     let digest: Digest
     private let checkpointTemplate: String?
 
+    /// Bytes of the largest tokenizer file that is read.
+    private static let fileLimit = 256 << 20
+
     /// Reads the tokenizer of an opened model directory.
-    init(_ model: ModelDirectory) throws {
-        let files = model.tokenizer
-        func bytes(_ path: String?) throws -> [UInt8]? {
-            try path.map { Array(try Data(contentsOf: URL(fileURLWithPath: $0))) }
+    init(_ model: ModelDirectory) throws { try self.init(model.tokenizer) }
+
+    /// Reads a directory's tokenizer: tokenizer.json, else a SentencePiece model, else Qwen's tiktoken file.
+    init(_ files: TokenizerFiles) throws {
+        func bytes(_ name: String) throws -> [UInt8]? {
+            try files.path(of: name).map { try Disk.read($0, limit: Self.fileLimit) }
         }
-        let configuration = try bytes(files.configuration)
-        guard let json = try bytes(files.tokenizer) else {
-            throw Failure.input(["\(model.path): there is no tokenizer.json"])
-        }
-        do { tokenizer = try Tokenizer.read(tokenizerJSON: json, configJSON: configuration) } catch {
-            throw Failure.input(["\(model.path)/tokenizer.json: \(error)"])
-        }
-        let template = try bytes(files.chatTemplate).map { String(decoding: $0, as: UTF8.self) }
-        checkpointTemplate = template ?? Self.template(in: tokenizer.chatTemplate)
-        digest = Digest.sha256(of: json + (configuration ?? []))
+        let configuration = try bytes("tokenizer_config.json")
+        let vocabulary: [UInt8]
+        do {
+            if let json = try bytes("tokenizer.json") {
+                vocabulary = json
+                tokenizer = try Tokenizer.read(tokenizerJSON: json, configJSON: configuration)
+            } else if let model = try bytes("tokenizer.model") {
+                vocabulary = model
+                tokenizer = try Tokenizer.read(sentencePiece: model, configJSON: configuration)
+            } else if let ranks = try bytes("qwen.tiktoken") {
+                vocabulary = ranks
+                tokenizer = try Tokenizer.read(tiktoken: ranks, scheme: .qwen, configJSON: configuration)
+            } else {
+                throw Failure.input(
+                    "\(files.directory): there is no tokenizer.json, tokenizer.model or qwen.tiktoken; copy the "
+                        + "tokenizer's files there")
+            }
+        } catch let error as TokenizationError { throw Failure.input("\(files.directory)/\(error)") }
+        checkpointTemplate = try Self.template(bytes, tokenizer)
+        digest = Digest.sha256(of: vocabulary + (configuration ?? []))
+    }
+
+    /// The checkpoint's own template: a file of its own wins over tokenizer_config.json.
+    private static func template(_ bytes: (String) throws -> [UInt8]?, _ tokenizer: Tokenizer) throws -> String? {
+        if let text = try bytes("chat_template.jinja") { return String(decoding: text, as: UTF8.self) }
+        if let json = try bytes("chat_template.json"), let value = try? JSONValue.parse(json),
+            let text = template(in: value["chat_template"]) { return text }
+        return template(in: tokenizer.chatTemplate)
     }
 
     /// `chat_template` of a tokenizer_config.json: a text, or a list of named ones of which `default` counts.
@@ -52,24 +74,5 @@ struct ModelText {
     }
 
     /// The tokenizer as data sets want it.
-    var encoder: any TextEncoder { Encoder(tokenizer: tokenizer) }
-
-    private struct Encoder: TextEncoder {
-        let tokenizer: Tokenizer
-        var endOfText: Int32? { tokenizer.eosID }
-        var addedTokens: [Datasets.AddedToken] {
-            tokenizer.addedTokens.map {
-                Datasets.AddedToken(
-                    id: $0.id, text: $0.content, isSpecial: $0.isSpecial, stripsLeft: $0.stripsLeft, stripsRight: $0.stripsRight)
-            }
-        }
-        /// Without a closing end-of-text: the sample's maker adds that itself.
-        func document(_ text: String) -> [Int32] {
-            var ids = tokenizer.encode(text, addSpecialTokens: true, matchSpecials: false)
-            if let end = tokenizer.eosID, ids.last == end { ids.removeLast() }
-            return ids
-        }
-        func piece(_ text: String) -> [Int32] { tokenizer.encode(text, addSpecialTokens: false, matchSpecials: false) }
-        func text(of ids: [Int32]) -> String { tokenizer.decode(ids) }
-    }
+    var encoder: any TextEncoder { TokenizerEncoder(tokenizer) }
 }

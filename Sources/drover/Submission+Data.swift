@@ -72,8 +72,8 @@ extension Submission {
 /// The encoder of data that is tokens already: no text ever reaches it.
 private struct NoTokenizer: TextEncoder {
     var endOfText: Int32? { nil }
-    var addedTokens: [Datasets.AddedToken] { [] }
+    var addedTokens: [AddedToken] { [] }
     func document(_ text: String) -> [Int32] { [] }
-    func piece(_ text: String) -> [Int32] { [] }
+    func piece(_ text: String, after place: PiecePlace) -> [Int32] { [] }
     func text(of ids: [Int32]) -> String { ids.map(String.init).joined(separator: " ") }
 }
