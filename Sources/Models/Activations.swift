@@ -81,6 +81,15 @@ struct Activations {
         /// Largest adapter rank.
         var rank: Int
         var hasGradients: Bool
+
+        /// Room for `rows` tokens where the upper `kept` blocks take part in the backward pass.
+        init(rows: Int, kept: Int, rank: Int, recomputes: Bool, trains: Bool) {
+            capacity = rows
+            keptBlocks = recomputes ? 1 : max(1, kept)
+            keptStreams = max(2, kept + 1)
+            self.rank = rank
+            hasGradients = trains
+        }
     }
 
     /// Memory of the plan.

@@ -105,11 +105,6 @@ package final class Decoder: @unchecked Sendable {
         rank = adapter?.modules.map(\.rank).max() ?? 0
     }
 
-    /// Bytes of activations and gradients on their way that `rows` tokens take in training, without weights and state.
-    package func activationBytes(rows: Int) -> Int {
-        Activations.count(configuration, plan(rows: rows, trains: layout != nil)) * MemoryLayout<Float>.stride
-    }
-
     /// Memory for a pass over `rows` tokens; kept for the next one unless that needs more.
     func activations(rows: Int, trains: Bool) -> Activations {
         let needed = plan(rows: rows, trains: trains)
@@ -125,8 +120,19 @@ package final class Decoder: @unchecked Sendable {
 
     private func plan(rows: Int, trains: Bool) -> Activations.Plan {
         let kept = trains ? configuration.layers - lowestTrained : 0
-        return Activations.Plan(
-            capacity: rows, keptBlocks: recomputes ? 1 : max(1, kept), keptStreams: max(2, kept + 1), rank: rank,
-            hasGradients: trains)
+        return Activations.Plan(rows: rows, kept: kept, rank: rank, recomputes: recomputes, trains: trains)
+    }
+}
+
+extension DecoderConfiguration {
+    /// Bytes of activations, and of gradients on their way, in training on micro-batches of `rows` tokens.
+    ///
+    /// Weights, state, gradient and the head's workspace are not in it. `adapter` nil = full training.
+    package func activationBytes(rows: Int, adapter: [AdaptedModule]?, recomputes: Bool) -> Int {
+        let lowest = adapter?.map(\.layer).min() ?? 0
+        let plan = Activations.Plan(
+            rows: rows, kept: layers - lowest, rank: adapter?.map(\.rank).max() ?? 0, recomputes: recomputes,
+            trains: true)
+        return Activations.count(self, plan) * MemoryLayout<Float>.stride
     }
 }

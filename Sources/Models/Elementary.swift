@@ -36,16 +36,21 @@ package enum Elementary {
         sum = sum * rest + 1
         // Two steps, because the exponent may lie below that of the smallest normal number.
         let half = Int(whole) / 2
-        return sum * Double(sign: .plus, exponent: half, significand: 1)
-            * Double(sign: .plus, exponent: Int(whole) - half, significand: 1)
+        return sum * powerOfTwo(half) * powerOfTwo(Int(whole) - half)
     }
+
+    /// 2 to the power `exponent`, −1022…1023.
+    private static func powerOfTwo(_ exponent: Int) -> Double { Double(bitPattern: UInt64(exponent + 1023) << 52) }
 
     /// The natural logarithm of `x`; −infinity at 0, not-a-number below.
     package static func logarithm(_ x: Double) -> Double {
         guard x > 0 else { return x == 0 ? -.infinity : .nan }
         guard x.isFinite else { return x }
-        var fraction = x.significand
-        var exponent = Double(x.exponent)
+        // Numbers below the smallest normal one are brought into range first.
+        let tiny = x < 0x1p-1022
+        let bits = (tiny ? x * 0x1p54 : x).bitPattern
+        var fraction = Double(bitPattern: bits & 0xF_FFFF_FFFF_FFFF | 0x3FF0_0000_0000_0000)
+        var exponent = Double(Int(bits >> 52) - 1023 - (tiny ? 54 : 0))
         if fraction > 1.4142135623730951 {
             fraction /= 2
             exponent += 1
