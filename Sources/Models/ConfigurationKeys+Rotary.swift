@@ -69,10 +69,11 @@ private struct RotarySettings {
         return number
     }
 
-    /// A number that must be there and above 0.
+    /// A number that must be there and of a size that leaves frequencies finite.
     private func positive(_ key: String) throws(ModelError) -> Double {
-        guard let number = try number(key), number > 0 else {
-            throw .invalidValue(key: "rope_scaling.\(key)", found: object[key]?.text ?? "absent", expected: "above 0")
+        guard let number = try number(key), number >= 1e-3, number <= 1e6 else {
+            throw .invalidValue(
+                key: "rope_scaling.\(key)", found: object[key]?.text ?? "absent", expected: "a number in 0.001…1000000")
         }
         return number
     }
@@ -89,10 +90,10 @@ private struct RotarySettings {
         case "linear": return .linear(factor: try positive("factor"))
         case "dynamic":
             guard family.hasStaticAlpha, let alpha = try number("alpha"), alpha != 0 else { return .dynamic }
-            guard alpha > 0, width > 2 else {
-                throw .invalidValue(key: "rope_scaling.alpha", found: "\(alpha)", expected: "above 0")
+            guard width > 2 else {
+                throw .invalidValue(key: "rope_scaling.alpha", found: "\(alpha)", expected: "heads wider than 2")
             }
-            return .ntkAlpha(alpha)
+            return .ntkAlpha(try positive("alpha"))
         case "llama3":
             let low = try positive("low_freq_factor")
             let high = try positive("high_freq_factor")

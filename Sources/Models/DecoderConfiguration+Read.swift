@@ -35,6 +35,9 @@ extension DecoderConfiguration {
                 key: "num_attention_heads", found: "\(heads)", expected: "at most hidden_size \(width)")
         }
         // Null means one key head per query head, where absent means the family's default.
+        guard heads * headWidth <= 1 << 20 else {
+            throw .invalidValue(key: "head_dim", found: "\(headWidth)", expected: "at most \((1 << 20) / heads)")
+        }
         let standardHeads = keys.isNull("num_key_value_heads") ? heads : defaults.keyValueHeads ?? heads
         let keyValueHeads = try keys.integer("num_key_value_heads", 1...65_536, standardHeads)
         guard heads % keyValueHeads == 0 else {

@@ -76,8 +76,9 @@ package enum Elementary {
         exponent == 0 ? 1 : exponential(exponent * logarithm(base))
     }
 
-    /// Cosine and sine of `angle` in radians, |angle| ≤ 10⁶.
+    /// Cosine and sine of `angle` in radians, exact to 1e-15 for |angle| ≤ 10⁶; not-a-number beyond 10¹².
     package static func cosineSine(_ angle: Double) -> (cosine: Double, sine: Double) {
+        guard abs(angle) <= 1e12 else { return (.nan, .nan) }
         let quarter = (angle / (halfPi.0 + halfPi.1)).rounded()
         let rest = ((angle - quarter * halfPi.0) - quarter * halfPi.1) - quarter * halfPi.2
         let (cosine, sine) = smallCosineSine(rest)

@@ -119,7 +119,9 @@ import Testing
         #""num_attention_heads":3,"num_key_value_heads":2"#, #""hidden_act":"relu""#, #""hidden_act":7"#,
         #""tie_word_embeddings":1"#, #""rope_theta":0.5"#, #""rope_theta":1"#, #""rope_scaling":"yarn""#,
         #""rope_scaling":{"type":"longrope"}"#, #""rope_scaling":{"type":"linear"}"#,
-        #""rope_scaling":{"type":"linear","factor":0}"#, #""rope_scaling":{"rope_type":"default","mrope_section":[1]}"#,
+        #""rope_scaling":{"type":"linear","factor":0}"#, #""rope_scaling":{"type":"linear","factor":1e-300}"#,
+        #""num_attention_heads":65536,"head_dim":65536,"num_key_value_heads":1"#,
+        #""rope_scaling":{"rope_type":"default","mrope_section":[1]}"#,
         #""rope_scaling":{"type":"llama3","factor":8,"low_freq_factor":4,"high_freq_factor":4}"#,
         #""partial_rotary_factor":0.5"#, #""head_dim":7"#, #""rms_norm_eps":-1"#, #""rms_norm_eps":"small""#,
         #""pad_token_id":99999999"#, #""num_hidden_layers":100000"#, #""layer_types":["full_attention"]"#,
@@ -169,5 +171,34 @@ import Testing
             {"model_type":"llama","max_position_embeddings":64,"rope_scaling":{"type":"dynamic","factor":2.0}}
             """#)
         #expect(configuration.rotary?.scaling == .dynamic && configuration.longestDocument == 64)
+    }
+
+    @Test(arguments: ["llama", "qwen2", "gpt2", "glm", "hunyuan_v1_dense"])
+    func `no value under any key stops the process`(modelType: String) throws {
+        let keys = [
+            "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+            "num_key_value_heads", "head_dim", "rms_norm_eps", "max_position_embeddings", "rope_theta",
+            "partial_rotary_factor", "tie_word_embeddings", "sliding_window", "use_sliding_window", "max_window_layers",
+            "layer_types", "pad_token_id", "eos_token_id", "initializer_range", "hidden_act", "attention_bias",
+            "rope_scaling", "rope_parameters", "original_max_position_embeddings", "architectures", "n_embd", "n_head",
+        ]
+        let types = ["default", "linear", "dynamic", "llama3", "yarn"]
+        let settings = types.map { type in
+            #"{"rope_type":"\#(type)","factor":1e6,"low_freq_factor":0.001,"high_freq_factor":1e6,"alpha":1e6,"# +
+                #""original_max_position_embeddings":1e300,"beta_fast":1e-300,"mscale":1e300,"mscale_all_dim":1e-300}"#
+        }
+        let values = [
+            "null", "true", "-1", "0", "1", "2", "7", "1e308", "-1e308", "1e-308", "4294967296", "1048576", "0.5",
+            #""x""#, "[]", "{}", "[null]", #"["sliding_attention"]"#,
+        ] + settings
+        for key in keys {
+            for value in values {
+                let json = try JSONValue.parse(
+                    "{\"model_type\":\"\(modelType)\",\"num_hidden_layers\":2,\"\(key)\":\(value)}")
+                guard let configuration = try? DecoderConfiguration.read(json: json) else { continue }
+                #expect(configuration.rotary?.inverseFrequencies.isEmpty != true)
+                if configuration.layers <= 2 { #expect(TensorTable(configuration).count > 0) }
+            }
+        }
     }
 }

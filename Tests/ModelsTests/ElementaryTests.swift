@@ -24,6 +24,12 @@ import Testing
         #expect(Elementary.logarithm(-1).isNaN)
     }
 
+    @Test func `an angle without meaning gives no number instead of stopping the process`() {
+        for angle in [Double.infinity, -.infinity, .nan, 1e300] {
+            #expect(Elementary.cosineSine(angle).cosine.isNaN && Elementary.cosineSine(angle).sine.isNaN)
+        }
+    }
+
     @Test func `powers combine the two`() {
         #expect(abs(Elementary.power(10_000, 0.25) - 10) < 1e-13)
         #expect(abs(Elementary.power(500_000, 0.5) - 707.1067811865476) < 1e-11)
