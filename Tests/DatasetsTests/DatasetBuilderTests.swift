@@ -127,7 +127,7 @@ import Testing
     }
 
     @Test func `threads don't change a byte`() throws {
-        let path = try folder.file("a.jsonl", (0..<3000).map { """
+        let path = try folder.file("a.jsonl", (0..<200).map { """
             {"messages": [{"role": "user", "content": "q\($0)"}, {"role": "assistant", "content": "a\($0 * 7)"}]}
             """ }.joined(separator: "\n"))
         _ = try build([DatasetFile(path: path)], threads: 1, name: "one")

@@ -167,6 +167,7 @@ extension Interpreter {
 
     private func map(_ input: Value, _ arguments: CallArguments) throws(TemplateError) -> Value {
         var results: [Value] = []
+        guard input.isTrue else { return .iterator(ValueIterator([])) }
         if arguments.positional.isEmpty, let attribute = arguments.named.first(where: { $0.name == "attribute" }) {
             let values = try arguments.bound(["attribute", "default"], "map", self)
             let path = try attributePath(attribute.value)

@@ -119,6 +119,7 @@ extension Interpreter {
     // MARK: Numbers
 
     private func number(_ name: String, _ input: Value, _ arguments: CallArguments) throws(TemplateError) -> Value {
+        try requireDefined(input)
         switch name {
         case "int":
             let values = try arguments.bound(["default", "base"], name, self)
@@ -169,7 +170,7 @@ extension Interpreter {
         switch method {
         case "common":
             if case .float = input { return .float((number * scale).rounded(.toNearestOrEven) / scale) }
-            return input
+            return input.integerValue.map(Value.integer) ?? input
         case "ceil": return .float((number * scale).rounded(.up) / scale)
         case "floor": return .float((number * scale).rounded(.down) / scale)
         default: throw failure("round's method is common, ceil or floor")

@@ -15,9 +15,10 @@ extension Interpreter {
         case (.plus, .tuple(let left), .tuple(let right)):
             try charge((left.elements.count + right.elements.count) * MemoryLayout<Value>.size)
             return try bounded(.tuple(left.elements + right.elements))
-        case (.times, .text, _), (.times, _, .text), (.times, .list, _), (.times, _, .list):
+        case (.times, .text, _), (.times, _, .text), (.times, .list, _), (.times, _, .list), (.times, .tuple, _),
+            (.times, _, .tuple):
             return try repeated(left, right)
-        case (.modulo, .text, _): throw TemplateError.unsupported(line: line, construct: "text formatting with `%`")
+        case (.modulo, .text(let format), _): return try formatted(format, right)
         default: break
         }
         try requireDefined(left)
@@ -42,12 +43,16 @@ extension Interpreter {
             var text = MarkedText()
             if !unit.isEmpty { for _ in 0..<copies { text.append(unit) } }
             return .text(text)
-        case .list(let unit):
-            let (bytes, overflow) = (unit.elements.count * MemoryLayout<Value>.size).multipliedReportingOverflow(by: copies)
-            try charge(overflow ? .max : bytes)
-            return unit.elements.isEmpty ? .list([]) : .list((0..<copies).flatMap { _ in unit.elements })
+        case .list(let unit): return .list(try repeated(unit.elements, copies))
+        case .tuple(let unit): return .tuple(try repeated(unit.elements, copies))
         default: throw failure("'*' can't work on \(left.typeName) and \(right.typeName)")
         }
+    }
+
+    private func repeated(_ unit: [Value], _ copies: Int) throws(TemplateError) -> [Value] {
+        let (bytes, overflow) = (unit.count * MemoryLayout<Value>.size).multipliedReportingOverflow(by: copies)
+        try charge(overflow ? .max : bytes)
+        return unit.isEmpty ? [] : (0..<copies).flatMap { _ in unit }
     }
 
     private func integers(_ symbol: Token.Symbol, _ a: Int, _ b: Int) throws(TemplateError) -> Value {
@@ -102,7 +107,9 @@ extension Interpreter {
         case .floorDivide: return .float((a / b).rounded(.down))
         case .modulo:
             let remainder = fmod(a, b)
-            return .float(remainder != 0 && (remainder < 0) != (b < 0) ? remainder + b : remainder)
+            // As with integers, the result has the divisor's sign, a zero too.
+            if remainder == 0 { return .float(b < 0 ? -0.0 : 0.0) }
+            return .float((remainder < 0) != (b < 0) ? remainder + b : remainder)
         default: throw failure("'\(symbol.rawValue)' is no operator on numbers")
         }
     }

@@ -73,7 +73,7 @@ extension Interpreter {
         case .text(let source): return try text(source.sliced(from: from, to: to, step: step))
         case .list(let list): return try self.list(Self.slice(list.elements, from, to, step))
         case .tuple(let list): return try bounded(.tuple(Self.slice(list.elements, from, to, step)))
-        default: return .undefined("a \(value.typeName) has no slices")
+        default: throw failure("a \(value.typeName) has no slices")
         }
     }
 

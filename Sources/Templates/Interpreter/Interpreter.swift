@@ -14,6 +14,7 @@ final class Interpreter {
     /// Texts being written: the output, then captures inside it.
     private var outputs = [MarkedText()]
     private var generationRanges: [Range<Int>] = []
+    private var isGenerating = false
     /// Things that may hold each other; emptied at the end so that they are freed.
     private var macroScopes: [Scope] = []
     private var namespaces: [Namespace] = []
@@ -95,11 +96,14 @@ final class Interpreter {
         return outputs.removeLast()
     }
 
-    /// Runs `body` and notes the range that it wrote, when it wrote to the output itself.
+    /// Runs `body` and notes the range that it wrote, when it wrote to the output itself; of nested ones the outermost.
     func generating(_ body: () throws(TemplateError) -> Void) throws(TemplateError) {
+        guard !isGenerating, outputs.count == 1 else { return try body() }
+        isGenerating = true
+        defer { isGenerating = false }
         let start = outputs[0].count
         try body()
-        if outputs.count == 1 { generationRanges.append(start..<outputs[0].count) }
+        generationRanges.append(start..<outputs[0].count)
     }
 
     func remember(macroIn scope: Scope) { macroScopes.append(scope) }

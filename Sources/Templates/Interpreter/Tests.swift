@@ -21,7 +21,7 @@ extension Interpreter {
         case ("iterable", _): return isIterable(value)
         case ("sequence", _): return isSequence(value)
         case ("even", _), ("odd", _):
-            return (try integerArgument(value, "the test `\(name)`") % 2 == 0) == (name == "even")
+            return try combine(.modulo, value, .integer(2)).equals(.integer(name == "even" ? 0 : 1))
         case ("lower", _): return isCased(value.shown, upper: false)
         case ("upper", _): return isCased(value.shown, upper: true)
         default: throw .unsupported(line: line, construct: "the test `\(name)`")

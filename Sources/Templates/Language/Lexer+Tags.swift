@@ -47,22 +47,21 @@ extension Lexer {
     }
 
     private mutating func symbol() throws(TemplateError) {
-        // Two characters before one, as the cases stand.
-        for symbol in Token.Symbol.allCases where source[at...].starts(with: symbol.rawValue.utf8) {
-            switch symbol {
-            case .leftParenthesis: awaited.append(.rightParenthesis)
-            case .leftBracket: awaited.append(.rightBracket)
-            case .leftBrace: awaited.append(.rightBrace)
-            case .rightParenthesis, .rightBracket, .rightBrace:
-                guard awaited.popLast() == symbol else { throw failure("unexpected `\(symbol.rawValue)`") }
-            default: break
-            }
-            add(.symbol(symbol))
-            at += symbol.rawValue.utf8.count
-            return
+        let pair = at + 1 < source.count ? Token.Symbol.pairs.first { has($0.text, at: at) } : nil
+        guard let symbol = pair?.symbol ?? Token.Symbol.singles[Int(source[at])] else {
+            let rest = String(decoding: source[at...].prefix(4), as: UTF8.self)
+            throw failure("unexpected character `\(rest.prefix(1))`")
         }
-        let rest = String(decoding: source[at...].prefix(4), as: UTF8.self)
-        throw failure("unexpected character `\(rest.prefix(1))`")
+        switch symbol {
+        case .leftParenthesis: awaited.append(.rightParenthesis)
+        case .leftBracket: awaited.append(.rightBracket)
+        case .leftBrace: awaited.append(.rightBrace)
+        case .rightParenthesis, .rightBracket, .rightBrace:
+            guard awaited.popLast() == symbol else { throw failure("unexpected `\(symbol.rawValue)`") }
+        default: break
+        }
+        add(.symbol(symbol))
+        at += pair == nil ? 1 : 2
     }
 
     private mutating func number() throws(TemplateError) {

@@ -279,7 +279,7 @@ extension Parser {
             isInline = false
             if let value { try checkHeight(value) }
             let line = current.line
-            let name = try expectName()
+            let name = try dottedName()
             let arguments = current.kind == .symbol(.leftParenthesis) ? try self.arguments() : Expression.Arguments()
             value = Expression(.filter(value, name: name, arguments), line: line)
         }
@@ -287,9 +287,15 @@ extension Parser {
         return value
     }
 
+    private mutating func dottedName() throws(TemplateError) -> String {
+        var name = try expectName()
+        while take(.dot) { name += "." + (try expectName()) }
+        return name
+    }
+
     private mutating func test(_ value: Expression, line: Int) throws(TemplateError) -> Expression {
         let isNegated = take(word: "not")
-        let name = try expectName()
+        let name = try dottedName()
         var arguments = Expression.Arguments()
         switch current.kind {
         case .symbol(.leftParenthesis): arguments = try self.arguments()

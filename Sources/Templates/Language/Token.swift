@@ -41,6 +41,18 @@ struct Token: Sendable, Equatable {
         case rightBracket = "]"
         case leftBrace = "{"
         case rightBrace = "}"
+
+        /// Symbols of two characters, which count before those of one.
+        static let pairs: [(text: StaticString, symbol: Symbol)] = [
+            ("**", .power), ("//", .floorDivide), ("==", .equal), ("!=", .notEqual), ("<=", .lessEqual),
+            (">=", .greaterEqual),
+        ]
+        /// Symbols of one character by their byte.
+        static let singles: [Symbol?] = {
+            var table = [Symbol?](repeating: nil, count: 256)
+            for symbol in allCases where symbol.rawValue.utf8.count == 1 { table[Int(symbol.rawValue.utf8.first!)] = symbol }
+            return table
+        }()
     }
     var kind: Kind
     /// From 1.

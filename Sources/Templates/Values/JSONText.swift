@@ -77,7 +77,9 @@ struct JSONText {
 
     private func sorted(_ entries: [ValueEntry]) throws(Problem) -> [ValueEntry] {
         for entry in entries {
-            guard case .text = entry.key else { throw Problem(description: "keys that are no texts can't be sorted") }
+            guard entry.key.isLess(than: entries[0].key) != nil else {
+                throw Problem(description: "keys of different types can't be sorted")
+            }
         }
         return entries.sorted { $0.key.isLess(than: $1.key) == true }
     }
