@@ -20,5 +20,9 @@ struct Drover: ParsableCommand {
             Exit codes: 0 done, 1 failed, 2 usage or bad input, 3 budget exhausted, 4 diverged, 130 interrupted.
             """,
         version: "0.1.0",
-        subcommands: [Train.self, Resume.self, CoordinatorCommand.self, Worker.self])
+        subcommands: [
+            Train.self, Resume.self, CoordinatorCommand.self, Worker.self,
+            Chat.self, Generate.self, Eval.self, LogitsCommand.self, Export.self, CheckpointCommand.self,
+            DataCommand.self, Tokenize.self, TokenizerCommand.self, Init.self,
+        ])
 }

@@ -46,9 +46,10 @@ enum Failure: Error, Equatable, CustomStringConvertible {
 
     /// Ends the process as `error` demands, which a command threw while it ran.
     private static func end(_ root: any ParsableCommand.Type, _ error: any Error) -> Never {
-        if error is CleanExit || error is ValidationError { end(parsing: root, error) }
         if let code = error as? ExitCode { exit(code.rawValue) }
         if case .ended(let code)? = error as? Failure { exit(code) }
+        // Help, version and faults of arguments have types that the parser keeps to itself.
+        if String(reflecting: type(of: error)).hasPrefix("ArgumentParser.") { end(parsing: root, error) }
         Output.note("drover: " + sentence(error))
         exit(exitCode(error))
     }
