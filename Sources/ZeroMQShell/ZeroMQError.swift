@@ -14,6 +14,12 @@ package struct ZeroMQError: Error, Equatable, CustomStringConvertible {
         code = zmq_errno()
     }
 
+    /// An error that is known without libzmq having said it.
+    init(_ operation: String, code: Int32) {
+        self.operation = operation
+        self.code = code
+    }
+
     package var description: String {
         let hint =
             switch code {

@@ -11,15 +11,19 @@ package struct ConnectionEvent: Sendable, Equatable {
 }
 
 extension ZeroMQSocket {
-    /// Starts to monitor this socket; the result is read on the same thread. `name` is unique in the process.
+    /// Starts to monitor this socket, once, before it binds or connects; the result is read on the same thread. `name` is
+    /// unique in the process.
     package func monitor(named name: String) throws(ZeroMQError) -> ZeroMQSocket {
         let endpoint = "inproc://monitor.\(name)"
         let events = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED
             | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
             | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+        precondition(!isMonitored, "a socket has one monitor")
         guard zmq_socket_monitor(raw, endpoint, events) == 0 else { throw ZeroMQError("monitor a socket") }
+        isMonitored = true
         let reader = try ZeroMQSocket(.pair, Options(frameBytes: -1, queue: 0))
         try reader.connect(endpoint)
+        reader.observed = self
         return reader
     }
 

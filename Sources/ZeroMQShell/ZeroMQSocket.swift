@@ -5,11 +5,14 @@ import Glibc
 package final class ZeroMQSocket {
     package enum Kind: Sendable {
         case router, dealer, pair
+        /// Answers one request at a time; for the authentication protocol.
+        case reply
         var number: Int32 {
             switch self {
             case .router: ZMQ_ROUTER
             case .dealer: ZMQ_DEALER
             case .pair: ZMQ_PAIR
+            case .reply: ZMQ_REP
             }
         }
     }
@@ -22,6 +25,12 @@ package final class ZeroMQSocket {
         package var queue: Int32
         /// Milliseconds that a closing socket goes on sending.
         package var linger: Int32 = 0
+        /// Who this socket is under encryption; `.none` is for loopback and inside the process.
+        package var curve = CurveRole.none
+        /// The library's own heartbeats; only for connections that never carry large messages.
+        package var heartbeat: Heartbeat?
+        /// True when endpoints are IPv6 addresses.
+        package var usesIPv6 = false
 
         package init(frameBytes: Int64, queue: Int32, linger: Int32 = 0) {
             self.frameBytes = frameBytes
@@ -32,24 +41,15 @@ package final class ZeroMQSocket {
 
     let raw: UnsafeMutableRawPointer
     private var isClosed = false
+    /// True while libzmq reports this socket's connections to a monitoring socket.
+    var isMonitored = false
+    /// On a monitoring socket: the one whose connections it tells of.
+    weak var observed: ZeroMQSocket?
 
     package init(_ kind: Kind, _ options: Options) throws(ZeroMQError) {
         guard let raw = zmq_socket(ZeroMQContext.shared.raw, kind.number) else { throw ZeroMQError("open a socket") }
         self.raw = raw
-        try set(ZMQ_MAXMSGSIZE, options.frameBytes)
-        try set(ZMQ_SNDHWM, options.queue)
-        try set(ZMQ_RCVHWM, options.queue)
-        try set(ZMQ_LINGER, options.linger)
-        try set(ZMQ_HANDSHAKE_IVL, Int32(5000))
-        try set(ZMQ_RECONNECT_IVL, Int32(250))
-        try set(ZMQ_RECONNECT_IVL_MAX, Int32(15_000))
-        try set(ZMQ_TCP_KEEPALIVE, Int32(1))
-        try set(ZMQ_TCP_KEEPALIVE_IDLE, Int32(15))
-        try set(ZMQ_TCP_KEEPALIVE_INTVL, Int32(5))
-        try set(ZMQ_TCP_KEEPALIVE_CNT, Int32(3))
-        // Visible errors instead of messages that vanish; nothing is queued for a peer that is not there.
-        if kind == .router { try set(ZMQ_ROUTER_MANDATORY, Int32(1)) }
-        if kind == .dealer { try set(ZMQ_IMMEDIATE, Int32(1)) }
+        try apply(options, to: kind)
     }
 
     deinit { close() }
@@ -57,14 +57,17 @@ package final class ZeroMQSocket {
     package func close() {
         guard !isClosed else { return }
         isClosed = true
+        stopMonitor()
+        observed?.stopMonitor()
         zmq_close(raw)
     }
 
-    private func set<Value: FixedWidthInteger>(_ option: Int32, _ value: Value) throws(ZeroMQError) {
-        var value = value
-        guard zmq_setsockopt(raw, option, &value, MemoryLayout<Value>.size) == 0 else {
-            throw ZeroMQError("set socket option \(option)")
-        }
+    /// Ends the reports, before either end of them closes: libzmq waits for their reader, on the thread that moves all
+    /// bytes of the process, and would wait for ever for one that is gone.
+    private func stopMonitor() {
+        guard isMonitored else { return }
+        isMonitored = false
+        zmq_socket_monitor(raw, nil, 0)
     }
 
     /// Binds and returns the endpoint with its real port (port `*` or 0 = any free one).
@@ -80,52 +83,50 @@ package final class ZeroMQSocket {
         guard zmq_connect(raw, endpoint) == 0 else { throw ZeroMQError("connect to \(endpoint)") }
     }
 
-    /// One frame of a message that was received.
+    /// One frame of a message that was received, copied out of libzmq.
     package struct Frame: Sendable {
         package var bytes: [UInt8]
         /// The file descriptor of the connection it came in on, −1 = unknown.
         package var connection: Int32
+        /// What the authentication handler called the peer; nil without encryption.
+        package var userID: String?
     }
 
-    /// The next whole message, or nil when none is waiting. More than `limit` frames are read and thrown away.
+    /// The next whole message, or nil when none is waiting. A message of more than `limit` frames is read, thrown away
+    /// and told as one without frames.
     package func receive(limit: Int = 4) throws(ZeroMQError) -> [Frame]? {
-        var frames: [Frame] = []
-        var excess = false
+        try receiveInPlace(limit: limit)?.map { frame in
+            Frame(bytes: frame.bytes, connection: frame.connection, userID: frame.userID)
+        }
+    }
+
+    /// As `receive`, the bytes staying in libzmq's memory.
+    package func receiveInPlace(limit: Int = 4) throws(ZeroMQError) -> [ZeroMQFrame]? {
+        var frames: [ZeroMQFrame] = []
+        var isExcess = false
         while true {
-            var message = zmq_msg_t()
-            zmq_msg_init(&message)
-            defer { zmq_msg_close(&message) }
-            guard zmq_msg_recv(&message, raw, ZMQ_DONTWAIT) >= 0 else {
-                if zmq_errno() == EAGAIN || zmq_errno() == EINTR { return nil }
-                throw ZeroMQError("receive")
+            let frame = ZeroMQFrame()
+            while zmq_msg_recv(frame.message, raw, ZMQ_DONTWAIT) < 0 {
+                switch zmq_errno() {
+                // A signal between two frames must not lose the first.
+                case EINTR: continue
+                // libzmq hands over messages whole: there can be nothing only before the first frame.
+                case EAGAIN where frames.isEmpty && !isExcess: return nil
+                default: throw ZeroMQError("receive")
+                }
             }
-            let size = zmq_msg_size(&message)
-            let start = zmq_msg_data(&message)
-            if frames.count < limit {
-                frames.append(Frame(
-                    bytes: Array(UnsafeRawBufferPointer(start: start, count: size)),
-                    connection: zmq_msg_get(&message, ZMQ_SRCFD)))
-            } else {
-                excess = true
-            }
-            if zmq_msg_more(&message) == 0 { return excess ? [] : frames }
+            if frames.count < limit { frames.append(frame) } else { isExcess = true }
+            if zmq_msg_more(frame.message) == 0 { return isExcess ? [] : frames }
         }
     }
 
     /// What became of a message that was to be sent.
     package enum Sent: Sendable { case sent, wouldBlock, unreachable }
 
-    /// Sends a whole message without waiting.
+    /// Sends a whole message of at least one frame without waiting.
     package func send(_ frames: [[UInt8]]) throws(ZeroMQError) -> Sent {
         for (index, frame) in frames.enumerated() {
-            let flags = ZMQ_DONTWAIT | (index < frames.count - 1 ? ZMQ_SNDMORE : 0)
-            let sent = frame.withUnsafeBytes { zmq_send(raw, $0.baseAddress, $0.count, flags) }
-            guard sent < 0 else { continue }
-            switch zmq_errno() {
-            case EAGAIN where index == 0: return .wouldBlock
-            case EHOSTUNREACH: return .unreachable
-            default: throw ZeroMQError("send")
-            }
+            if let refusal = try give(frame, more: index < frames.count - 1, isFirst: index == 0) { return refusal }
         }
         return .sent
     }
@@ -138,13 +139,7 @@ package final class ZeroMQSocket {
         header: [UInt8], payload: UnsafeRawPointer, count: Int, owner: AnyObject, prefix: [[UInt8]] = []
     ) throws(ZeroMQError) -> Sent {
         for (index, frame) in (prefix + [header]).enumerated() {
-            let sent = frame.withUnsafeBytes { zmq_send(raw, $0.baseAddress, $0.count, ZMQ_DONTWAIT | ZMQ_SNDMORE) }
-            guard sent < 0 else { continue }
-            switch zmq_errno() {
-            case EAGAIN where index == 0: return .wouldBlock
-            case EHOSTUNREACH: return .unreachable
-            default: throw ZeroMQError("send")
-            }
+            if let refusal = try give(frame, more: true, isFirst: index == 0) { return refusal }
         }
         var message = zmq_msg_t()
         let hint = Unmanaged.passRetained(owner)
@@ -155,11 +150,27 @@ package final class ZeroMQSocket {
             hint.release()
             throw ZeroMQError("send")
         }
-        guard zmq_msg_send(&message, raw, ZMQ_DONTWAIT) >= 0 else {
+        while zmq_msg_send(&message, raw, ZMQ_DONTWAIT) < 0 {
+            if zmq_errno() == EINTR { continue }
             let error = ZeroMQError("send")
             zmq_msg_close(&message)
             throw error
         }
         return .sent
+    }
+
+    /// Sends one frame; nil when it was taken.
+    private func give(_ frame: [UInt8], more: Bool, isFirst: Bool) throws(ZeroMQError) -> Sent? {
+        let flags = ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)
+        while frame.withUnsafeBytes({ zmq_send(raw, $0.baseAddress, $0.count, flags) }) < 0 {
+            switch zmq_errno() {
+            // A signal between two frames must not leave half a message behind.
+            case EINTR: continue
+            case EAGAIN where isFirst: return .wouldBlock
+            case EHOSTUNREACH: return .unreachable
+            default: throw ZeroMQError("send")
+            }
+        }
+        return nil
     }
 }
