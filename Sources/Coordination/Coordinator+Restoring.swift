@@ -64,6 +64,20 @@ extension Coordinator {
 }
 
 extension JobRun {
+    /// The first thing that the journal keeps and on which the two differ, by name; nil = they agree.
+    package func durableDifference(from other: JobRun) -> String? {
+        if id != other.id { return "number" }
+        if state != other.state || reason != other.reason { return "state" }
+        if generation != other.generation { return "generation" }
+        if committed != other.committed || tokens != other.tokens || newest != other.newest { return "newest step" }
+        if saved != other.saved { return "newest checkpoint" }
+        if evaluatedAt != other.evaluatedAt { return "newest evaluation" }
+        if digests.count != other.digests.count || digests.last != other.digests.last { return "list of digests" }
+        if history.count != other.history.count { return "list of tokens" }
+        if description != other.description { return "description" }
+        return nil
+    }
+
     mutating func restore(_ step: CommittedStep) {
         guard step.step == committed + 1 else { return }
         committed = step.step

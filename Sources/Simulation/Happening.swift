@@ -1,0 +1,74 @@
+import Coordination
+import Collectives
+import Terms
+
+/// Something that will happen at an instant.
+enum Happening {
+    // MARK: Control plane
+    case arrivesAtCoordinator(connection: Int, message: [UInt8])
+    case arrivesAtWorker(connection: Int, message: [UInt8])
+    /// An end of a connection learns that it is gone.
+    case coordinatorHears(connection: Int)
+    case workerHears(connection: Int)
+    case workerConnects(worker: Int, boot: Int)
+
+    // MARK: Data plane
+    /// `link` is the life of the connection it travels on: with the connection its chunks are lost.
+    case chunk(Chunk, from: Int, to: Int, link: Int)
+    case peerIsLost(worker: Int, boot: Int, peer: NodeID)
+
+    // MARK: Inside processes
+    case coordinatorWakes(life: Int)
+    case workerWakes(worker: Int, boot: Int)
+    /// The task at the head of a worker's engine is done.
+    case taskEnds(worker: Int, boot: Int, ticket: Int)
+    /// What the engine posted reaches the reactor.
+    case mail(worker: Int, boot: Int)
+    case storeFinishes(life: Int, job: JobID, attempt: UInt32, isGood: Bool)
+
+    // MARK: The world
+    case coordinatorStarts(life: Int)
+    case workerStarts(worker: Int)
+    /// A stalled process goes on.
+    case wakesUp(process: Int)
+    case strikes(Int)
+    case submits(Int)
+    case calm
+    case operatorLooks
+}
+
+/// What travels between workers, or between a worker and the coordinator's store: one chunk stands for a whole slice.
+struct Chunk {
+    enum Kind: UInt8 { case node, root, stateRequest, state, saved }
+    var kind: Kind
+    var job: JobID
+    var generation: Generation
+    var step: Step
+    var tag: UInt64 = 0
+    var shards = ShardRange(0, 0)
+    var sum = Reference.Sum(value: 0, loss: 0)
+    /// Sender's rank, or the part of the state.
+    var part = 0
+    var digest: UInt64 = 0
+    var attempt: UInt32 = 0
+    /// Elements, of `.saved`.
+    var range: Range<UInt64> = 0..<0
+}
+
+/// A control connection between a worker and one life of the coordinator.
+struct Connection {
+    let worker: Int
+    let boot: Int
+    let life: Int
+    /// The coordinator's name for it; nil until a message came, or after the coordinator closed it.
+    var session: SessionID?
+    /// Nothing sent from now on arrives.
+    var isCut = false
+    /// The coordinator knows that it is gone.
+    var isClosedAtCoordinator = false
+    // In-order delivery in both directions.
+    var lastToCoordinator = Instant(nanoseconds: 0)
+    var lastToWorker = Instant(nanoseconds: 0)
+    /// Messages pass from here on (a held-up connection).
+    var passesFrom = Instant(nanoseconds: 0)
+}

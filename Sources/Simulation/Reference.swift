@@ -1,0 +1,97 @@
+import Collectives
+import Coordination
+import Hashing
+import Recipes
+import Terms
+
+/// A job as one undisturbed worker would run it: what every disturbed run must come out as.
+///
+/// Numbers are symbols here: the digest of a state, the sum over a node of the tree. A sum depends on the state it was
+/// computed on, on the recipe, on its shards and on every parenthesis, so that nothing wrong can come out right.
+final class Reference {
+    let description: JobDescription
+    let job: Job
+    let tree: ShardTree
+    private var steps: [Line] = []
+
+    /// One step of the undisturbed run.
+    struct Line {
+        var bytes: [UInt8]
+        var tag: UInt64
+        var root: Sum
+        /// Digest of the state after the step.
+        var digest: UInt64
+        /// Input tokens up to and with the step.
+        var tokens: Int
+        var recipe: Recipe
+    }
+
+    /// The symbol of a sum over a node, and the loss that travels with it.
+    struct Sum: Equatable {
+        var value: UInt64
+        var loss: Double
+    }
+
+    init(_ description: JobDescription, index: SequenceIndex) {
+        self.description = description
+        job = Job(description: description, index: index)
+        tree = ShardTree(leaves: description.virtualShards)
+    }
+
+    var plannedSteps: Int { job.plan.plannedSteps }
+
+    /// The digest of the state after `step` steps.
+    func digest(_ step: Step) -> UInt64 { step == 0 ? initialDigest : line(step).digest }
+
+    /// The digest of the state that the model files give.
+    var initialDigest: UInt64 { Philox.mix(UInt64(description.training["sim"]?.int ?? 0) &+ 0x5EED) | 1 }
+
+    /// Step `step` of the undisturbed run, from 1.
+    func line(_ step: Step) -> Line {
+        while steps.count < step {
+            let next = steps.count + 1
+            let before = digest(steps.count)
+            let recipe = job.plan.recipe(of: next, schedule: job.learningRate)
+            let bytes = recipe.encoded()
+            let tag = recipe.tag
+            let root = Self.sum(of: tree.root, state: before, tag: tag)
+            steps.append(Line(
+                bytes: bytes, tag: tag, root: root, digest: Self.apply(root, to: before, tag: tag),
+                tokens: (steps.last?.tokens ?? 0) + recipe.inputTokens, recipe: recipe))
+        }
+        return steps[step - 1]
+    }
+
+    // MARK: Symbolic arithmetic
+
+    /// A shard's gradient: a function of the state, the recipe and the shard.
+    static func leaf(_ shard: Int, state: UInt64, tag: UInt64) -> Sum {
+        let value = Philox.mix(Philox.mix(state ^ tag) &+ UInt64(shard) &* 0x9E37_79B9_7F4A_7C15)
+        return Sum(value: value, loss: Double(value % 1000))
+    }
+
+    /// left + right, neither commutative nor associative.
+    static func add(_ left: Sum, _ right: Sum) -> Sum {
+        let turned = right.value << 17 | right.value >> 47
+        return Sum(value: Philox.mix(left.value &* 3 &+ turned), loss: left.loss + right.loss)
+    }
+
+    static func sum(of node: ShardRange, state: UInt64, tag: UInt64) -> Sum {
+        guard node.count > 1 else { return leaf(node.lower, state: state, tag: tag) }
+        let middle = ShardTree.split(node)
+        return add(
+            sum(of: ShardRange(node.lower, middle), state: state, tag: tag),
+            sum(of: ShardRange(middle, node.upper), state: state, tag: tag))
+    }
+
+    /// The digest after the update by `root`.
+    static func apply(_ root: Sum, to state: UInt64, tag: UInt64) -> UInt64 {
+        Philox.mix(state &+ Philox.mix(root.value ^ tag)) | 1
+    }
+
+    /// Held-out loss and tokens of one evaluation shard of a state.
+    static func evaluation(_ shard: Int, state: UInt64) -> (loss: Double, tokens: UInt64) {
+        let bits = Philox.mix(state ^ UInt64(shard) &* 0xD6E8_FEB8_6659_FD93)
+        return (Double(bits % 1000), bits >> 32 % 50)
+    }
+}

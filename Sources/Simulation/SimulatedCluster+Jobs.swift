@@ -1,0 +1,125 @@
+package import Coordination
+import Recipes
+package import Terms
+
+extension SimulatedCluster {
+    /// Draws a job and submits it now.
+    func submitNew() { submit(addReference(drawDescription())) }
+
+    /// Takes in a job's description; returns the place of its undisturbed run.
+    func addReference(_ description: JobDescription) -> Int {
+        var description = description
+        description.training = .members(["sim": .int(references.count)])
+        let lengths = (0..<description.sequences).map { 1 + Int32(Philox.mix(seed &+ UInt64($0)) % 200) }
+        let trained = lengths.enumerated().map { $0 % 7 == 3 ? 0 : max(0, $1 - 5) }
+        references.append(Reference(description, index: SequenceIndex(tokens: lengths, trained: trained)))
+        return references.count - 1
+    }
+
+    private func drawDescription() -> JobDescription {
+        let shards = dice.pick([1, 2, 3, 4, 4, 5, 8, 8, 16])
+        let batch = dice.within(1...12)
+        let steps = dice.within(2...30)
+        let sequences = dice.within(3...50)
+        let least = dice.within(1...min(3, shards))
+        var description = JobDescription(
+            name: "job", parameters: dice.pick([1, 4096, 10_000, 50_000]), sequences: sequences, globalBatch: batch,
+            microBatch: dice.within(1...3), virtualShards: shards, shuffleSeed: dice.chance(700) ? dice.bits() : nil,
+            totalSequences: max(1, steps * batch - dice.below(batch)), beta1: 0.9, beta2: 0.999,
+            schedule: dice.pick(LearningRateSchedule.Kind.allCases), peakRate: 1e-3, warmupRatio: 0.1,
+            saveSteps: dice.pick([0, 0, 1, 2, 3, 5, 10]), saveMilliseconds: dice.pick([0, 0, 1000, 5000]),
+            evaluationSteps: dice.pick([0, 2, 5]), evaluationSequences: dice.pick([0, 0, 5]),
+            evaluationShards: dice.pick([1, 3, 8]))
+        description.workersMin = least
+        description.workersMax = dice.within(least...shards)
+        description.priority = dice.within(40...60)
+        if dice.chance(100) { description.stepLimit = dice.within(0...steps) }
+        if dice.chance(100) { description.tokenLimit = dice.within(0...steps * batch * 100) }
+        if dice.chance(50) { description.wallMillisecondsLimit = dice.within(0...60_000) }
+        if dice.chance(50) { description.coreMillisecondsLimit = dice.within(0...200_000) }
+        return description
+    }
+
+    /// Draws a cluster with its jobs and its faults.
+    func populate(_ level: FaultLevel) {
+        plan = FaultPlan(level: level, dice: &dice)
+        if dice.chance(300) {
+            times.heartbeat = .milliseconds(500)
+            times.suspectAfter = .milliseconds(1500)
+            times.deadAfter = .seconds(3)
+        }
+        let count = dice.within(3...9)
+        for _ in 0..<count {
+            let isSlow = dice.chance(plan.slowWorkers)
+            let worker = addMachine(
+                threads: dice.within(1...8), shardTime: dice.span(milliseconds: isSlow ? 200...400 : 5...60))
+            schedule(.workerStarts(worker: worker.index), after: dice.span(milliseconds: 0...(dice.chance(300) ? 8000 : 300)))
+        }
+        let jobs = dice.pick([1, 1, 1, 2, 3])
+        for place in 0..<jobs {
+            let reference = addReference(drawDescription())
+            waitingSubmissions += 1
+            schedule(.submits(reference), after: dice.span(milliseconds: place == 0 ? 0...500 : 0...20_000))
+        }
+        scheduleFaults()
+    }
+}
+
+// MARK: For scripted stories
+extension SimulatedCluster {
+    /// Starts workers now; returns their numbers.
+    @discardableResult
+    package func addWorkers(_ count: Int, shardMilliseconds: Int = 20) -> [Int] {
+        (0..<count).map { _ in
+            let worker = addMachine(shardTime: .milliseconds(Int64(shardMilliseconds)))
+            start(worker)
+            return worker.index
+        }
+    }
+
+    /// Submits a job now; returns its number.
+    package func submit(_ description: JobDescription) -> JobID {
+        let id = head.core?.nextJob ?? JobID(0)
+        submit(addReference(description))
+        return id
+    }
+
+    /// A worker's process is killed and stays down.
+    package func killWorker(_ worker: Int) { kill(workers[worker]) }
+
+    /// A worker's process that is down starts again.
+    package func startWorker(_ worker: Int) { start(workers[worker]) }
+
+    /// A worker is asked to leave.
+    package func stopWorker(_ worker: Int) { feed(workers[worker], .stopRequested) }
+
+    /// A worker's process does nothing for a while.
+    package func stallWorker(_ worker: Int, for span: Span) { stall(worker, for: span) }
+
+    /// The coordinator's process does nothing for a while.
+    package func stallCoordinator(for span: Span) { stall(Self.headEnd, for: span) }
+
+    /// A worker's control connection breaks; who is not told finds out by silence.
+    package func breakConnection(of worker: Int, tellsCoordinator: Bool, tellsWorker: Bool) {
+        guard let connection = workers[worker].connection else { return }
+        cut(connection, tellsCoordinator: tellsCoordinator, tellsWorker: tellsWorker)
+    }
+
+    /// The data connection from one worker to another breaks.
+    package func breakDataLink(from: Int, to: Int) { breakLink(from: from, to: to) }
+
+    /// Steps of a job that count.
+    package func committed(_ job: JobID) -> Step { head.core?.job(job)?.committed ?? 0 }
+
+    /// Where a job stands; nil while the coordinator is down.
+    package func state(of job: JobID) -> JobState? { head.core?.job(job)?.state }
+
+    /// Workers in a job's generation.
+    package func workerCount(_ job: JobID) -> Int { head.core?.job(job)?.workerCount ?? 0 }
+
+    /// The newest generation of a job.
+    package func generation(_ job: JobID) -> Generation { head.core?.job(job)?.generation ?? Generation(0) }
+
+    /// The step of a job's newest checkpoint in the store, 0 = none.
+    package func checkpoint(_ job: JobID) -> Step { record(job).flatMap { head.records[$0].checkpoints.last?.step } ?? 0 }
+}

@@ -1,0 +1,173 @@
+import Coordination
+package import Terms
+import Wire
+
+/// A whole cluster in one thread, from one 64-bit seed: virtual time, a queue of what will happen, processes that hold
+/// the real cores, and a network, a disk and engines that are modelled.
+///
+/// Files: this one (time and dispatch) · `+Network` · `+Coordinator` and `+Store` (its shell) · `+Workers` and
+/// `+Engine` (theirs) · `+Faults` (what goes wrong) · `+Checks` (what must be true after every event).
+package final class SimulatedCluster {
+    package let seed: UInt64
+    /// The virtual instant; starts at one second.
+    package internal(set) var now = Instant(nanoseconds: 1_000_000_000)
+    /// Events that cores were fed.
+    package internal(set) var events = 0
+    /// Faults that struck.
+    package internal(set) var faults = 0
+    /// The first thing that was not as it must be; nothing happens any more then.
+    package internal(set) var failure: String?
+    /// What a person would have seen, one line each; kept only when asked for.
+    package internal(set) var story: [String] = []
+    package var keepsStory = false
+
+    var dice: Dice
+    var plan = FaultPlan()
+    var trace = Trace()
+    var queue = EventQueue<Happening>()
+    var head = SimulatedCoordinator()
+    var workers: [SimulatedWorker] = []
+    var connections: [Connection] = []
+    /// The undisturbed run of every job; the place is the job's `training.sim`.
+    var references: [Reference] = []
+    var times = CoordinatorTimes()
+    /// Faults are over: whoever is down comes back.
+    var isCalm = false
+    /// Lives of the data connections and their last arrivals, by `link(from:to:)`.
+    var linkLives: [Int] = []
+    var linkArrivals: [Instant] = []
+    /// Jobs that the run will submit later.
+    var waitingSubmissions = 0
+    private var eventsAtThisInstant = 0
+
+    /// Most workers of one cluster.
+    static let workerLimit = 24
+    /// The coordinator among the ends of data connections.
+    static let headEnd = workerLimit
+
+    /// A cluster without workers or jobs, its coordinator up, and no fault planned.
+    package init(seed: UInt64) {
+        self.seed = seed
+        dice = Dice(seed: seed)
+        linkLives = Array(repeating: 0, count: (Self.workerLimit + 1) * (Self.workerLimit + 1))
+        linkArrivals = Array(repeating: Instant(nanoseconds: 0), count: linkLives.count)
+        startCoordinator()
+    }
+
+    /// The fingerprint of all that happened so far.
+    package func traceDigest() -> Digest { trace.finish() }
+
+    func schedule(_ happening: Happening, after span: Span) {
+        queue.push(happening, at: now + span, tie: dice.bits())
+    }
+
+    func schedule(_ happening: Happening, at instant: Instant) {
+        queue.push(happening, at: max(now, instant), tie: dice.bits())
+    }
+
+    func fail(_ text: String) {
+        guard failure == nil else { return }
+        failure = "\(text) (at \(Double(now.nanoseconds / 1_000_000) / 1000) s, event \(events))"
+        tell("FAILURE: \(text)")
+    }
+
+    func tell(_ line: @autoclosure () -> String) {
+        if keepsStory { story.append(line()) }
+    }
+
+    // MARK: Time
+
+    /// Lets the next thing happen; false when nothing will, or something is wrong.
+    package func step() -> Bool {
+        guard failure == nil, let (time, happening) = queue.pop() else { return false }
+        if time == now {
+            eventsAtThisInstant += 1
+            if eventsAtThisInstant > 50_000 { fail("time stands still: a deadline lies in the past") }
+        } else {
+            eventsAtThisInstant = 0
+            now = time
+        }
+        dispatch(happening)
+        return failure == nil
+    }
+
+    /// Lets time pass.
+    package func run(for span: Span) {
+        let end = now + span
+        schedule(.operatorLooks, at: end)
+        while now < end, step() {}
+    }
+
+    /// Lets things happen until `isReached`; false when it is not within `span` of virtual time.
+    package func run(within span: Span, until isReached: (SimulatedCluster) -> Bool) -> Bool {
+        let end = now + span
+        while !isReached(self) {
+            guard now <= end, step() else { return false }
+        }
+        return true
+    }
+
+    // MARK: Dispatch
+
+    /// The process that something reaches: a worker's index, `headEnd`, or -1 = the world.
+    private func process(of happening: Happening) -> Int {
+        switch happening {
+        case .arrivesAtCoordinator, .coordinatorHears, .coordinatorWakes, .storeFinishes: Self.headEnd
+        case .arrivesAtWorker(let connection, _), .workerHears(let connection): connections[connection].worker
+        case .workerConnects(let worker, _), .peerIsLost(let worker, _, _), .workerWakes(let worker, _),
+            .taskEnds(let worker, _, _), .mail(let worker, _):
+            worker
+        case .chunk(_, _, let to, _): to
+        case .coordinatorStarts, .workerStarts, .wakesUp, .strikes, .submits, .calm, .operatorLooks: -1
+        }
+    }
+
+    private func dispatch(_ happening: Happening) {
+        let process = process(of: happening)
+        if process == Self.headEnd, head.stalledUntil > now {
+            return head.parked.append(happening)
+        }
+        if process >= 0, process < Self.headEnd, workers[process].stalledUntil > now {
+            return workers[process].parked.append(happening)
+        }
+        carryOut(happening)
+    }
+
+    private func carryOut(_ happening: Happening) {
+        switch happening {
+        case .arrivesAtCoordinator(let connection, let message): arriveAtCoordinator(connection, message)
+        case .arrivesAtWorker(let connection, let message): arriveAtWorker(connection, message)
+        case .coordinatorHears(let connection): coordinatorHears(connection)
+        case .workerHears(let connection): workerHears(connection)
+        case .workerConnects(let worker, let boot): connect(workers[worker], boot)
+        case .chunk(let chunk, let from, let to, let link): arrive(chunk, from: from, to: to, link: link)
+        case .peerIsLost(let worker, let boot, let peer):
+            guard workers[worker].boot == boot else { return }
+            feed(workers[worker], .peerLost(peer))
+        case .coordinatorWakes(let life): wakeCoordinator(life)
+        case .workerWakes(let worker, let boot): wake(workers[worker], boot)
+        case .taskEnds(let worker, let boot, let ticket): taskEnds(workers[worker], boot, ticket)
+        case .mail(let worker, let boot): readMail(workers[worker], boot)
+        case .storeFinishes(let life, let job, let attempt, let isGood): storeFinishes(life, job, attempt, isGood)
+        case .coordinatorStarts(let life):
+            if head.life == life, head.core == nil { startCoordinator() }
+        case .workerStarts(let worker): start(workers[worker])
+        case .wakesUp(let process): wakeUp(process)
+        case .strikes(let place): strike(place)
+        case .submits(let reference):
+            waitingSubmissions -= 1
+            submit(reference)
+        case .calm: calm()
+        case .operatorLooks: operatorLooks()
+        }
+    }
+
+    /// A stalled process goes on: what reached it meanwhile is handled now, in the order it came.
+    private func wakeUp(_ process: Int) {
+        let isHead = process == Self.headEnd
+        guard (isHead ? head.stalledUntil : workers[process].stalledUntil) <= now else { return }
+        let parked = isHead ? head.parked : workers[process].parked
+        if isHead { head.parked = [] } else { workers[process].parked = [] }
+        for happening in parked where failure == nil { carryOut(happening) }
+    }
+}

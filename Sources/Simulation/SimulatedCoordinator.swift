@@ -1,0 +1,53 @@
+import Coordination
+import Terms
+
+/// The coordinator's process: the real core, and a modelled shell, journal and store around it.
+struct SimulatedCoordinator {
+    /// nil while the process is down.
+    var core: Coordinator?
+    /// +1 at every start.
+    var life = 0
+    var epoch: UInt64 = 0
+    var nextSession: UInt64 = 1
+    /// By session − 1, of this life: its connection.
+    var connectionOfSession: [Int] = []
+    var wakesAt: Instant?
+    var deadline: Instant?
+    var stalledUntil = Instant(nanoseconds: 0)
+    var parked: [Happening] = []
+
+    // MARK: On disk
+    var journal: [JournalEntry] = []
+    /// The journal, replayed as it grows: what a restart would know.
+    var mirror = Coordinator(epoch: 0, dataEndpoint: "")
+    /// Per job: what the store holds and what the journal says.
+    var records: [JobRecord] = []
+    // MARK: In memory
+    var collections: [Collection] = []
+
+    /// The disk's side of one job.
+    struct JobRecord {
+        var id: JobID
+        /// Place of its undisturbed run.
+        var reference: Int
+        /// Checkpoints, oldest first.
+        var checkpoints: [(step: Step, digest: UInt64)] = []
+        /// Journalled recipes: step s at place s − 1.
+        var recipes: [[UInt8]] = []
+        var generation = Generation(0)
+        var committed: Step = 0
+        var state = JobState.queued
+        var cancelled = false
+    }
+
+    /// A checkpoint on its way in.
+    struct Collection {
+        var job: JobID
+        var step: Step
+        var attempt: UInt32
+        var digest: UInt64
+        /// Elements still missing.
+        var missing: UInt64
+        var isWriting = false
+    }
+}

@@ -1,0 +1,94 @@
+import Collectives
+import Terms
+import Wire
+
+/// One generation's exchange of sums at one member: nodes in, own slice folded, the finished slices of all out.
+struct SimulatedExchange {
+    let roster: Roster
+    let rank: Int
+    let tree: ShardTree
+    /// Ranks whose slice is not empty.
+    let owners: [Int]
+    private var steps: [Sums] = []
+
+    private struct Sums {
+        let step: Step
+        let tag: UInt64
+        var fold: TreeFold
+        var values: [(node: ShardRange, sum: Reference.Sum)] = []
+        /// By rank: the finished slice.
+        var roots: [Reference.Sum?]
+        var isGathered = false
+    }
+
+    init(roster: Roster, rank: Int, tree: ShardTree) {
+        self.roster = roster
+        self.rank = rank
+        self.tree = tree
+        owners = roster.members.indices.filter { !roster.members[$0].slice.isEmpty }
+    }
+
+    enum Outcome {
+        case nothing
+        /// A chunk that contradicts what is here.
+        case wrong(String)
+        /// This member's slice is finished: it goes to everybody.
+        case root(Reference.Sum)
+        /// All slices are here.
+        case gathered(Reference.Sum)
+    }
+
+    var isAlone: Bool { roster.members.count == 1 }
+    var isOwner: Bool { owners.contains(rank) }
+
+    /// The place of the sums of `step`, made at first sight; older steps are forgotten then.
+    private mutating func place(_ step: Step, _ tag: UInt64) -> Int {
+        if let known = steps.firstIndex(where: { $0.step == step && $0.tag == tag }) { return known }
+        steps.removeAll { $0.step < step - 1 }
+        steps.append(Sums(
+            step: step, tag: tag, fold: TreeFold(tree: tree), roots: Array(repeating: nil, count: roster.members.count)))
+        return steps.count - 1
+    }
+
+    /// A node for the own slice, from this member or another.
+    mutating func addNode(_ node: ShardRange, _ sum: Reference.Sum, step: Step, tag: UInt64) -> [Outcome] {
+        guard isOwner else { return [] }
+        let place = place(step, tag)
+        guard let merges = steps[place].fold.insert(node) else {
+            return [.wrong("the node \(node) of step \(step) came twice in generation \(roster.generation)")]
+        }
+        steps[place].values.append((node, sum))
+        for merge in merges {
+            guard let left = steps[place].values.firstIndex(where: { $0.node == merge.left }) else { return [.wrong("merge")] }
+            let first = steps[place].values.remove(at: left).sum
+            guard let right = steps[place].values.firstIndex(where: { $0.node == merge.right }) else { return [.wrong("merge")] }
+            let second = steps[place].values.remove(at: right).sum
+            steps[place].values.append((merge.parent, Reference.add(first, second)))
+        }
+        guard steps[place].fold.isComplete, let whole = steps[place].values.first?.sum else { return [] }
+        steps[place].roots[rank] = whole
+        return [.root(whole)] + gatheredIfComplete(place)
+    }
+
+    /// A finished slice from its owner.
+    mutating func addRoot(_ sum: Reference.Sum, from owner: Int, step: Step, tag: UInt64) -> [Outcome] {
+        let place = place(step, tag)
+        if let known = steps[place].roots[owner] {
+            return known == sum ? [] : [.wrong("two different roots of step \(step) from rank \(owner)")]
+        }
+        steps[place].roots[owner] = sum
+        return gatheredIfComplete(place)
+    }
+
+    private mutating func gatheredIfComplete(_ place: Int) -> [Outcome] {
+        let state = steps[place]
+        guard !state.isGathered, owners.allSatisfy({ state.roots[$0] != nil }), let first = owners.first,
+            let sum = state.roots[first]
+        else { return [] }
+        steps[place].isGathered = true
+        guard owners.allSatisfy({ state.roots[$0] == sum }) else {
+            return [.wrong("the slices of step \(state.step) were added in different ways")]
+        }
+        return [.gathered(sum)]
+    }
+}
