@@ -24,7 +24,7 @@ struct Chat: ParsableCommand {
     @Option(help: "PEFT adapter directory to apply.")
     var adapter: String?
 
-    @Option(help: "A system message.")
+    @Option(parsing: .unconditional, help: "A system message.")
     var system: String?
 
     @Option(help: "A built-in template in place of the model's own.")

@@ -17,7 +17,7 @@ struct Generate: ParsableCommand {
     @OptionGroup var model: ModelOptions
     @OptionGroup var generation: GenerationOptions
 
-    @Option(help: "The text to go on from.")
+    @Option(parsing: .unconditional, help: "The text to go on from.")
     var prompt: String?
 
     @Option(help: "A file with one prompt a line.")
@@ -26,7 +26,7 @@ struct Generate: ParsableCommand {
     @Flag(help: "The prompt is a user's turn of a conversation.")
     var chat = false
 
-    @Option(help: "With --chat: a system message.")
+    @Option(parsing: .unconditional, help: "With --chat: a system message.")
     var system: String?
 
     @Option(help: "With --chat: a built-in template in place of the model's own.")

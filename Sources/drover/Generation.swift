@@ -27,7 +27,7 @@ struct GenerationOptions: ParsableArguments {
     @Option(help: "Decides every random choice.")
     var seed: UInt64 = 0
 
-    @Option(help: "A text that ends the answer; may be given more than once.")
+    @Option(parsing: .unconditionalSingleValue, help: "A text that ends the answer; may be given more than once.")
     var stop: [String] = []
 
     func validate() throws {

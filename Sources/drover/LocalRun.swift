@@ -183,7 +183,9 @@ final class LocalRun {
         let state = end["state"]?.string.flatMap(JobState.init(rawValue:)) ?? .failed
         if state == .done {
             for format in spec.exports {
-                view.exported(format.rawValue)
+                let target = "\(folder)/\(RunExport.folder(format))"
+                try RunExport.write(run: folder, format: format, to: target, replaces: true)
+                view.exported(target)
             }
         }
         view.end(end, run: folder)

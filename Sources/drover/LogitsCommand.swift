@@ -11,7 +11,7 @@ struct LogitsCommand: ParsableCommand {
 
     @OptionGroup var model: ModelOptions
 
-    @Option(help: "Token ids apart by commas, one document.")
+    @Option(parsing: .unconditional, help: "Token ids apart by commas, one document.")
     var ids: String
 
     @Option(help: "The file to write.")

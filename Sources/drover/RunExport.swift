@@ -36,12 +36,8 @@ enum RunExport {
 
         /// One line for people.
         var sentence: String {
-            let digest = switch hasSameDigest {
-            case true?: "the same bits as the checkpoint"
-            case false?: "NOT the bits of the checkpoint"
-            case nil: "logits"
-            }
-            return "\(path): \(format.rawValue) of step \(step), loaded again: \(digest), largest difference of logits "
+            let digest = hasSameDigest == true ? "the same bits as the checkpoint, " : ""
+            return "\(path): \(format.rawValue) of step \(step), loaded again: \(digest)largest difference of logits "
                 + "\(logitsDifference) (of at most \(logitsScale))"
         }
     }
