@@ -50,14 +50,17 @@ extension Coordinator {
         jobs[index].rest(.failed, reason: problem, &output)
     }
 
-    /// Frees the workers of jobs that came to rest.
-    mutating func releaseRested(_ output: inout CoordinatorOutput) {
+    /// Frees the workers of jobs that came to rest; true when there were any.
+    mutating func releaseRested(_ output: inout CoordinatorOutput) -> Bool {
+        var isAnyFree = false
         for index in sessions.indices {
             guard let job = sessions[index].job, self.job(job)?.state.isAtRest != false else { continue }
             output.sends.append((sessions[index].id, .release(job)))
             sessions[index].job = nil
             sessions[index].load = .free
+            isAnyFree = true
         }
+        return isAnyFree
     }
 }
 

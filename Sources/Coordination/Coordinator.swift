@@ -40,9 +40,11 @@ package struct Coordinator: Sendable {
         case .deadline: break
         }
         expireSilent(now, &output)
-        place(now, &output)
-        for index in jobs.indices { jobs[index].advance(sessions, times, now, &output) }
-        releaseRested(&output)
+        // Workers that a resting job frees may be what another one waits for.
+        repeat {
+            place(now, &output)
+            for index in jobs.indices { jobs[index].advance(sessions, times, now, &output) }
+        } while releaseRested(&output)
         output.deadline = nextDeadline(now)
         return output
     }
@@ -81,9 +83,15 @@ package struct Coordinator: Sendable {
     /// The job of that number.
     package func job(_ id: JobID) -> JobRun? { jobs.first { $0.id == id } }
 
+    /// The next instant at which something is due. What was due up to `now` is done, or waits for an event.
     private func nextDeadline(_ now: Instant) -> Instant? {
-        let silent = sessions.filter { $0.role == .worker }.map { $0.lastHeard + times.deadAfter }
-        let waiting = jobs.compactMap { $0.deadline(times, now) }
-        return (silent + waiting).min()
+        var next: Instant?
+        func consider(_ instant: Instant?) {
+            guard let instant, instant > now else { return }
+            next = next.map { min($0, instant) } ?? instant
+        }
+        for session in sessions where session.role == .worker { consider(session.lastHeard + times.deadAfter) }
+        for job in jobs { consider(job.deadline(times, now)) }
+        return next
     }
 }

@@ -164,8 +164,31 @@ package struct JobRun: Sendable {
         return join > now ? join : nil
     }
 
-    /// Looks at everything and does what is due. Called after every event.
+    /// Looks at everything and does what is due, until nothing more is. Called after every event.
     mutating func advance(
+        _ sessions: [SessionRecord], _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput
+    ) {
+        var before: Posture
+        repeat {
+            before = posture
+            moveOn(sessions, times, now, &output)
+        } while posture != before
+    }
+
+    /// What one move of `moveOn` can change so that another one becomes possible.
+    private struct Posture: Equatable {
+        var phase: Phase
+        var state: JobState
+        var generation: Generation
+        var endStep: Step
+        var leased: Step
+    }
+
+    private var posture: Posture {
+        Posture(phase: phase, state: state, generation: generation, endStep: endStep, leased: leased)
+    }
+
+    private mutating func moveOn(
         _ sessions: [SessionRecord], _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
         guard !state.isAtRest, job != nil else { return }
