@@ -14,7 +14,8 @@ package enum CheckpointError: Error, Equatable, CustomStringConvertible {
         case .manifest(let field, let problem): "manifest field `\(field)`: \(problem)"
         case .layout(let tensor, let problem): "tensor `\(tensor)`: \(problem)"
         case .mismatch(let tensor, let problem):
-            "the checkpoint does not fit this model: tensor `\(tensor)`: \(problem); resume with the job file it was saved by"
+            "the checkpoint does not fit this model: tensor `\(tensor)`: \(problem); "
+                + "resume with the job file it was saved by"
         case .malformed(let file, let problem): "\(file): \(problem)"
         }
     }

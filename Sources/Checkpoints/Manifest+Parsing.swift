@@ -81,9 +81,10 @@ extension Manifest {
             guard let pair = pair.array, pair.count == 2 else {
                 throw .manifest(field: field, problem: "must hold pairs [sequence, step]")
             }
-            restores.append(Restore(
-                sequence: try FieldReader.integer(pair[0], in: 0...Int.max, field: field),
-                step: try FieldReader.integer(pair[1], in: 0...Int.max, field: field)))
+            restores.append(
+                Restore(
+                    sequence: try FieldReader.integer(pair[0], in: 0...Int.max, field: field),
+                    step: try FieldReader.integer(pair[1], in: 0...Int.max, field: field)))
         }
         return Lineage(
             trunk: try reader.optionalDigest("trunk"), branch: try reader.string("branch"), restores: restores)
@@ -103,9 +104,10 @@ extension Manifest {
             }
             let chunks = try chunks(reader, limit: Limits.chunks - chunkCount)
             chunkCount += chunks.count
-            tensors.append(Tensor(
-                name: try reader.string("name"), role: try reader.word("role"), shape: shape,
-                bytes: try reader.integer("bytes"), chunks: chunks))
+            tensors.append(
+                Tensor(
+                    name: try reader.string("name"), role: try reader.word("role"), shape: shape,
+                    bytes: try reader.integer("bytes"), chunks: chunks))
         }
         return tensors
     }
@@ -117,9 +119,10 @@ extension Manifest {
             guard let pair = pair.array, pair.count == 2 else {
                 throw .manifest(field: field, problem: "must hold pairs [sha256, length]")
             }
-            chunks.append(Chunk(
-                digest: try FieldReader.digest(pair[0], field: field),
-                length: try FieldReader.integer(pair[1], in: 0...Int.max, field: field)))
+            chunks.append(
+                Chunk(
+                    digest: try FieldReader.digest(pair[0], field: field),
+                    length: try FieldReader.integer(pair[1], in: 0...Int.max, field: field)))
         }
         return chunks
     }
@@ -127,7 +130,8 @@ extension Manifest {
     private static func bits(_ reader: FieldReader, _ key: String) throws(CheckpointError) -> UInt64? {
         let value = try reader.value(key)
         if value.isNull { return nil }
-        guard let text = value.string, text.utf8.count == 16, let bits = UInt64(text, radix: 16), hex(bits) == text else {
+        guard let text = value.string, text.utf8.count == 16, let bits = UInt64(text, radix: 16), hex(bits) == text
+        else {
             throw .manifest(field: reader.field(key), problem: "must be 16 lower-case hexadecimal digits or null")
         }
         return bits

@@ -24,7 +24,8 @@ extension Manifest {
     }
 
     private func validateLineage() throws(CheckpointError) {
-        try Self.require(TextRules.isWord(lineage.branch), "lineage.branch", "must be 1 to 64 letters, digits, `_` or `-`")
+        try Self.require(
+            TextRules.isWord(lineage.branch), "lineage.branch", "must be 1 to 64 letters, digits, `_` or `-`")
         try Self.require(lineage.restores.count <= Limits.restores, "lineage.restores", "has too many elements")
         var last = -1
         for restore in lineage.restores {
@@ -63,7 +64,8 @@ extension Manifest {
         guard let elements = TensorLayout.elements(of: tensor.shape) else {
             throw .manifest(field: field + ".shape", problem: "\(tensor.shape) is no usable shape")
         }
-        try require(tensor.bytes == 4 * elements, field + ".bytes", "\(tensor.bytes) is not 4 × the product of the shape")
+        try require(
+            tensor.bytes == 4 * elements, field + ".bytes", "\(tensor.bytes) is not 4 × the product of the shape")
         var sum = 0
         for chunk in tensor.chunks {
             try require(

@@ -1,6 +1,6 @@
 package import Terms
 
-/// Everything that exact resume needs, as one immutable value; its canonical JSON is the file, whose SHA-256 is its name.
+/// Everything that exact resume needs, as one immutable value; its canonical JSON is the file, named by its SHA-256.
 ///
 /// No floating-point number is ever written: what is real stands as a bit pattern or a scaled integer. Nothing depends
 /// on how many workers there were.

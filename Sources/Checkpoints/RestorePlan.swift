@@ -45,8 +45,9 @@ package struct RestorePlan: Sendable, Equatable {
                 }
                 var offset = tensor.offset
                 for chunk in found.chunks {
-                    pieces.append(Piece(
-                        role: role, offset: offset, elements: chunk.length / 4, digest: chunk.digest))
+                    pieces.append(
+                        Piece(
+                            role: role, offset: offset, elements: chunk.length / 4, digest: chunk.digest))
                     offset += chunk.length / 4
                 }
                 next += 1

@@ -120,7 +120,9 @@ package struct RetentionPolicy: Sendable, Equatable {
 
     /// The fate of every candidate of one run, newest first.
     package func decide(_ candidates: [RetentionCandidate]) -> [Decision] {
-        let ordered = candidates.sorted { ($0.name.epoch, $0.sequence, $0.name) > ($1.name.epoch, $1.sequence, $1.name) }
+        let ordered = candidates.sorted {
+            ($0.name.epoch, $0.sequence, $0.name) > ($1.name.epoch, $1.sequence, $1.name)
+        }
         guard let newest = ordered.first(where: { $0.health != .damaged }) else {
             return ordered.map { Decision(name: $0.name, keeps: true, reason: .damaged) }
         }
@@ -135,13 +137,16 @@ package struct RetentionPolicy: Sendable, Equatable {
         let bestNames = Set(Self.best(line, count: best).map(\.name))
 
         return ordered.map { candidate in
-            func keep(_ reason: RetentionReason) -> Decision { Decision(name: candidate.name, keeps: true, reason: reason) }
+            func keep(_ reason: RetentionReason) -> Decision {
+                Decision(name: candidate.name, keeps: true, reason: reason)
+            }
             if candidate.health == .damaged { return keep(.damaged) }
             if candidate.name == newest.name { return keep(.newest) }
             if candidate.isPinned { return keep(.pinned) }
             if candidate.kind.isPinned { return keep(.kind(candidate.kind)) }
             if lastVerified.contains(candidate.name) { return keep(.lastVerified) }
-            guard let proof = verified.first, proof.sequence > candidate.sequence || proof.name.epoch > candidate.name.epoch
+            guard let proof = verified.first,
+                proof.sequence > candidate.sequence || proof.name.epoch > candidate.name.epoch
             else { return keep(.noNewerVerified) }
             guard onLine.contains(candidate.name) else {
                 return Decision(name: candidate.name, keeps: false, reason: .superseded)

@@ -2,8 +2,8 @@ package import Terms
 
 /// Which pieces of the flat state become objects, in the order a manifest lists them, and who saves which.
 ///
-/// A piece never crosses a tensor or a role and has at most 4 MiB, so that the same values always give the same objects,
-/// whoever saves them.
+/// A piece never crosses a tensor or a role and has at most 4 MiB, so that the same values always give the same
+/// objects, whoever saves them.
 package struct SavePlan: Sendable, Equatable {
     /// A run of elements in one role's flat vector.
     package struct Piece: Sendable, Equatable {
@@ -29,15 +29,17 @@ package struct SavePlan: Sendable, Equatable {
     /// A plan for `roles`, which include the parameters.
     package init(layout: TensorLayout, roles: [TensorRole] = TensorRole.allCases) {
         let roles = roles.sorted()
-        precondition(roles.first == .parameter && Set(roles).count == roles.count, "each role once, parameters included")
+        precondition(
+            roles.first == .parameter && Set(roles).count == roles.count, "each role once, parameters included")
         let limit = RepositoryLayout.chunkLimit / 4
         var pieces: [Piece] = []
         for (index, tensor) in layout.tensors.enumerated() {
             for role in roles {
                 for start in stride(from: 0, to: tensor.elements, by: limit) {
-                    pieces.append(Piece(
-                        role: role, tensor: index, offset: tensor.offset + start,
-                        elements: min(limit, tensor.elements - start)))
+                    pieces.append(
+                        Piece(
+                            role: role, tensor: index, offset: tensor.offset + start,
+                            elements: min(limit, tensor.elements - start)))
                 }
             }
         }
@@ -57,7 +59,7 @@ package struct SavePlan: Sendable, Equatable {
     /// The first piece that starts at or after the fraction `worker / workers` of all bytes.
     private func boundary(_ worker: Int, _ workers: Int) -> Int {
         if worker == workers { return pieces.count }
-        // Full width: bytes × workers may pass 64 bits for a hostile layout, never for a real one, but a trap is a trap.
+        // Full width: the product may pass 64 bits for a hostile layout.
         let start = totalBytes.multipliedFullWidth(by: worker)
         let target = workers.dividingFullWidth(start).quotient
         var low = 0
@@ -81,8 +83,9 @@ package struct SavePlan: Sendable, Equatable {
                     chunks.append(Manifest.Chunk(digest: digests[next], length: pieces[next].bytes))
                     next += 1
                 }
-                tensors.append(Manifest.Tensor(
-                    name: tensor.name, role: role, shape: tensor.shape, bytes: 4 * tensor.elements, chunks: chunks))
+                tensors.append(
+                    Manifest.Tensor(
+                        name: tensor.name, role: role, shape: tensor.shape, bytes: 4 * tensor.elements, chunks: chunks))
             }
         }
         return tensors

@@ -4,7 +4,8 @@ import Terms
 package struct StoreEvent: Sendable, Equatable {
     /// What happened.
     package enum Kind: String, Sendable, CaseIterable {
-        case published, pinned, unpinned, deleted, swept, rejected, fallback, repaired, lostWork = "lost_work"
+        case published, pinned, unpinned, deleted, swept, rejected, fallback, repaired
+        case lostWork = "lost_work"
     }
 
     package var kind: Kind
@@ -23,7 +24,7 @@ package struct StoreEvent: Sendable, Equatable {
     }
 }
 
-/// The framing of `events.log`: length (u32), CRC-32C over length and payload (u32), payload (canonical JSON); little-endian.
+/// The framing of `events.log`, little-endian: length (u32), CRC-32C over length and payload (u32), payload (JSON).
 package enum EventFrames {
     /// Bytes of the largest payload.
     package static let payloadLimit = 16 << 10

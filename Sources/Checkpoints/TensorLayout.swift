@@ -19,7 +19,7 @@ package enum TensorRole: String, Sendable, CaseIterable, Comparable {
     package static func < (left: TensorRole, right: TensorRole) -> Bool { left.rank < right.rank }
 }
 
-/// The trained tensors of a model in byte order of their names, laid back to back in one flat fp32 vector of P elements.
+/// The trained tensors of a model in byte order of their names, back to back in one flat fp32 vector of P elements.
 ///
 /// The same layout holds for parameters, moments and gradients.
 package struct TensorLayout: Sendable, Equatable {
@@ -40,7 +40,7 @@ package struct TensorLayout: Sendable, Equatable {
     /// Elements of the flat vector, P.
     package let elements: Int
 
-    /// A layout of tensors that are already in byte order of their names; fails on a repeated, unordered or unusable one.
+    /// A layout of tensors in byte order of their names; fails on a repeated, unordered or unusable one.
     package init(_ list: [(name: String, shape: [Int])]) throws(CheckpointError) {
         guard list.count <= Limits.tensors else {
             throw .layout(tensor: "", problem: "more than \(Limits.tensors) tensors")

@@ -42,7 +42,8 @@ extension CheckpointStore {
             for run in try runs() {
                 let scan = try scan(run)
                 if !scan.rejected.isEmpty {
-                    report.refusal = "run \(run) has \(scan.rejected.count) manifest(s) that can't be read, so what they "
+                    report.refusal =
+                        "run \(run) has \(scan.rejected.count) manifest(s) that can't be read, what they "
                         + "name is unknown; set them aside first"
                 }
                 var kept = scan.records
@@ -109,7 +110,8 @@ extension CheckpointStore {
             }
         }
         let gone = decisions.filter { !$0.keeps }.reversed()
-        try? note(run, gone.map { StoreEvent(.deleted, at: now, manifest: $0.name.text, detail: $0.reason.description) })
+        try? note(
+            run, gone.map { StoreEvent(.deleted, at: now, manifest: $0.name.text, detail: $0.reason.description) })
         for decision in gone { try disk(fileSystem.remove(path(RepositoryLayout.manifest(run, decision.name)))) }
         try disk(fileSystem.syncFolder(path(RepositoryLayout.manifests(run))))
     }
@@ -123,8 +125,9 @@ extension CheckpointStore {
                 guard let digest = RepositoryLayout.digest(folder: name, name: file),
                     let status = try disk(fileSystem.status(objects.path(digest))), status.kind == .file
                 else { continue }
-                list.append(PrunePlan.StoredObject(
-                    digest: digest, bytes: status.size, ageSeconds: now / 1_000 - status.modifiedUnixSeconds))
+                list.append(
+                    PrunePlan.StoredObject(
+                        digest: digest, bytes: status.size, ageSeconds: now / 1_000 - status.modifiedUnixSeconds))
             }
         }
         return list

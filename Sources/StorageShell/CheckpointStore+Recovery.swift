@@ -73,9 +73,10 @@ extension CheckpointStore {
         }
         events.append(StoreEvent(.fallback, at: now, manifest: recovery.record.name.text))
         if let lost = recovery.lostStep, lost > recovery.record.manifest.step {
-            events.append(StoreEvent(
-                .lostWork, at: now, manifest: recovery.record.name.text,
-                detail: "steps \(recovery.record.manifest.step + 1) to \(lost)"))
+            events.append(
+                StoreEvent(
+                    .lostWork, at: now, manifest: recovery.record.name.text,
+                    detail: "steps \(recovery.record.manifest.step + 1) to \(lost)"))
         }
         // History is for people; a run must not stop because a line of it could not be written.
         try? note(run, events)

@@ -85,7 +85,8 @@ extension CheckpointStore {
             throw .damaged(path: path, problem: error.description)
         }
         guard manifest.name(digest: digest) == name else {
-            throw .damaged(path: path, problem: "names step \(manifest.step) of epoch \(manifest.coordinatorEpoch) inside")
+            throw .damaged(
+                path: path, problem: "names step \(manifest.step) of epoch \(manifest.coordinatorEpoch) inside")
         }
         guard manifest.run == run else { throw .damaged(path: path, problem: "belongs to run \(manifest.run)") }
         guard manifest.expectedTensors == Digest.sha256(of: manifest.tensorListBytes) else {

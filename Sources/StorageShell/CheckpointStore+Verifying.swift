@@ -35,8 +35,9 @@ extension CheckpointStore {
         var report = VerifyReport()
         do throws(StorageError) { try store.checkFormat() } catch {
             guard case .unknownFormat(_, let found) = error, !found.isEmpty else { throw error }
-            report.findings.append(StoreFinding(
-                path: RepositoryLayout.format, problem: "does not say `\(RepositoryLayout.formatText.dropLast())`"))
+            report.findings.append(
+                StoreFinding(
+                    path: RepositoryLayout.format, problem: "does not say `\(RepositoryLayout.formatText.dropLast())`"))
         }
         let good = try store.verifyObjects(&report)
         for run in try store.runs() { try store.verifyRun(run, good, &report) }
@@ -53,9 +54,10 @@ extension CheckpointStore {
         }
         var findings = found.withLock { $0 }.sorted { $0.path < $1.path }
         if findings.isEmpty, try modelDigest(record.manifest) != record.manifest.modelDigest {
-            findings.append(StoreFinding(
-                path: RepositoryLayout.manifest(record.manifest.run, record.name),
-                problem: "its parameters do not have the model_sha256 it states"))
+            findings.append(
+                StoreFinding(
+                    path: RepositoryLayout.manifest(record.manifest.run, record.name),
+                    problem: "its parameters do not have the model_sha256 it states"))
         }
         state.withLock { $0.health[record.digest.hex] = findings.isEmpty ? .verified : .damaged }
         return findings
@@ -98,7 +100,8 @@ extension CheckpointStore {
         for name in folders {
             let inside = folder + "/" + name
             guard try disk(fileSystem.status(inside))?.kind == .folder else {
-                report.findings.append(StoreFinding(path: RepositoryLayout.objects + "/" + name, problem: "is no folder"))
+                report.findings.append(
+                    StoreFinding(path: RepositoryLayout.objects + "/" + name, problem: "is no folder"))
                 continue
             }
             for file in try disk(fileSystem.list(inside)) {
@@ -121,7 +124,11 @@ extension CheckpointStore {
         try ParallelLoop.run(list.count, threads: objects.threads) { (index) throws(StorageError) in
             let finding = try finding(list[index])
             results.withLock { results in
-                if let finding { results.bad.append(finding) } else { results.good[list[index].digest] = list[index].length }
+                if let finding {
+                    results.bad.append(finding)
+                } else {
+                    results.good[list[index].digest] = list[index].length
+                }
             }
         }
         let (good, bad) = results.withLock { $0 }

@@ -8,8 +8,9 @@ extension CheckpointStore {
         report.runs += 1
         report.manifests += scan.records.count + scan.rejected.count
         for rejected in scan.rejected {
-            report.findings.append(StoreFinding(
-                path: RepositoryLayout.manifests(run) + "/" + rejected.name, problem: rejected.reason))
+            report.findings.append(
+                StoreFinding(
+                    path: RepositoryLayout.manifests(run) + "/" + rejected.name, problem: rejected.reason))
             report.unusable.append(run + "/" + rejected.name)
         }
         for record in scan.records { try verifyRecord(record, good, &report) }
@@ -23,16 +24,19 @@ extension CheckpointStore {
         let absent = record.manifest.objects.filter { good[$0.digest] != $0.length }
         if absent.isEmpty {
             guard try modelDigest(record.manifest) != record.manifest.modelDigest else { return }
-            report.findings.append(StoreFinding(
-                path: path, problem: "its parameters do not have the model_sha256 it states"))
+            report.findings.append(
+                StoreFinding(
+                    path: path, problem: "its parameters do not have the model_sha256 it states"))
         } else {
             // Deleted while we were reading: no loss. Written while we were reading: look again.
             guard try disk(fileSystem.status(self.path(path))) != nil else { return }
             var missing: [Manifest.Chunk] = []
             for chunk in absent where try !objects.has(chunk.digest, length: chunk.length) { missing.append(chunk) }
             if let first = missing.first {
-                report.findings.append(StoreFinding(
-                    path: path, problem: "names \(missing.count) object(s) that are missing, the first is \(first.digest)"))
+                report.findings.append(
+                    StoreFinding(
+                        path: path,
+                        problem: "names \(missing.count) object(s) that are missing, the first is \(first.digest)"))
             }
         }
         report.unusable.append(record.manifest.run + "/" + record.name.text)
@@ -48,7 +52,9 @@ extension CheckpointStore {
             let bytes = (try? fileSystem.contents(path(headPath), limit: 256)) ?? []
             if let name = Self.headName(bytes) {
                 let target = path(RepositoryLayout.manifest(run, name))
-                if try disk(fileSystem.status(target)) == nil { wrong(headPath, "names a checkpoint that is not there") }
+                if try disk(fileSystem.status(target)) == nil {
+                    wrong(headPath, "names a checkpoint that is not there")
+                }
             } else {
                 wrong(headPath, "holds no manifest's name")
             }

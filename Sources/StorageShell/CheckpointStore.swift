@@ -44,8 +44,10 @@ package final class CheckpointStore: Sendable {
         let format = try disk(fileSystem.status(store.path(RepositoryLayout.format)))
         let runs = try disk(fileSystem.status(store.path(RepositoryLayout.runs)))
         if format == nil, runs == nil {
-            try disk(AtomicFile.write(
-                store.path(RepositoryLayout.format), Array(RepositoryLayout.formatText.utf8), fileSystem: fileSystem))
+            try disk(
+                AtomicFile.write(
+                    store.path(RepositoryLayout.format), Array(RepositoryLayout.formatText.utf8), fileSystem: fileSystem
+                ))
         }
         try store.checkFormat()
         let staging = RepositoryLayout.staging(stagingName)

@@ -21,7 +21,8 @@ package enum FileError: Error, Equatable, CustomStringConvertible {
         case .locked(let path, let holder):
             "\(path) is in use by \(holder.map { "process \($0)" } ?? "another process"); "
                 + "stop that one first, or choose another folder"
-        case .failed(let operation, let path, let code): "\(path): \(operation.rawValue) failed, \(SystemError.text(code))"
+        case .failed(let operation, let path, let code):
+            "\(path): \(operation.rawValue) failed, \(SystemError.text(code))"
         }
     }
 

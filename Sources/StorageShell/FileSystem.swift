@@ -103,7 +103,9 @@ extension FileSystem {
     /// As `writeNew` of memory.
     package func writeNew(_ path: String, bytes: [UInt8], mode: UInt32) throws(FileError) {
         let result: Result<Void, FileError> = bytes.withUnsafeBytes { raw in
-            do throws(FileError) { return .success(try writeNew(path, raw, mode: mode)) } catch { return .failure(error) }
+            do throws(FileError) { return .success(try writeNew(path, raw, mode: mode)) } catch {
+                return .failure(error)
+            }
         }
         try result.get()
     }

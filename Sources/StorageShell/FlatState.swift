@@ -4,8 +4,8 @@ package import Terms
 
 /// Training state in memory, owned by the caller: flat fp32 vectors of P elements for parameters and both moments.
 ///
-/// Little-endian machines only, as everything that stores or sends tensors here. A save reads it from several threads, so
-/// it must not change meanwhile: saving from the live state while the next step runs is how checkpoints go wrong.
+/// Little-endian machines only, as everything that stores or sends tensors here. A save reads it from several threads,
+/// so it must not change meanwhile: saving the live state while the next step runs is how checkpoints go wrong.
 package struct FlatState: @unchecked Sendable {
     /// Elements of each vector, P.
     package let elements: Int

@@ -32,7 +32,7 @@ package struct JournalSetting: Sendable, Equatable {
 
 /// An append-only, hash-chained list of entries that survives a power cut, with a small table of texts beside it.
 ///
-/// Entries are numbered from 1 without gaps. What `append` has returned from is durable; what it threw from is not there.
+/// Entries are numbered from 1 without gaps. What `append` returned from is durable; what it threw from is not there.
 package protocol Journal: AnyObject, Sendable {
     /// The number of this start: greater than that of any earlier start, durable before the journal was handed out.
     var epoch: Int { get }

@@ -1,6 +1,7 @@
-import struct Foundation.Data
 import GRDB
 import Terms
+
+import struct Foundation.Data
 
 /// The journal's tables and the few statements on them.
 enum JournalTables {
@@ -42,7 +43,9 @@ enum JournalTables {
                 throw damaged("is another program's database")
             }
             let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
-            guard version == Self.version else { throw damaged("has version \(version), this program reads \(Self.version)") }
+            guard version == Self.version else {
+                throw damaged("has version \(version), this program reads \(Self.version)")
+            }
             guard var head = try head(database) else { throw damaged("its head row is missing or wrong") }
             let last = try Row.fetchOne(database, sql: "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1")
             let lastSequence = try last?.decode(Int.self, atIndex: 0) ?? 0

@@ -25,7 +25,7 @@ package final class ObjectStore: Sendable {
         case repaired
     }
 
-    /// Objects below `root`; `staging` names this writer's own folder in `tmp`, made when missing by the store's opener.
+    /// Objects below `root`; `staging` names this writer's own folder in `tmp`, which its opener makes.
     package init(root: String, fileSystem: any FileSystem, staging: String, threads: Int = 8) {
         self.root = root
         self.fileSystem = fileSystem
@@ -60,7 +60,9 @@ package final class ObjectStore: Sendable {
         try ParallelLoop.run(count, threads: threads) { (index) throws(StorageError) in
             var result: Result<Digest, StorageError>?
             piece(index) { bytes in
-                do throws(StorageError) { result = .success(try self.put(bytes).digest) } catch { result = .failure(error) }
+                do throws(StorageError) { result = .success(try self.put(bytes).digest) } catch {
+                    result = .failure(error)
+                }
             }
             guard let digest = try result?.get() else { preconditionFailure("a piece hands over its bytes once") }
             results.withLock { $0[index] = digest }
@@ -85,7 +87,8 @@ package final class ObjectStore: Sendable {
         let count: Int
         do throws(FileError) { count = try fileSystem.read(path, into: buffer, fromDisk: fromDisk) } catch {
             switch error {
-            case .tooLarge: throw .damaged(path: path, problem: "has more than the \(buffer.count) bytes it should have")
+            case .tooLarge:
+                throw .damaged(path: path, problem: "has more than the \(buffer.count) bytes it should have")
             case .missing: throw .missingObjects(count: 1, first: digest)
             default: throw .file(error)
             }
@@ -116,7 +119,11 @@ package final class ObjectStore: Sendable {
         let path = path(digest)
         let known = try same(path, bytes)
         if known == true { return .found }
-        let temporary = stagingFolder + "/" + counter.withLock { $0 += 1; return "\($0)" }
+        let number = counter.withLock { count in
+            count += 1
+            return count
+        }
+        let temporary = stagingFolder + "/\(number)"
         try fileSystem.writeNew(temporary, bytes, mode: 0o444)
         do throws(FileError) {
             if known == nil { _ = try fileSystem.makeFolder(root + "/" + RepositoryLayout.objectFolder(digest)) }
@@ -146,15 +153,17 @@ package final class ObjectStore: Sendable {
 
     /// Whether the file holds these bytes; nil when there is none.
     ///
-    /// Training is deterministic: after a fallback it makes the very objects again of which one was found damaged. So an
-    /// object that is there is not believed by its name, it is read.
+    /// Training is deterministic: after a fallback it makes the very objects again of which one was found damaged. So
+    /// an object that is there is not believed by its name, it is read.
     private func same(_ path: String, _ bytes: UnsafeRawBufferPointer) throws(FileError) -> Bool? {
         guard let status = try fileSystem.status(path) else { return nil }
         guard status.kind == .file, status.size == bytes.count else { return false }
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 64)
         defer { buffer.deallocate() }
         // A file that can't be read is as useless as one with other bytes.
-        guard let count = try? fileSystem.read(path, into: buffer, fromDisk: true), count == bytes.count else { return false }
+        guard let count = try? fileSystem.read(path, into: buffer, fromDisk: true), count == bytes.count else {
+            return false
+        }
         return UnsafeRawBufferPointer(buffer).elementsEqual(bytes)
     }
 }

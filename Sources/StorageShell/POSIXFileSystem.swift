@@ -51,8 +51,8 @@ package struct POSIXFileSystem: FileSystem {
             guard Glibc.rename(path, newPath) == 0 else { throw Self.error(.rename, newPath) }
             return
         }
-        // A second name can't replace anything, which a plain rename would. A crash in between leaves both names, of one
-        // and the same file, and the staged one is swept.
+        // A second name can't replace anything, which a plain rename would. A crash in between leaves both names, of
+        // one and the same file, and the staged one is swept.
         if link(path, newPath) != 0 {
             guard errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK else { throw Self.error(.rename, newPath) }
             // A disk without second names: look, then rename; callers lock the folder against other writers.
@@ -81,7 +81,9 @@ package struct POSIXFileSystem: FileSystem {
     package func space(_ path: String) throws(FileError) -> DiskSpace {
         var info = statvfs()
         guard statvfs(path, &info) == 0 else { throw Self.error(.space, path) }
-        func bytes(_ blocks: UInt) -> Int { Int(clamping: blocks.multipliedReportingOverflow(by: info.f_frsize).partialValue) }
+        func bytes(_ blocks: UInt) -> Int {
+            Int(clamping: blocks.multipliedReportingOverflow(by: info.f_frsize).partialValue)
+        }
         return DiskSpace(available: bytes(UInt(info.f_bavail)), total: bytes(UInt(info.f_blocks)))
     }
 

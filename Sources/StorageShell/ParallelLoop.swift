@@ -13,16 +13,19 @@ enum ParallelLoop {
             for index in 0..<count { try body(index) }
             return
         }
-        try withoutActuallyEscaping(body) { (escaping: @escaping @Sendable (Int) throws(Failure) -> Void) throws(Failure) in
+        try withoutActuallyEscaping(body) {
+            (escaping: @escaping @Sendable (Int) throws(Failure) -> Void) throws(Failure) in
             let shared = Shared(count: count, body: escaping)
             var others: [pthread_t] = []
             for _ in 1..<min(threads, count) {
                 var thread = pthread_t()
                 let box = Unmanaged.passRetained(Job { shared.work() })
-                let code = pthread_create(&thread, nil, { argument in
-                    Unmanaged<Job>.fromOpaque(argument!).takeRetainedValue().run()
-                    return nil
-                }, box.toOpaque())
+                let code = pthread_create(
+                    &thread, nil,
+                    { argument in
+                        Unmanaged<Job>.fromOpaque(argument!).takeRetainedValue().run()
+                        return nil
+                    }, box.toOpaque())
                 // Without that thread the rest do its share.
                 if code == 0 { others.append(thread) } else { box.release() }
             }

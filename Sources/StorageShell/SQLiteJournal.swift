@@ -24,7 +24,7 @@ package final class SQLiteJournal: Journal {
 
     /// Opens or makes the journal in `folder`, which this process then holds alone.
     ///
-    /// Checks the file (`quick_check`), every durability setting, the tail of the chain, and makes the new epoch durable.
+    /// Checks the file (`quick_check`), every durability setting, the tail of the chain; makes the new epoch durable.
     package init(folder: String) throws(StorageError) {
         let fileSystem = POSIXFileSystem()
         try disk(fileSystem.makeFolders(folder))
@@ -95,7 +95,9 @@ package final class SQLiteJournal: Journal {
 
     package func value(_ key: String) throws(StorageError) -> String? {
         try Self.attempt("reading", path) {
-            try queue.unsafeRead { try String.fetchOne($0, sql: "SELECT value FROM texts WHERE key = ?", arguments: [key]) }
+            try queue.unsafeRead {
+                try String.fetchOne($0, sql: "SELECT value FROM texts WHERE key = ?", arguments: [key])
+            }
         }
     }
 
@@ -103,7 +105,9 @@ package final class SQLiteJournal: Journal {
         try Self.attempt("reading", path) {
             try queue.unsafeRead { database in
                 try Row.fetchAll(database, sql: "SELECT key, value FROM texts ORDER BY key COLLATE BINARY")
-                    .map { JournalSetting(try $0.decode(String.self, atIndex: 0), try $0.decode(String.self, atIndex: 1)) }
+                    .map {
+                        JournalSetting(try $0.decode(String.self, atIndex: 0), try $0.decode(String.self, atIndex: 1))
+                    }
             }
         }
     }

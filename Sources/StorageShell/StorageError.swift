@@ -32,7 +32,8 @@ package enum StorageError: Error, Equatable, CustomStringConvertible {
         case .file(let error): error.description
         case .checkpoint(let error): error.description
         case .unknownFormat(let path, let found):
-            "\(path) is no checkpoint store of this version: \(found.isEmpty ? "it has no FORMAT file" : "FORMAT says `\(found)`")"
+            "\(path) is no checkpoint store of this version: "
+                + (found.isEmpty ? "it has no FORMAT file" : "FORMAT says `\(found)`")
         case .damaged(let path, let problem):
             "\(path): \(problem); `drover checkpoint verify` lists everything that is wrong"
         case .missingObjects(let count, let first):

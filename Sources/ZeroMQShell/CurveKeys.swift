@@ -109,7 +109,9 @@ enum Z85 {
 
     /// The bytes of a text that `isKey`.
     static func decode(_ text: String) -> [UInt8] {
-        guard let bytes = value(Array(text.utf8)) else { preconditionFailure("a key's text was checked when it was made") }
+        guard let bytes = value(Array(text.utf8)) else {
+            preconditionFailure("a key's text was checked when it was made")
+        }
         return bytes
     }
 

@@ -11,11 +11,13 @@ package struct ConnectionEvent: Sendable, Equatable {
 }
 
 extension ZeroMQSocket {
-    /// Starts to monitor this socket, once, before it binds or connects; the result is read on the same thread. `name` is
-    /// unique in the process.
+    /// Starts to monitor this socket, once, before it binds or connects; the result is read on the same thread.
+    ///
+    /// `name` is unique in the process.
     package func monitor(named name: String) throws(ZeroMQError) -> ZeroMQSocket {
         let endpoint = "inproc://monitor.\(name)"
-        let events = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED
+        let events =
+            ZMQ_EVENT_CONNECTED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED
             | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
             | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
         precondition(!isMonitored, "a socket has one monitor")

@@ -69,8 +69,8 @@ extension ZeroMQSocket {
         }
     }
 
-    /// ZMQ_ZAP_ENFORCE_DOMAIN: without authentication handler nobody is let in, instead of everybody. The header names it
-    /// in its draft part only, the library has it since 4.3.0.
+    /// ZMQ_ZAP_ENFORCE_DOMAIN: without authentication handler nobody is let in, instead of everybody. The header names
+    /// it in its draft part only, the library has it since 4.3.0.
     private static let enforceDomain: Int32 = 93
 
     /// Sets an option and reads it back.
@@ -78,7 +78,9 @@ extension ZeroMQSocket {
         try write(option, value)
         var found: Value = 0
         var count = MemoryLayout<Value>.size
-        guard zmq_getsockopt(raw, option, &found, &count) == 0 else { throw ZeroMQError("read socket option \(option)") }
+        guard zmq_getsockopt(raw, option, &found, &count) == 0 else {
+            throw ZeroMQError("read socket option \(option)")
+        }
         guard found == value else {
             throw ZeroMQError("set socket option \(option) to \(value), libzmq says \(found)", code: EINVAL)
         }

@@ -19,7 +19,7 @@ package final class ZeroMQSocket {
 
     /// What must be set before the first bind or connect.
     package struct Options: Sendable {
-        /// Largest frame accepted from a peer, bytes; larger ones cost the peer its connection before they are allocated.
+        /// Largest frame accepted from a peer, bytes; a larger one costs the connection before it is allocated.
         package var frameBytes: Int64
         /// Messages queued for a peer, in each direction.
         package var queue: Int32
@@ -75,7 +75,9 @@ package final class ZeroMQSocket {
         guard zmq_bind(raw, endpoint) == 0 else { throw ZeroMQError("listen on \(endpoint)") }
         var buffer = [CChar](repeating: 0, count: 256)
         var size = buffer.count
-        guard zmq_getsockopt(raw, ZMQ_LAST_ENDPOINT, &buffer, &size) == 0 else { throw ZeroMQError("read the endpoint") }
+        guard zmq_getsockopt(raw, ZMQ_LAST_ENDPOINT, &buffer, &size) == 0 else {
+            throw ZeroMQError("read the endpoint")
+        }
         return String(decoding: buffer.prefix(max(0, size - 1)).map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 
@@ -143,9 +145,10 @@ package final class ZeroMQSocket {
         }
         var message = zmq_msg_t()
         let hint = Unmanaged.passRetained(owner)
-        guard zmq_msg_init_data(
-            &message, UnsafeMutableRawPointer(mutating: payload), count,
-            { _, hint in Unmanaged<AnyObject>.fromOpaque(hint!).release() }, hint.toOpaque()) == 0
+        guard
+            zmq_msg_init_data(
+                &message, UnsafeMutableRawPointer(mutating: payload), count,
+                { _, hint in Unmanaged<AnyObject>.fromOpaque(hint!).release() }, hint.toOpaque()) == 0
         else {
             hint.release()
             throw ZeroMQError("send")

@@ -30,7 +30,9 @@ import Testing
     @Test func `the text is canonical and holds no floating-point number`() throws {
         let text = String(decoding: try sampleManifest().canonicalBytes, as: UTF8.self)
 
-        #expect(text.hasPrefix("{\"accumulation\":0,\"budget\":{\"spent\":{\"tokens\":49152000}},\"coordinator_epoch\":17,"))
+        #expect(
+            text.hasPrefix("{\"accumulation\":0,\"budget\":{\"spent\":{\"tokens\":49152000}},\"coordinator_epoch\":17,")
+        )
         #expect(text.contains("\"eval_loss_bits\":\"3ff8000000000000\""))
         #expect(text.contains("\"objects\":{\"bytes\":84,\"count\":6}"))
         #expect(text.contains("\"lineage\":{\"branch\":\"main\",\"restores\":[[1,5]],\"trunk\":\"0909"))
@@ -43,8 +45,10 @@ import Testing
         let changes = [
             text + "\n", " " + text, text.replacing("\"job\":7", with: "\"job\": 7"),
             text.replacing("\"job\":7", with: "\"job\":7.0"), text.replacing("\"job\":7", with: "\"job\":7,\"more\":1"),
-            text.replacing("\"job\":7", with: "\"job\":7,\"job\":7"), text.replacing("\"count\":6", with: "\"count\":7"),
-            text.replacing("drover-ckpt/1", with: "drover-ckpt/2"), text.replacing("\"accumulation\":0", with: "\"accumulation\":1"),
+            text.replacing("\"job\":7", with: "\"job\":7,\"job\":7"),
+            text.replacing("\"count\":6", with: "\"count\":7"),
+            text.replacing("drover-ckpt/1", with: "drover-ckpt/2"),
+            text.replacing("\"accumulation\":0", with: "\"accumulation\":1"),
             text.replacing("shop", with: "\\u0073hop"), text.replacing("\"f32\"", with: "\"f64\""),
         ]
         for change in changes {
@@ -103,8 +107,12 @@ import Testing
     @Test func `the tensor list of a manifest and of its layout are the same bytes`() throws {
         let manifest = try sampleManifest()
         let layout = try RestorePlan.layout(of: manifest)
-        #expect(manifest.tensorListBytes == Manifest.tensorListBytes(layout, roles: [.secondMoment, .parameter, .firstMoment]))
-        #expect(String(decoding: manifest.tensorListBytes, as: UTF8.self).hasPrefix("a.weight\0param\0f32\02,3\na.weight\0adam_m\0"))
+        #expect(
+            manifest.tensorListBytes
+                == Manifest.tensorListBytes(layout, roles: [.secondMoment, .parameter, .firstMoment]))
+        #expect(
+            String(decoding: manifest.tensorListBytes, as: UTF8.self).hasPrefix(
+                "a.weight\0param\0f32\02,3\na.weight\0adam_m\0"))
     }
 
     @Test func `shared objects are counted once`() throws {

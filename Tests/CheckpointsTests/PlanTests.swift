@@ -65,7 +65,9 @@ import Testing
     @Test func `a checkpoint of another model is refused and the tensor named`() throws {
         let manifest = try sampleManifest()
         func tensor(_ list: [(name: String, shape: [Int])]) throws -> String? {
-            do { _ = try RestorePlan(manifest: manifest, layout: try TensorLayout(list)) } catch CheckpointError.mismatch(let name, _) {
+            do {
+                _ = try RestorePlan(manifest: manifest, layout: try TensorLayout(list))
+            } catch CheckpointError.mismatch(let name, _) {
                 return name
             }
             return nil
@@ -84,8 +86,10 @@ import Testing
 
     @Test func `a layout refuses repeated, unordered and unusable tensors`() throws {
         for list in [
-            [("b", [1]), ("a", [1])], [("a", [1]), ("a", [1])], [("", [1])], [("a", [-1])], [("a", [1 << 40, 1 << 40])],
-            [("a", [1 << 42]), ("b", [1])], [("a b", [1])], [("a..b", [1])], [(String(repeating: "a", count: 257), [1])],
+            [("b", [1]), ("a", [1])], [("a", [1]), ("a", [1])], [("", [1])], [("a", [-1])],
+            [("a", [1 << 40, 1 << 40])],
+            [("a", [1 << 42]), ("b", [1])], [("a b", [1])], [("a..b", [1])],
+            [(String(repeating: "a", count: 257), [1])],
         ] as [[(name: String, shape: [Int])]] {
             #expect(throws: CheckpointError.self, "\(list)") { try TensorLayout(list) }
         }

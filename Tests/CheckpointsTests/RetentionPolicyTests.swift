@@ -12,7 +12,9 @@ import Testing
             sequence: sequence, kind: kind, lineage: .init(restores: restores), health: health, isPinned: pinned,
             evaluationLoss: loss)
     }
-    private func line(_ count: Int) -> [RetentionCandidate] { (0..<count).map { candidate(10 * ($0 + 1), sequence: $0) } }
+    private func line(_ count: Int) -> [RetentionCandidate] {
+        (0..<count).map { candidate(10 * ($0 + 1), sequence: $0) }
+    }
     private func kept(_ policy: RetentionPolicy, _ candidates: [RetentionCandidate]) -> [Step] {
         policy.decide(candidates).filter(\.keeps).map(\.name.step)
     }
@@ -35,10 +37,11 @@ import Testing
         let decisions = RetentionPolicy(last: 2, every: 40, best: 1).decide(list)
 
         #expect(decisions.map(\.name.step) == [90, 80, 70, 60, 50, 40, 30, 20, 10])
-        #expect(decisions.map(\.reason) == [
-            .newest, .lastVerified, .expired, .expired, .best(of: 1), .milestone(every: 40), .expired, .pinned,
-            .kind(.trunk),
-        ])
+        #expect(
+            decisions.map(\.reason) == [
+                .newest, .lastVerified, .expired, .expired, .best(of: 1), .milestone(every: 40), .expired, .pinned,
+                .kind(.trunk),
+            ])
         #expect(decisions.allSatisfy { !$0.reason.description.isEmpty })
     }
 

@@ -22,8 +22,9 @@ import Testing
             try StoreFixture.withState(step: 20) { expected throws(StorageError) in
                 for role in TensorRole.allCases {
                     let count = StoreFixture.layout.elements
-                    #expect(state.bytes(role, offset: 0, elements: count)
-                        .elementsEqual(expected.bytes(role, offset: 0, elements: count)))
+                    #expect(
+                        state.bytes(role, offset: 0, elements: count)
+                            .elementsEqual(expected.bytes(role, offset: 0, elements: count)))
                 }
             }
         }
@@ -42,7 +43,10 @@ import Testing
         #expect(seen == TensorRole.allCases)
 
         seen = []
-        try store.stream(plan) { piece, _ in seen.append(piece.role); return false }
+        try store.stream(plan) { piece, _ in
+            seen.append(piece.role)
+            return false
+        }
         #expect(seen == [.parameter])
     }
 
@@ -115,7 +119,8 @@ import Testing
         for path in ["/store/objects/zz", "/store/runs/run1/manifests/HEAD.json", "/store/objects/stray"] {
             _ = try disk.create(path, mode: 0)
         }
-        #expect(try verify(disk).findings.map(\.path) == ["objects/stray", "objects/zz", "runs/run1/manifests/HEAD.json"])
+        #expect(
+            try verify(disk).findings.map(\.path) == ["objects/stray", "objects/zz", "runs/run1/manifests/HEAD.json"])
     }
 
     @Test func `resume passes over damaged checkpoints and says why`() throws {
@@ -221,7 +226,9 @@ import Testing
     @Test func `a folder that is no store of this version is refused`() throws {
         let disk = try StoreFixture.disk(steps: [10])
         disk.overwrite(root + "/FORMAT", Array("drover-ckpt 2\n".utf8))
-        #expect(throws: StorageError.unknownFormat(path: root, found: "drover-ckpt 2\n")) { try StoreFixture.open(disk) }
+        #expect(throws: StorageError.unknownFormat(path: root, found: "drover-ckpt 2\n")) {
+            try StoreFixture.open(disk)
+        }
         #expect(throws: StorageError.unknownFormat(path: "/nowhere", found: "")) {
             try CheckpointStore.openReading("/nowhere", fileSystem: disk)
         }

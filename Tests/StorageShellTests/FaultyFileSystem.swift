@@ -117,11 +117,12 @@ final class FaultyFileSystem: FileSystem {
                 var names: [String: Node] = [:]
                 for name in Set(folder.names.keys).union(folder.durable.keys).sorted() {
                     let (now, safe) = (folder.names[name], folder.durable[name])
-                    let keeps = switch cut {
-                    case .kept, .torn: true
-                    case .lost: false
-                    case .mixed: now == safe || draw(2) == 0
-                    }
+                    let keeps =
+                        switch cut {
+                        case .kept, .torn: true
+                        case .lost: false
+                        case .mixed: now == safe || draw(2) == 0
+                        }
                     guard let node = keeps ? now : safe else { continue }
                     names[name] = node
                     if case .file(let id) = node { ids.append(id) } else { waiting.append(path + "/" + name) }
@@ -132,14 +133,16 @@ final class FaultyFileSystem: FileSystem {
                 guard var file = state.files[id] else { continue }
                 let safe = file.durable ?? []
                 if file.durable != file.content {
-                    let torn = Array(file.content.prefix(file.content.count / 2))
+                    let torn =
+                        Array(file.content.prefix(file.content.count / 2))
                         + [UInt8](repeating: 0, count: file.content.count - file.content.count / 2)
-                    file.content = switch cut {
-                    case .kept: file.isPoisoned ? safe : file.content
-                    case .lost: safe
-                    case .torn: torn
-                    case .mixed: [safe, file.isPoisoned ? safe : file.content, torn][Int(draw(3))]
-                    }
+                    file.content =
+                        switch cut {
+                        case .kept: file.isPoisoned ? safe : file.content
+                        case .lost: safe
+                        case .torn: torn
+                        case .mixed: [safe, file.isPoisoned ? safe : file.content, torn][Int(draw(3))]
+                        }
                 }
                 file.durable = file.content
                 file.isPoisoned = false
@@ -204,7 +207,9 @@ final class FaultyFileSystem: FileSystem {
                 if let id = state.open[file.number] { state.files[id]?.content += bytes.prefix(bytes.count / 2) }
             },
             { state throws(FileError) in
-                guard let id = state.open[file.number] else { throw .failed(operation: .write, path: file.path, code: 9) }
+                guard let id = state.open[file.number] else {
+                    throw .failed(operation: .write, path: file.path, code: 9)
+                }
                 state.files[id]?.content += bytes
                 state.files[id]?.modified = state.clock
             })
@@ -226,7 +231,9 @@ final class FaultyFileSystem: FileSystem {
                 if let id = state.open[file.number] { state.files[id]?.isPoisoned = true }
             },
             { state throws(FileError) in
-                guard let id = state.open[file.number] else { throw .failed(operation: .sync, path: file.path, code: 9) }
+                guard let id = state.open[file.number] else {
+                    throw .failed(operation: .sync, path: file.path, code: 9)
+                }
                 guard let file = state.files[id], !file.isPoisoned else { return }
                 state.files[id]?.durable = file.content
             })

@@ -19,9 +19,13 @@ import Testing
         }
     }
 
-    @Test(arguments: Twin.allCases) func `files are made once, read whole, and listed in byte order`(_ twin: Twin) throws {
+    @Test(arguments: Twin.allCases) func `files are made once, read whole, and listed in byte order`(_ twin: Twin)
+        throws
+    {
         try on(twin) { files, folder in
-            for name in ["b", "a", "Z", "ab"] { try files.writeNew(folder + "/" + name, bytes: Array(name.utf8), mode: 0o600) }
+            for name in ["b", "a", "Z", "ab"] {
+                try files.writeNew(folder + "/" + name, bytes: Array(name.utf8), mode: 0o600)
+            }
 
             #expect(throws: FileError.exists(path: folder + "/a")) {
                 try files.writeNew(folder + "/a", bytes: [1], mode: 0o600)

@@ -26,7 +26,9 @@ import Testing
         return list
     }
 
-    @Test(arguments: Twin.allCases) func `entries come back in order, numbered from 1, after opening anew`(_ twin: Twin) throws {
+    @Test(arguments: Twin.allCases) func `entries come back in order, numbered from 1, after opening anew`(_ twin: Twin)
+        throws
+    {
         let place = try Place(twin)
         let entries = [entry(1, 2, "a"), entry(0, 65_535, ""), entry(.max, 0, "c")]
         do {
@@ -87,7 +89,10 @@ import Testing
 
         let error = #expect(throws: StorageError.self) { _ = try place.open() }
 
-        guard case .file(.locked) = error else { Issue.record("\(String(describing: error))"); return }
+        guard case .file(.locked) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
         #expect(error?.isTransient == true)
         withExtendedLifetime(first) {}
     }
@@ -121,7 +126,10 @@ import Testing
         let error = #expect(throws: StorageError.self) { try journal.replay { _, _ in seen += 1 } }
 
         #expect(seen == 2)
-        guard case .journalDamaged(_, let problem) = error else { Issue.record("\(String(describing: error))"); return }
+        guard case .journalDamaged(_, let problem) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
         #expect(problem == "entry 3 does not fit the chain")
     }
 
@@ -130,7 +138,10 @@ import Testing
         try FileManager.default.createDirectory(atPath: folder("state"), withIntermediateDirectories: true)
         try Data(repeating: 7, count: 8_192).write(to: URL(fileURLWithPath: folder("state/journal.sqlite")))
         let error = #expect(throws: StorageError.self) { _ = try SQLiteJournal(folder: folder("state")) }
-        guard case .journalDamaged = error else { Issue.record("\(String(describing: error))"); return }
+        guard case .journalDamaged = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
     }
 
     @Test func `what append returned from is in a copy taken while the journal is open`() throws {

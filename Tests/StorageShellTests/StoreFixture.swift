@@ -32,8 +32,9 @@ struct StoreFixture {
             vectors[1][index] = Float(step) / 1024
             vectors[2][index] = 0.25
         }
-        return try body(FlatState(
-            elements: count, parameters: vectors[0], firstMoment: vectors[1], secondMoment: vectors[2]))
+        return try body(
+            FlatState(
+                elements: count, parameters: vectors[0], firstMoment: vectors[1], secondMoment: vectors[2]))
     }
 
     static func draft(
@@ -47,7 +48,8 @@ struct StoreFixture {
             progress: .init(tokens: 100 * step, samples: step, epoch: 0),
             model: .init(config: digest, base: nil, tokenizer: nil), numerics: .members(["profile": .string("p")]),
             optimizer: .members(["t": .int(step)]), schedule: .members([:]),
-            data: .init(digest: digest, epoch: 0, sample: step), rng: .members(["seed": .string("1")]), budget: .members([:]),
+            data: .init(digest: digest, epoch: 0, sample: step), rng: .members(["seed": .string("1")]),
+            budget: .members([:]),
             tensors: tensors,
             expectedTensors: Digest.sha256(of: Manifest.tensorListBytes(layout, roles: TensorRole.allCases)),
             modelDigest: model)

@@ -24,9 +24,11 @@ import Testing
                 for index in stride(from: 0, to: count, by: 4_001) { vectors[role][index] = Float(index) }
             }
             let half = plan.share(worker: 0, of: 2)
-            let digests = try store.save(plan, share: half, from: state)
+            let digests =
+                try store.save(plan, share: half, from: state)
                 + store.save(plan, share: half.upperBound..<plan.pieces.count, from: state)
-            var draft = try StoreFixture.draft(step: step, tensors: plan.tensors(digests: digests), parent: parent?.digest)
+            var draft = try StoreFixture.draft(
+                step: step, tensors: plan.tensors(digests: digests), parent: parent?.digest)
             draft.expectedTensors = Digest.sha256(of: Manifest.tensorListBytes(layout, roles: TensorRole.allCases))
             draft.modelDigest = state.modelDigest(layout)
             parent = try store.publish(draft, at: 1).record
@@ -47,7 +49,8 @@ import Testing
         #expect(state.modelDigest(layout) == expected)
         #expect(vectors[2][1] == 9 && vectors[2][4_001] == 4_001)
         let object = try #require(recovery.record.manifest.objects.first)
-        let mode = try FileManager.default.attributesOfItem(atPath: store.objects.path(object.digest))[.posixPermissions]
+        let mode = try FileManager.default.attributesOfItem(atPath: store.objects.path(object.digest))[
+            .posixPermissions]
         #expect(mode as? Int == 0o444)
     }
 }

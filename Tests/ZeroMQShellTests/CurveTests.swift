@@ -8,7 +8,9 @@ import ZeroMQShell
         #expect(try CurveKeyPair(secretText: keys.secretText) == keys)
         #expect(try CurvePublicKey(bytes: keys.publicKey.bytes) == keys.publicKey)
         #expect(keys.publicKey.bytes.count == 32)
-        for text in ["\(keys)", String(reflecting: keys), String(describing: Mirror(reflecting: keys).children.map { $0 })] {
+        for text in [
+            "\(keys)", String(reflecting: keys), String(describing: Mirror(reflecting: keys).children.map { $0 }),
+        ] {
             #expect(!text.contains(keys.secretText))
         }
     }
@@ -44,7 +46,8 @@ import ZeroMQShell
         #expect(ZAPRequest(frames: frames("NULL", []))?.mechanism == .other("NULL"))
         for wrong in [
             [], frames("CURVE", []), frames("CURVE", [[1, 2]]), frames("CURVE", [key.bytes, []]),
-            Array(frames("NULL", []).dropLast()), [[0x32]] + frames("NULL", []).dropFirst(), frames("\u{FFFD}", [[], [], [], []]),
+            Array(frames("NULL", []).dropLast()), [[0x32]] + frames("NULL", []).dropFirst(),
+            frames("\u{FFFD}", [[], [], [], []]),
         ] { #expect(ZAPRequest(frames: wrong) == nil) }
     }
 }
