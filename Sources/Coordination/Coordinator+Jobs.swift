@@ -21,7 +21,7 @@ extension Coordinator {
         let order = jobs.indices.filter { !jobs[$0].state.isAtRest }.sorted {
             (-jobs[$0].description.priority, jobs[$0].id) < (-jobs[$1].description.priority, jobs[$1].id)
         }
-        for wanted in [\JobDescription.workersMin, \.workersMax] {
+        for wanted in [\JobDescription.memberMinimum, \.memberLimit] {
             for index in order {
                 let description = jobs[index].description
                 var have = sessions.count { $0.job == jobs[index].id && $0.load.isUseful }

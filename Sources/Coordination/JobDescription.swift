@@ -106,6 +106,11 @@ package struct JobDescription: Sendable, Equatable {
         self.training = training
     }
 
+    /// Most members of a generation: each of them has at least one shard.
+    var memberLimit: Int { min(workersMax, virtualShards) }
+    /// Fewest members of a generation.
+    var memberMinimum: Int { min(workersMin, memberLimit) }
+
     /// The batches of the job over the sequences of `index`.
     package func plan(over index: SequenceIndex) -> BatchPlan {
         BatchPlan(

@@ -37,7 +37,7 @@ extension JobRun {
     mutating func proceed(
         _ sessions: [SessionRecord], _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
-        let newcomer = members.count < description.workersMax
+        let newcomer = members.count < description.memberLimit
             && sessions.contains { session in
                 session.job == id && session.load == .loaded && !members.contains { $0.session == session.id }
             } && now - generationOpenedAt >= times.joinPause

@@ -3,19 +3,19 @@ import Terms
 import Wire
 
 extension JobRun {
-    /// Workers that have this job loaded, oldest connection first, at most `workersMax`.
+    /// Workers that have this job loaded, oldest connection first, at most `memberLimit`.
     private func eligible(_ sessions: [SessionRecord]) -> [SessionRecord] {
-        Array(sessions.filter { $0.job == id && $0.load == .loaded }.prefix(description.workersMax))
+        Array(sessions.filter { $0.job == id && $0.load == .loaded }.prefix(description.memberLimit))
     }
 
     mutating func gather(
         _ sessions: [SessionRecord], _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
         let workers = eligible(sessions)
-        guard workers.count >= description.workersMin else {
+        guard workers.count >= description.memberMinimum else {
             gatheredAt = nil
             if generation.number > 0, state == .running {
-                move(to: .waitingForWorkers, reason: "\(workers.count) of \(description.workersMin) workers", &output)
+                move(to: .waitingForWorkers, reason: "\(workers.count) of \(description.memberMinimum) workers", &output)
             }
             return
         }
@@ -24,7 +24,7 @@ extension JobRun {
         // Workers that are still loading are worth a short wait: the first generation is then the only one.
         let more = sessions.contains { $0.job == id && $0.load == .loading }
         let isOver = now >= gatheredAt! + times.gatherWindow
-        guard !more || workers.count == description.workersMax || isOver else { return }
+        guard !more || workers.count == description.memberLimit || isOver else { return }
         open(workers, now, &output)
     }
 
@@ -85,7 +85,7 @@ extension JobRun {
         let rates = members.map { member in sessions.first { $0.id == member.session }?.rate }
         let measured = rates.compactMap(\.self)
         let fallback = measured.isEmpty ? 1 : measured.reduce(0, +) / Double(measured.count)
-        let intervals = Partition.intervals(
+        let intervals = Self.intervals(
             shards: description.virtualShards,
             rates: zip(rates, members).map { $0 ?? (measured.isEmpty ? Double(max(1, $1.threads)) : fallback) })
         let first = firstShards(standings, intervals, target)
@@ -104,6 +104,25 @@ extension JobRun {
         shardsPerMember = intervals.map(\.count)
         phase = .beginning
         output.notices.append(.generation(id, generation, workers: members.map(\.node), from: target))
+    }
+
+    /// Cuts the shards by speed, but leaves nobody without one.
+    ///
+    /// A member without shards holds nobody back: the others could be two steps ahead of it, and sums of the next step
+    /// reach it while it still applies the last one.
+    private static func intervals(shards: Int, rates: [Double]) -> [ShardRange] {
+        var counts = Partition.intervals(shards: shards, rates: rates).map(\.count)
+        for idle in counts.indices where counts[idle] == 0 {
+            let latest = counts.indices.filter { counts[$0] > 1 }.max { Double(counts[$0]) / rates[$0] < Double(counts[$1]) / rates[$1] }
+            guard let latest else { break }
+            counts[latest] -= 1
+            counts[idle] += 1
+        }
+        var lower = 0
+        return counts.map { count in
+            defer { lower += count }
+            return ShardRange(lower, lower + count)
+        }
     }
 
     /// True when the worker's state is one that this job can have: its digest is the one on record.
