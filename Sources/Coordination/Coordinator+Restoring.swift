@@ -42,15 +42,18 @@ extension Coordinator {
 
     /// Readies an unfinished job to run again after a restart in which no worker survived: from the checkpoint at
     /// `step` (0 = from the start). What was committed beyond it is computed again and must come out the same.
+    ///
+    /// A checkpoint beyond the journal belongs to a life that this journal does not know; then the start serves.
     package mutating func rewind(_ id: JobID, to step: Step) -> CoordinatorOutput {
         var output = CoordinatorOutput()
         update(id) { run in
-            run.saved = step
-            if run.committed > step {
+            let step = step <= run.committed ? step : 0
+            let isBack = run.committed > step
+            if isBack || run.saved != step {
                 run.rewind(to: step)
                 output.journal.append(.rewound(id, to: step))
-                output.notices.append(.rewound(id, to: step))
             }
+            if isBack { output.notices.append(.rewound(id, to: step)) }
             if !run.state.isAtRest || run.state == .paused || run.state == .failed || run.state == .budgetExhausted {
                 run.state = .queued
                 run.reason = "resumed"
@@ -88,6 +91,7 @@ extension JobRun {
     }
 
     mutating func rewind(to step: Step) {
+        saved = step
         guard step < committed else { return }
         tokens = tokens(after: step)
         history.removeSubrange(step...)

@@ -15,7 +15,7 @@ package enum CoordinatorEvent: Sendable {
     /// A job was asked for.
     case submitted(Job)
     case ordered(JobOrder, JobID)
-    /// The store holds a complete checkpoint of the step.
+    /// The store holds a complete checkpoint of the step: the answer to `.collect`, or found there at start (attempt 0).
     case published(JobID, step: Step, attempt: UInt32)
     case publishFailed(JobID, step: Step, attempt: UInt32, problem: String)
     /// The instant that the last output named has come.

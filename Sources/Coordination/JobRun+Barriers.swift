@@ -143,13 +143,17 @@ extension JobRun {
         saving?.copied[rank] = true
     }
 
+    /// A checkpoint exists. That is a fact even when its save was given up meanwhile: older ones may be gone for it.
     mutating func published(step: Step, attempt: UInt32, _ now: Instant, _ output: inout CoordinatorOutput) {
-        guard let run = saving, run.attempt == attempt, run.step == step else { return }
-        saving = nil
+        let run = saving?.attempt == attempt && saving?.step == step ? saving : nil
+        if run != nil {
+            saving = nil
+            failedSaves = 0
+        }
+        guard step > saved, step <= committed else { return }
         saved = step
-        failedSaves = 0
         output.journal.append(.published(id, step: step))
-        output.notices.append(.saved(id, step: step, kind: run.reason))
+        output.notices.append(.saved(id, step: step, kind: run?.reason ?? .periodic))
     }
 
     mutating func publishFailed(
