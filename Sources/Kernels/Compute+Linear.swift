@@ -62,7 +62,7 @@ extension Compute {
     /// `db[O] +=` column sums of `dy[T,O]`, in runs of 64 rows added in order.
     package func biasGradient(_ db: UnsafeMutablePointer<Float>, _ dy: UnsafePointer<Float>, rows: Int, outputs: Int) {
         let kernels = kernels
-        team.share(outputs, by: 256) { columns in
+        team.share(outputs, by: Int(DK_COLUMNS)) { columns in
             kernels.pointee.column_sums(
                 db + columns.lowerBound, dy + columns.lowerBound, outputs, rows, columns.count)
         }

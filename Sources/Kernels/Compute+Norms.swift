@@ -72,7 +72,7 @@ extension Compute {
     ) {
         guard let sums, let partials else { return }
         let kernels = kernels
-        team.share(width, by: 256) { columns in
+        team.share(width, by: Int(DK_COLUMNS)) { columns in
             let d = columns.lowerBound
             kernels.pointee.column_sums(sums + d, partials + d, step, blocks(rows, of: rowRun), columns.count)
         }

@@ -1,6 +1,7 @@
 internal import CKernels
 
-/// How one matrix product is cut into tasks. No cut changes a bit: see `gemm.h` for the rule each element follows.
+/// How one matrix product is cut into tasks. No cut changes a bit, so they may follow the team: see `gemm.h` for the rule
+/// that each element keeps to.
 struct GemmCuts {
     /// Rows of a task, at most `DK_GEMM_ROWS`; a multiple of 12.
     let rows: Int
@@ -14,18 +15,31 @@ struct GemmCuts {
     private static let run = Int(DK_GEMM_K), rowsMax = Int(DK_GEMM_ROWS)
     private static let slabFloats = 4 << 20
 
-    /// Cuts for C `[rows, columns]` over `k`: about 32 tasks or more where the shape has them.
-    init(rows: Int, columns: Int, k: Int) {
-        let rowBlocks = max(1, blocks(rows, of: GemmCuts.rowsMax))
-        self.rows = padded(max(1, blocks(rows, of: rowBlocks)), to: 12)
-        shared = rowBlocks > 1
+    /// Cuts of C `[rows, columns]` over `k` for a team of `threads`.
+    init(rows: Int, columns: Int, k: Int, threads: Int) {
+        shared = rows > GemmCuts.rowsMax
         // A slab takes all of k if that leaves room for a task's columns, else all of the columns.
         slabColumns = k * 1024 <= GemmCuts.slabFloats ? max(1024, GemmCuts.slabFloats / max(1, k) / 32 * 32) : columns
-        slabK = slabColumns < columns || !shared ? k : max(1, GemmCuts.slabFloats / padded(columns, to: 16) / GemmCuts.run) * GemmCuts.run
-        let width = min(columns, slabColumns)
-        let wanted = max(blocks(32, of: rowBlocks), blocks(width, of: 1024))
-        let columnBlocks = max(1, min(wanted, blocks(width, of: 128)))
-        self.columns = padded(blocks(width, of: columnBlocks), to: 32)
+        let runs = max(1, GemmCuts.slabFloats / padded(max(1, columns), to: 16) / GemmCuts.run)
+        slabK = slabColumns < columns || !shared ? max(1, k) : runs * GemmCuts.run
+        (self.rows, self.columns) = GemmCuts.task(rows: rows, columns: min(columns, slabColumns), threads: threads)
+    }
+
+    /// The task that lets the team finish first: a round costs the task's area, plus 24 columns' worth for packing its rows
+    /// and 6 rows' worth for fetching its panels (fitted to measurements, coarse is enough).
+    private static func task(rows: Int, columns: Int, threads: Int) -> (rows: Int, columns: Int) {
+        var best = (cost: Int.max, rows: rowsMax, columns: 768)
+        let fewest = max(1, blocks(rows, of: rowsMax)), narrowest = max(1, blocks(columns, of: 64))
+        for down in fewest...max(fewest, min(2 * fewest, blocks(rows, of: 48))) {
+            let height = padded(blocks(rows, of: down), to: 12)
+            for across in max(1, blocks(columns, of: 768))...max(narrowest, 1) {
+                let width = padded(blocks(columns, of: across), to: 32)
+                let tasks = blocks(rows, of: height) * blocks(columns, of: width)
+                let cost = blocks(tasks, of: threads) * (height + 6) * (width + 24)
+                if cost < best.cost { best = (cost, height, width) }
+            }
+        }
+        return (best.rows, best.columns)
     }
 }
 
@@ -33,7 +47,7 @@ extension Compute {
     /// `C[rows, columns] (+)= A · B + bias`, as `gemm` says.
     func multiply(_ gemm: dk_gemm, rows: Int) {
         guard rows > 0, gemm.columns > 0 else { return }
-        let cuts = GemmCuts(rows: rows, columns: gemm.columns, k: gemm.k)
+        let cuts = GemmCuts(rows: rows, columns: gemm.columns, k: gemm.k, threads: team.threads)
         guard cuts.shared else { return shareTasks(gemm, rows: rows, cuts, packed: nil) }
         for column in stride(from: 0, to: gemm.columns, by: cuts.slabColumns) {
             for k in stride(from: 0, to: max(1, gemm.k), by: cuts.slabK) {

@@ -33,6 +33,9 @@ void *dk_scratch(size_t bytes);
 // How many rows of A gemm_block packs at once: 192 KiB of them.
 #define DK_GEMM_ROWS 192
 
+// How many columns column_sums takes at once.
+#define DK_COLUMNS 256
+
 // Folds one word into a running digest.
 static inline uint64_t dk_digest_fold(uint64_t digest, uint64_t word) {
     return ((digest << 23 | digest >> 41) ^ word) * 0x9e3779b97f4a7c15u;
@@ -80,7 +83,7 @@ struct dk_kernels {
     void (*add)(float *y, const float *x, long count);
     void (*scale)(float *y, float factor, long count);
 
-    // sums[columns] += column sums of x[rows, columns], rows `step` floats apart.
+    // sums[columns] += column sums of x[rows, columns], rows `step` floats apart; at most DK_COLUMNS columns.
     void (*column_sums)(float *sums, const float *x, long step, long rows, long columns);
     void (*gather)(float *y, const float *table, const int32_t *ids, long rows, long width);
     // table[ids[t], columns] += dy[t, columns]; both have rows of `width`.

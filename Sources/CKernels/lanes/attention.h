@@ -50,10 +50,10 @@ INLINE void tile_scores(float *scores, const float *rows, const float *panels, l
         v16 s[TILE_ROWS][TILE_PANELS];
         if (TILE_PANELS == 1 || count - j > LANES) {
             tile_sum(s, TILE_PANELS, width, rows, width, 1, panels + j * width, width * LANES);
-            tile_store(scores + j, KEYS, s, TILE_PANELS, START_NONE, NULL, TILE_ROWS, TILE_PANELS * LANES);
+            tile_store(scores + j, KEYS, s, TILE_PANELS, START_NONE, NULL);
         } else {
             tile_sum(s, 1, width, rows, width, 1, panels + j * width, width * LANES);
-            tile_store(scores + j, KEYS, s, 1, START_NONE, NULL, TILE_ROWS, LANES);
+            tile_store(scores + j, KEYS, s, 1, START_NONE, NULL);
         }
     }
 }
@@ -63,12 +63,16 @@ INLINE void tile_tokens(float *out, long stride, const float *weights, const lon
                         const float *panels, long height, long k, long rows, long width, int start) {
     for (long d = 0; d < width; d += TILE_PANELS * LANES) {
         v16 s[TILE_ROWS][TILE_PANELS];
-        if (TILE_PANELS == 1 || width - d > LANES) {
-            tile_sum(s, TILE_PANELS, k, weights, row_step, k_step, panels + d * height, height * LANES);
-            tile_store(out + d, stride, s, TILE_PANELS, start, NULL, rows, width - d);
+        const float *from = panels + d * height;
+        int pair = TILE_PANELS == 1 || width - d > LANES;
+        if (pair) tile_sum(s, TILE_PANELS, k, weights, row_step, k_step, from, height * LANES);
+        else tile_sum(s, 1, k, weights, row_step, k_step, from, height * LANES);
+        if (rows < TILE_ROWS || width - d < (pair ? TILE_PANELS : 1) * LANES) {
+            tile_store_part(out + d, stride, s, start, NULL, rows, width - d);
+        } else if (pair) {
+            tile_store(out + d, stride, s, TILE_PANELS, start, NULL);
         } else {
-            tile_sum(s, 1, k, weights, row_step, k_step, panels + d * height, height * LANES);
-            tile_store(out + d, stride, s, 1, start, NULL, rows, width - d);
+            tile_store(out + d, stride, s, 1, start, NULL);
         }
     }
 }

@@ -4,17 +4,18 @@
 #include "lanes.h"
 
 // sums[columns] += for each run of DK_ROW_RUN rows in turn: the sum of x[rows, columns] over the run's rows, in order.
+// At most DK_COLUMNS columns at once, whose partial sums stay in the first-level cache.
 static void columns_sum(float *sums, const float *x, long step, long rows, long columns) {
-    for (long j = 0; j < columns; j += LANES) {
-        long n = columns - j;
-        v16 total = load_some(sums + j, n);
-        for (long start = 0; start < rows; start += DK_ROW_RUN) {
-            long end = rows - start < DK_ROW_RUN ? rows : start + DK_ROW_RUN;
-            v16 run = {0};
-            for (long t = start; t < end; t++) run += load_some(x + t * step + j, n);
-            total += run;
+    _Alignas(64) float run[DK_COLUMNS];
+    for (long start = 0; start < rows; start += DK_ROW_RUN) {
+        long end = rows - start < DK_ROW_RUN ? rows : start + DK_ROW_RUN;
+        memset(run, 0, sizeof run);
+        for (long t = start; t < end; t++) {
+            for (long j = 0; j < columns; j += LANES) store(run + j, load(run + j) + load_some(x + t * step + j, columns - j));
         }
-        store_some(sums + j, total, n);
+        for (long j = 0; j < columns; j += LANES) {
+            store_some(sums + j, load_some(sums + j, columns - j) + load(run + j), columns - j);
+        }
     }
 }
 

@@ -40,52 +40,82 @@ INLINE void tile_sum(v16 s[TILE_ROWS][TILE_PANELS], const int panels, long k, co
 // What a tile's sums are added to: nothing, the old contents, the bias, or their sum.
 enum tile_start { START_NONE = 0, START_OLD = 1, START_BIAS = 2 };
 
-// c (+)= s for the valid part of a tile: `rows` x `columns`.
-INLINE void tile_store(float *c, long ldc, v16 s[TILE_ROWS][TILE_PANELS], const int panels, int start,
-                       const float *bias, long rows, long columns) {
-    if (rows >= TILE_ROWS && columns >= panels * LANES && !(start & START_BIAS)) {
-        UNROLL for (int i = 0; i < TILE_ROWS; i++) {
-            UNROLL for (int p = 0; p < panels; p++) {
-                float *at = c + i * ldc + p * LANES;
-                store(at, start & START_OLD ? load(at) + s[i][p] : s[i][p]);
+// c (+)= s for a whole tile.
+INLINE void tile_store(float *c, long ldc, v16 s[TILE_ROWS][TILE_PANELS], const int panels, int start, const float *bias) {
+    UNROLL for (int i = 0; i < TILE_ROWS; i++) {
+        UNROLL for (int p = 0; p < panels; p++) {
+            float *at = c + i * ldc + p * LANES;
+            if (start == START_NONE) {
+                store(at, s[i][p]);
+            } else {
+                v16 first = start & START_OLD ? load(at) : (v16){0};
+                if (start & START_BIAS) first = first + load(bias + p * LANES);
+                store(at, first + s[i][p]);
             }
         }
-        return;
     }
-    v16 copy[TILE_ROWS][TILE_PANELS];
-    memcpy(copy, s, sizeof copy);
+}
+
+// The same for the valid part of a tile, `rows` x `columns`.
+static void tile_store_part(float *c, long ldc, const v16 s[TILE_ROWS][TILE_PANELS], int start, const float *bias, long rows,
+                            long columns) {
     for (int i = 0; i < TILE_ROWS && i < rows; i++) {
-        for (int p = 0; p < panels && p * LANES < columns; p++) {
+        for (int p = 0; p < TILE_PANELS && p * LANES < columns; p++) {
             long n = columns - p * LANES;
             float *at = c + i * ldc + p * LANES;
             v16 first = start & START_OLD ? load_some(at, n) : (v16){0};
             if (start & START_BIAS) first = first + load_some(bias + p * LANES, n);
-            store_some(at, start ? first + copy[i][p] : copy[i][p], n);
+            store_some(at, start == START_NONE ? s[i][p] : first + s[i][p], n);
         }
     }
 }
 
-INLINE void tile_prefetch(const float *c, long ldc, long rows) {
-    UNROLL for (int i = 0; i < TILE_ROWS; i++) {
-        if (i < rows) __builtin_prefetch(c + i * ldc, 1);
+// A whole tile as a function of its own: with few values alive the compiler keeps all sums in registers.
+#define WHOLE_TILE(name, row_step, k_step)                                                                               \
+    static __attribute__((noinline)) void name(float *c, long ldc, const float *a, const float *b, long panel_step, long k, \
+                                               int start, const float *bias) {                                           \
+        v16 s[TILE_ROWS][TILE_PANELS];                                                                                   \
+        tile_sum(s, TILE_PANELS, k, a, row_step, k_step, b, panel_step);                                                 \
+        if (start == START_OLD) tile_store(c, ldc, s, TILE_PANELS, START_OLD, NULL);                                     \
+        else tile_store(c, ldc, s, TILE_PANELS, start, bias);                                                            \
     }
+WHOLE_TILE(tile_of_rows, K_RUN, 1)
+WHOLE_TILE(tile_of_strip, 1, STRIP)
+
+// A tile on the right or lower edge of C, from A of either shape.
+static __attribute__((noinline)) void tile_on_edge(float *c, long ldc, const float *a, long row_step, long k_step,
+                                                   const float *b, long panel_step, long k, int start, const float *bias,
+                                                   long rows, long columns) {
+    v16 s[TILE_ROWS][TILE_PANELS];
+    if (TILE_PANELS == 1 || columns > LANES) tile_sum(s, TILE_PANELS, k, a, row_step, k_step, b, panel_step);
+    else tile_sum(s, 1, k, a, row_step, k_step, b, panel_step);
+    tile_store_part(c, ldc, s, start, bias, rows, columns);
 }
 
-// One run of k for a block of C: rows x columns, all tiles; panels lie panel_step floats apart.
-INLINE void block_product(float *c, long ldc, const float *a, const long row_step, const long k_step, const float *b,
-                          long panel_step, long k, long rows, long columns, int start, const float *bias) {
+// A share of the next panels is called into the second-level cache beside each tile of a full block of rows.
+#define NEXT_LINES (TILE_PANELS * K_RUN * TILE_ROWS / DK_GEMM_ROWS)
+
+INLINE void prefetch_panel(const float *share) {
+    UNROLL for (int line = 0; line < NEXT_LINES; line++) __builtin_prefetch(share + line * 16, 0, 2);
+}
+
+// One run of k for a block of C: rows x columns. A is packed in rows or in strips; panels of B lie k * 16 floats apart.
+static void block_product(float *c, long ldc, const float *a, int strips, const float *b, long k, long rows, long columns,
+                          int start, const float *bias) {
+    long panel_step = k * LANES;
     for (long j = 0; j < columns; j += TILE_PANELS * LANES) {
-        for (long i = 0; i < rows; i += TILE_ROWS) {
-            v16 s[TILE_ROWS][TILE_PANELS];
+        const float *panels = b + j * k, *next = panels + TILE_PANELS * panel_step;
+        for (long i = 0; i < rows; i += TILE_ROWS, next += NEXT_LINES * LANES) {
+            const float *from = strips ? a + i / STRIP * STRIP * k + i % STRIP : a + i * K_RUN;
             float *at = c + i * ldc + j;
-            const float *from = row_step == 1 ? a + i / STRIP * STRIP * k + i % STRIP : a + i * row_step;
-            tile_prefetch(at, ldc, rows - i);
-            if (TILE_PANELS == 1 || columns - j > LANES) {
-                tile_sum(s, TILE_PANELS, k, from, row_step, k_step, b + j / LANES * panel_step, panel_step);
-                tile_store(at, ldc, s, TILE_PANELS, start, bias + j, rows - i, columns - j);
+            prefetch_panel(next);
+            if (rows - i < TILE_ROWS || columns - j < TILE_PANELS * LANES) {
+                tile_on_edge(at, ldc, from, strips ? 1 : K_RUN, strips ? STRIP : 1, panels, panel_step, k, start, bias + j,
+                             rows - i, columns - j);
+            } else if (strips) {
+                tile_of_strip(at, ldc, from, panels, panel_step, k, start, bias + j);
             } else {
-                tile_sum(s, 1, k, from, row_step, k_step, b + j / LANES * panel_step, panel_step);
-                tile_store(at, ldc, s, 1, start, bias + j, rows - i, columns - j);
+                tile_of_rows(at, ldc, from, panels, panel_step, k, start, bias + j);
             }
         }
     }
@@ -184,10 +214,10 @@ static void gemm_block(const struct dk_gemm *g, const float *packed, long row0, 
         else gemm_pack(own, g, k0, k, column0, column1);
         if (g->a_transposed) {
             pack_strips(a, g->a + k0 * g->lda + row0, g->lda, rows, k);
-            block_product(c, g->ldc, a, 1, STRIP, b, k * LANES, k, rows, columns, start, bias);
+            block_product(c, g->ldc, a, 1, b, k, rows, columns, start, bias);
         } else {
             pack_rows(a, g->a + row0 * g->lda + k0, g->lda, rows, k);
-            block_product(c, g->ldc, a, K_RUN, 1, b, k * LANES, k, rows, columns, start, bias);
+            block_product(c, g->ldc, a, 0, b, k, rows, columns, start, bias);
         }
     }
 }
