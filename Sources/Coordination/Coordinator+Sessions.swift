@@ -44,11 +44,10 @@ extension Coordinator {
                     + "its state directory is an old copy; restore the newest one")
         }
         // A process that comes back takes the place of its own older connection.
-        for old in sessions where old.node == hello.node && old.role == hello.role && old.role == .worker {
+        for old in sessions where old.id == session || (old.node == hello.node && old.role == .worker && hello.role == .worker) {
             remove(old.id, reason: "connected anew", now, &output)
-            output.commands.append(.close(old.id))
+            if old.id != session { output.commands.append(.close(old.id)) }
         }
-        sessions.removeAll { $0.id == session }
         let record = SessionRecord(
             id: session, node: hello.node, name: hello.name, role: hello.role, threads: Int(hello.threads),
             profile: hello.profile, dataEndpoint: hello.dataEndpoint, lastHeard: now)

@@ -53,7 +53,12 @@ package struct Coordinator: Sendable {
         _ message: Message, from session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
         if case .hello(let hello) = message { return admit(hello, session, now, &output) }
-        guard let index = sessions.firstIndex(where: { $0.id == session }) else { return }
+        guard let index = sessions.firstIndex(where: { $0.id == session }) else {
+            // It was given up, or never began: with a hello it can begin anew.
+            let refusal = Refusal(code: .unknown, text: "this session has ended: say hello again")
+            if message != .goodbye { output.sends.append((session, .refuse(refusal))) }
+            return
+        }
         sessions[index].lastHeard = now
         switch message {
         case .heartbeat(let beat): output.sends.append((session, .heartbeatReply(beat)))

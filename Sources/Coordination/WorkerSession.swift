@@ -8,8 +8,11 @@ package import Wire
 package struct WorkerSession: Sendable {
     /// The hello of every connection; `lastEpoch` moves on.
     package private(set) var hello: Hello
-    private var epoch: UInt64 = 0
-    private var sessionNumber: UInt64 = 0
+    /// The newest session, also after its connection is gone; a welcome to an older one comes late.
+    private var session: (epoch: UInt64, number: UInt64) = (0, 0)
+    /// The coordinator answered the hello of this connection. Before that nothing else is said or believed: what comes
+    /// may be left over from an older connection.
+    private var isWelcome = false
     private var heartbeat = Span.seconds(2)
     private var isConnected = false
     private var lastSent = Instant(nanoseconds: 0)
@@ -72,7 +75,7 @@ package struct WorkerSession: Sendable {
         case .connected:
             isConnected = true
             lastHeard = now
-            output.sends.append(.hello(hello))
+            greet(&output)
         case .disconnected: disconnect(&output)
         case .received(let message):
             lastHeard = now
@@ -89,14 +92,20 @@ package struct WorkerSession: Sendable {
         return output
     }
 
+    private mutating func greet(_ output: inout WorkerOutput) {
+        isWelcome = false
+        output.sends.append(.hello(hello))
+    }
+
     private mutating func beat(_ now: Instant, _ output: inout WorkerOutput) {
+        if !isWelcome { output.sends.removeAll { !$0.opensOrEndsSession } }
         guard isConnected else { return }
         if !output.sends.isEmpty { lastSent = now }
-        if sessionNumber != 0, now - lastSent >= heartbeat {
-            output.sends.append(.heartbeat(Heartbeat(session: sessionNumber, sentAt: UInt64(now.nanoseconds))))
+        if isWelcome, now - lastSent >= heartbeat {
+            output.sends.append(.heartbeat(Heartbeat(session: session.number, sentAt: UInt64(now.nanoseconds))))
             lastSent = now
         }
-        output.deadline = lastSent + heartbeat
+        output.deadline = (isWelcome ? lastSent : now) + heartbeat
     }
 
     /// True when nothing was heard for so long that the shell should connect anew.
@@ -104,21 +113,35 @@ package struct WorkerSession: Sendable {
 
     private mutating func disconnect(_ output: inout WorkerOutput) {
         isConnected = false
-        sessionNumber = 0
+        isWelcome = false
         output.notices.append(.connectionLost)
     }
 
     private mutating func receive(_ message: Message, _ output: inout WorkerOutput) {
         switch message {
-        case .welcome(let welcome):
-            sessionNumber = welcome.session
-            epoch = welcome.epoch
-            hello.lastEpoch = welcome.epoch
-            heartbeat = .milliseconds(Int64(max(100, welcome.heartbeatMilliseconds)))
-            output.notices.append(.welcomed(epoch: welcome.epoch))
+        case .welcome(let welcome): enter(welcome, &output)
+        case .refuse(let refusal) where refusal.code == .unknown:
+            // The coordinator has given this session up and heard from it again: it starts anew.
+            if isWelcome { greet(&output) }
         case .refuse(let refusal):
             output.notices.append(.refused(refusal.text))
             output.commands.append(.leave(reason: refusal.text))
+        default: if isWelcome { obey(message, &output) }
+        }
+    }
+
+    private mutating func enter(_ welcome: Welcome, _ output: inout WorkerOutput) {
+        guard isConnected, (welcome.epoch, welcome.session) > session else { return }
+        session = (welcome.epoch, welcome.session)
+        isWelcome = true
+        hello.lastEpoch = welcome.epoch
+        heartbeat = .milliseconds(Int64(max(100, welcome.heartbeatMilliseconds)))
+        output.notices.append(.welcomed(epoch: welcome.epoch))
+    }
+
+    /// Does what the coordinator of this session says.
+    private mutating func obey(_ message: Message, _ output: inout WorkerOutput) {
+        switch message {
         case .shutdown: output.commands.append(.leave(reason: "the coordinator ended"))
         case .assign(let assignment): assign(assignment, &output)
         case .release(let id):
@@ -137,8 +160,8 @@ package struct WorkerSession: Sendable {
         case .save(let order):
             guard let job, job.id == order.job, order.generation == job.generation else { return }
             self.job!.save = order
-        case .hello, .heartbeat, .heartbeatReply, .goodbye, .assigned, .prepared, .ready, .report, .evaluated,
-            .snapshotTaken, .trouble, .request, .reply:
+        case .hello, .welcome, .refuse, .heartbeat, .heartbeatReply, .goodbye, .assigned, .prepared, .ready, .report,
+            .evaluated, .snapshotTaken, .trouble, .request, .reply:
             break
         }
     }
@@ -324,5 +347,15 @@ extension WorkerSession.Course {
         if reports.count > WorkerSession.reportsKept { reports.removeFirst() }
         self.work = nil
         interrupted = nil
+    }
+}
+
+extension Message {
+    /// Makes sense before the coordinator has welcomed the sender.
+    fileprivate var opensOrEndsSession: Bool {
+        switch self {
+        case .hello, .goodbye: true
+        default: false
+        }
     }
 }
