@@ -28,9 +28,21 @@ struct CSVSplitter {
                 return RawRow(line: line, content: .broken(
                     "the row has \(fields.count) fields and the header \(header.count)"))
             }
-            let members = zip(header, fields).map { (key: $0, value: JSONValue.string($1)) }
+            let members = zip(header, fields).map { (key: $0, value: Self.value($1, of: $0)) }
             return RawRow(line: line, content: .value(.object(JSONObject(members))))
         }
+    }
+
+    /// Columns that hold lists are written as JSON text inside a field.
+    private static let listColumns: Set<String> = [
+        "messages", "conversations", "history", "input_ids", "labels", "prompt", "completion",
+    ]
+
+    private static func value(_ text: String, of column: String) -> JSONValue {
+        guard listColumns.contains(column), text.hasPrefix("["), let list = try? JSONValue.parse(text) else {
+            return .string(text)
+        }
+        return list
     }
 
     /// The fields of one record; nil at the end of the file.

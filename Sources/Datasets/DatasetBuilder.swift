@@ -32,7 +32,8 @@ package struct DatasetBuilder {
 
     package init(
         files: [DatasetFile], maker: SampleMaker, settings: DatasetSettings, threads: Int = 1,
-        now: @escaping () -> Instant = { Instant(nanoseconds: 0) }, progress: @escaping (BuildProgress) -> Void = { _ in }
+        now: @escaping () -> Instant = { Instant(nanoseconds: 0) },
+        progress: @escaping (BuildProgress) -> Void = { _ in }
     ) {
         self.files = files
         self.maker = maker
@@ -51,7 +52,8 @@ package struct DatasetBuilder {
 
     /// Reads all files and publishes the cache at `path`.
     ///
-    /// - Throws: `.badRows` with every bad line (up to `faultLimit`) after all rows were read; nothing is published then.
+    /// - Throws: `.badRows` with every bad line (up to `faultLimit`) after all rows were read; then nothing is
+    ///   published.
     package func build(path: String, key: Digest) throws(DatasetError) {
         try checkSettings()
         var writer = try TokenCacheWriter(path: path, key: key)

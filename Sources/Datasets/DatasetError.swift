@@ -46,7 +46,8 @@ package enum DatasetError: Error, Equatable, CustomStringConvertible {
         case .unsupported(let path, let advice): "\(path): \(advice)"
         case .undetectable(let path, let keys):
             "\(path): the first row has the keys \(keys.map { "`\($0)`" }.joined(separator: ", ")), which fit no known "
-                + "format; rename the columns or give `type`: \(RowFormat.allCases.map(\.rawValue).joined(separator: ", "))"
+                + "format; rename the columns or give `type`: "
+                + RowFormat.allCases.map(\.rawValue).joined(separator: ", ")
         case .noRows(let paths): "\(paths.joined(separator: ", ")): no usable rows"
         case .settings(let problem): problem
         case .unwritable(let path, let reason): "\(path): can't be written: \(reason)"

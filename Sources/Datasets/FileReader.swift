@@ -56,7 +56,8 @@ struct FileReader: ~Copyable {
 
     /// Skips U+FEFF at the very start.
     mutating func skipByteOrderMark() throws(DatasetError) {
-        guard bytesRead == 0, try fill(), end >= 3, buffer[0] == 0xEF, buffer[1] == 0xBB, buffer[2] == 0xBF else { return }
+        guard bytesRead == 0, try fill(), end >= 3 else { return }
+        guard buffer[0] == 0xEF, buffer[1] == 0xBB, buffer[2] == 0xBF else { return }
         at = 3
     }
 
@@ -74,7 +75,9 @@ struct FileReader: ~Copyable {
         case tooLong
     }
 
-    /// The next line without its line feed; a line beyond `limit` bytes is skipped to its end. nil at the end of the file.
+    /// The next line without its line feed; nil at the end of the file.
+    ///
+    /// A line beyond `limit` bytes is skipped to its end.
     mutating func readLine(limit: Int) throws(DatasetError) -> Line? {
         guard try peek() != nil else { return nil }
         var bytes: [UInt8] = []

@@ -37,7 +37,8 @@ struct JSONArraySplitter {
             }
             element.append(byte)
             if element.count > RowSource.rowLimit {
-                return finish(line, "the element is longer than \(RowSource.rowLimit) bytes; the rest of the file is skipped")
+                return finish(
+                    line, "the element is longer than \(RowSource.rowLimit) bytes; the rest of the file is skipped")
             }
         }
         return finish(line, "the file ends inside this element of its JSON array")

@@ -12,6 +12,7 @@ struct MarkerScanner: Sendable {
     }
     /// Control tokens by first byte, longest first.
     private let markers: [[Marker]]
+    private let startsMarker: [Bool]
     private let ids: Set<Int32>
 
     init(tokens: [AddedToken]) {
@@ -21,6 +22,7 @@ struct MarkerScanner: Sendable {
             if let first = utf8.first { table[Int(first)].append(Marker(utf8: utf8, token: token)) }
         }
         markers = table.map { $0.sorted { ($0.utf8.count, $1.token.id) > ($1.utf8.count, $0.token.id) } }
+        startsMarker = markers.map { !$0.isEmpty }
         ids = Set(tokens.filter(\.isControl).map(\.id))
     }
 
@@ -35,9 +37,25 @@ struct MarkerScanner: Sendable {
     /// Matches inside `section` of `text`, leftmost first, the longest at each place, disjoint.
     func matches(in text: MarkedText, section: Range<Int>) -> [Match] {
         var found: [Match] = []
-        var at = section.lowerBound
-        while at < section.upperBound {
-            guard let marker = marker(in: text, at: at, end: section.upperBound) else { at += 1; continue }
+        // Only what the template wrote is looked at: the gaps between stretches of data.
+        var start = section.lowerBound
+        for data in text.dataRanges where data.upperBound > section.lowerBound {
+            if data.lowerBound >= section.upperBound { break }
+            if start < data.lowerBound { find(in: text, start..<data.lowerBound, section, &found) }
+            start = max(start, data.upperBound)
+        }
+        if start < section.upperBound { find(in: text, start..<section.upperBound, section, &found) }
+        return found
+    }
+
+    private func find(in text: MarkedText, _ gap: Range<Int>, _ section: Range<Int>, _ found: inout [Match]) {
+        // White space that an earlier token took is gone.
+        var at = max(gap.lowerBound, found.last?.range.upperBound ?? 0)
+        while at < gap.upperBound {
+            guard startsMarker[Int(text.utf8[at])], let marker = marker(in: text, at: at, end: gap.upperBound) else {
+                at += 1
+                continue
+            }
             let floor = found.last?.range.upperBound ?? section.lowerBound
             var range = at..<at + marker.utf8.count
             if marker.token.stripsLeft { range = Self.widenLeft(range, in: text.utf8, floor: floor) }
@@ -45,15 +63,12 @@ struct MarkerScanner: Sendable {
             found.append(Match(range: range, id: marker.token.id))
             at = range.upperBound
         }
-        return found
     }
 
     private func marker(in text: MarkedText, at: Int, end: Int) -> Marker? {
-        let candidates = markers[Int(text.utf8[at])]
-        if candidates.isEmpty { return nil }
-        return candidates.first { marker in
+        markers[Int(text.utf8[at])].first { marker in
             let upper = at + marker.utf8.count
-            return upper <= end && text.utf8[at..<upper].elementsEqual(marker.utf8) && !text.containsData(at..<upper)
+            return upper <= end && text.utf8[at..<upper].elementsEqual(marker.utf8)
         }
     }
 

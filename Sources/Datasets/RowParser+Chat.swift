@@ -35,7 +35,9 @@ extension RowParser {
             }
         }
         if message["content"] == nil {
-            guard message["tool_calls"] != nil || role == Roles.assistant else { throw RowProblem("`content` is missing") }
+            guard message["tool_calls"] != nil || role == Roles.assistant else {
+                throw RowProblem("`content` is missing")
+            }
             message["content"] = .string("")
         }
         return Turn(role: role, message: message, isTrained: isTrained)
@@ -52,7 +54,8 @@ extension RowParser {
             } else if part["type"]?.string == "text", let plain = part["text"]?.string {
                 text += plain
             } else {
-                throw RowProblem("a content part of type `\(part["type"]?.string ?? "?")` can't be trained; only `text` can")
+                let type = part["type"]?.string ?? "?"
+                throw RowProblem("a content part of type `\(type)` can't be trained; only `text` can")
             }
         }
         return .string(text)
@@ -82,7 +85,7 @@ extension RowParser {
         return value
     }
 
-    /// The row's `tools`: a list, or JSON text of one; bare functions are wrapped as OpenAI does. nil when there are none.
+    /// The row's `tools`, nil when there are none: a list, or JSON text of one; bare functions are wrapped as OpenAI's.
     static func tools(_ object: JSONObject) throws(RowProblem) -> [JSONValue]? {
         guard var value = object["tools"], !value.isNull, value.string != "" else { return nil }
         if let text = value.string {
@@ -116,11 +119,13 @@ extension RowParser {
             }
             turns.append(from == "function_call" ? try functionCall(text, at: index) : Turn(role, text))
         }
-        guard turns.contains(where: \.isTrained) else { throw RowProblem("`conversations` has no gpt turn to train on") }
+        guard turns.contains(where: \.isTrained) else {
+            throw RowProblem("`conversations` has no gpt turn to train on")
+        }
         return Conversation(turns: turns, tools: try tools(object))
     }
 
-    /// A ShareGPT call, `{"name", "arguments"}` or a list of them as JSON text, as an assistant message with tool calls.
+    /// A ShareGPT call, `{"name", "arguments"}` or a list of them as JSON text, as an assistant message.
     private static func functionCall(_ text: String, at index: Int) throws(RowProblem) -> Turn {
         guard let value = try? JSONValue.parse(text) else {
             throw RowProblem("`conversations`[\(index)]: a function_call's value must be JSON text")

@@ -84,7 +84,8 @@ package enum RowParser {
         }
         let instruction = try string(object, "instruction")
         let input = try optionalString(object, "input")
-        turns.append(Turn("user", [instruction, input].compactMap { $0 }.filter { !$0.isEmpty }.joined(separator: "\n")))
+        let question = [instruction, input ?? ""].filter { !$0.isEmpty }.joined(separator: "\n")
+        turns.append(Turn("user", question))
         turns.append(Turn("assistant", try string(object, "output")))
         return Conversation(turns: turns)
     }

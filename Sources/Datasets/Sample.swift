@@ -19,12 +19,14 @@ package struct Sample: Sendable, Equatable {
     package var count: Int { ids.count }
 
     /// Labels that count in the loss: all but position 0, which nothing predicts.
-    package var trainedTokens: Int { labels.dropFirst().reduce(0) { $0 + ($1 == Self.ignored ? 0 : 1) } }
+    package var trainedTokens: Int {
+        var count = 0
+        for place in labels.indices.dropFirst() where labels[place] != Self.ignored { count += 1 }
+        return count
+    }
 
-    package mutating func append(_ tokens: some Sequence<Int32>, trained: Bool) {
-        for token in tokens {
-            ids.append(token)
-            labels.append(trained ? token : Self.ignored)
-        }
+    package mutating func append(_ tokens: [Int32], trained: Bool) {
+        ids += tokens
+        if trained { labels += tokens } else { labels += repeatElement(Self.ignored, count: tokens.count) }
     }
 }

@@ -3,8 +3,8 @@ import Templates
 extension SampleMaker {
     /// The tokens after which the model is to speak: the conversation so far and the head of the assistant's turn.
     ///
-    /// Encoded as in training: the text between two control tokens as one piece, and nothing a user wrote is taken for a
-    /// control token.
+    /// Encoded as in training: the text between two control tokens as one piece, and nothing a user wrote is taken for
+    /// a control token.
     package func prompt(of conversation: Conversation) throws(RowProblem) -> [Int32] {
         guard let template else {
             throw RowProblem("the model has no chat template, so turns can't be written; give a built-in one by name")
@@ -35,7 +35,8 @@ extension SampleMaker {
     package func turnBoundary() -> (controlToken: Int32?, text: String)? {
         guard let template else { return nil }
         let (answer, question) = ("answer-7f3a", "question-7f3a")
-        let conversation = Conversation(turns: [Turn("user", "hello"), Turn("assistant", answer), Turn("user", question)])
+        let turns = [Turn("user", "hello"), Turn("assistant", answer), Turn("user", question)]
+        let conversation = Conversation(turns: turns)
         let mask = TurnMask(template: template, variables: variables, date: date)
         guard let text = try? mask.render(conversation.turns[...], of: conversation).text,
             let start = Self.find(Array(answer.utf8), in: text.utf8, from: 0)?.upperBound,

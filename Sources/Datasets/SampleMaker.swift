@@ -74,11 +74,13 @@ package struct SampleMaker: Sendable {
     }
 
     private func checkRange(_ sample: Sample) throws(RowProblem) {
-        if let bad = sample.ids.first(where: { $0 < 0 || $0 >= vocabularyCount }) {
-            throw RowProblem("token \(bad) is outside the model's vocabulary of \(vocabularyCount)")
+        // A negative id is a huge unsigned one.
+        for id in sample.ids where UInt(truncatingIfNeeded: id) >= UInt(vocabularyCount) {
+            throw RowProblem("token \(id) is outside the model's vocabulary of \(vocabularyCount)")
         }
-        if let bad = sample.labels.first(where: { $0 != Sample.ignored && ($0 < 0 || $0 >= vocabularyCount) }) {
-            throw RowProblem("label \(bad) is outside the model's vocabulary of \(vocabularyCount)")
+        for label in sample.labels
+        where UInt(truncatingIfNeeded: label) >= UInt(vocabularyCount) && label != Sample.ignored {
+            throw RowProblem("label \(label) is outside the model's vocabulary of \(vocabularyCount)")
         }
     }
 
@@ -110,7 +112,7 @@ package struct SampleMaker: Sendable {
 
     private func encode(_ text: MarkedText, section: Range<Int>, trained: Bool, into sample: inout Sample) {
         var at = section.lowerBound
-        // A section that starts with no token before it starts the text; else text stands before it, or a control token.
+        // With no token before it a section starts the text; else text stands before it, or a control token.
         var place: PiecePlace = sample.ids.isEmpty ? .start : scanner.isControl(sample.ids.last) ? .control : .text
         func plain(upTo end: Int) {
             guard at < end else { return }

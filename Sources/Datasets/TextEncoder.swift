@@ -28,7 +28,8 @@ package enum PiecePlace: Sendable, Equatable {
 /// A Hugging Face tokenizer as sample making sees it.
 package struct TokenizerEncoder: TextEncoder {
     private let tokenizer: Tokenizer
-    /// Whether a text's start gets a prefix (SentencePiece's dummy space), and whether a start behind a control token does.
+    /// Whether a text's start gets a prefix (SentencePiece's dummy space), and whether a piece behind a control token
+    /// does.
     private let prefixesStart: Bool
     private let prefixesAfterControl: Bool
     /// What the line feed before a guarded piece becomes.
@@ -40,7 +41,8 @@ package struct TokenizerEncoder: TextEncoder {
         let plain = tokenizer.encode("a")
         prefixesStart = tokenizer.encode("\na") != guardIDs + plain
         let control = tokenizer.addedTokens.first { $0.isControl && !$0.isNormalized && !$0.stripsRight }
-        prefixesAfterControl = control.map { tokenizer.encode($0.content + "a").dropFirst().elementsEqual(plain) } ?? false
+        let behind = control.map { tokenizer.encode($0.content + "a").dropFirst() }
+        prefixesAfterControl = behind?.elementsEqual(plain) ?? false
     }
 
     package var endOfText: Int32? { tokenizer.eosID }

@@ -149,7 +149,8 @@ private struct CachedSamples: Sendable {
 
     /// The sample's place in the payload, in tokens.
     func range(of sample: Int) -> Range<Int> {
-        Int(file.integer(UInt64.self, sections.offsets, sample))..<Int(file.integer(UInt64.self, sections.offsets, sample + 1))
+        let start = Int(file.integer(UInt64.self, sections.offsets, sample))
+        return start..<Int(file.integer(UInt64.self, sections.offsets, sample + 1))
     }
 
     func trained(of sample: Int) -> Int { Int(file.integer(UInt32.self, sections.trained, sample)) }

@@ -50,8 +50,9 @@ struct TokenCacheHeader: Equatable {
         let sections = Sections(
             payload: advance(tokens, 8), offsets: advance(samples &+ 1, 8), trained: advance(samples, 4),
             trainStarts: advance(trainSequences &+ 1, 4), trainDocuments: advance(trainDocuments, 4),
-            validationStarts: advance(validationSequences &+ 1, 4), validationDocuments: advance(validationDocuments, 4),
-            counts: advance(countsBytes, 1), trailer: advance(Self.trailerSize, 1), end: advance(0, 1))
+            validationStarts: advance(validationSequences &+ 1, 4),
+            validationDocuments: advance(validationDocuments, 4), counts: advance(countsBytes, 1),
+            trailer: advance(Self.trailerSize, 1), end: advance(0, 1))
         return isSound ? sections : nil
     }
 
@@ -61,9 +62,9 @@ struct TokenCacheHeader: Equatable {
         writer.integer(Self.version)
         writer.integer(UInt32(0))
         writer.raw(key.bytes)
-        for count in [tokens, samples, trainSequences, trainDocuments, validationSequences, validationDocuments, countsBytes] {
-            writer.integer(UInt64(count))
-        }
+        for count in [
+            tokens, samples, trainSequences, trainDocuments, validationSequences, validationDocuments, countsBytes,
+        ] { writer.integer(UInt64(count)) }
         return writer.bytes + [UInt8](repeating: 0, count: Self.size - writer.bytes.count)
     }
 

@@ -98,7 +98,11 @@ package struct TokenCacheWriter: ~Copyable {
     }
 
     private mutating func put(_ values: [some FixedWidthInteger]) throws(DatasetError) {
+        #if _endian(little)
+        values.withUnsafeBytes { buffer.append(contentsOf: $0) }
+        #else
         for value in values { withUnsafeBytes(of: value.littleEndian) { buffer.append(contentsOf: $0) } }
+        #endif
         if buffer.count >= Self.bufferSize { try flush() }
     }
 

@@ -45,18 +45,22 @@ struct TurnMask {
         return zip(spoken, whole.generationRanges).filter(\.0.isTrained).map(\.1)
     }
 
+    private func rewrites(message: Int) -> RowProblem {
+        RowProblem(
+            "the template \(template.name) doesn't only add text when message \(message) is added (it rewrites or "
+                + "leaves out earlier text), so what to train on can't be told; choose a built-in `template`: "
+                + ChatTemplate.builtInNames.joined(separator: ", "))
+    }
+
     private func differences(_ whole: MarkedText, _ conversation: Conversation) throws(RowProblem) -> [Range<Int>] {
         var ranges: [Range<Int>] = []
         for (index, turn) in conversation.turns.enumerated() where turn.isTrained {
             let before = try render(conversation.turns[..<index], of: conversation, addGenerationPrompt: true).text
             let isLast = index == conversation.turns.count - 1
             let after = isLast ? whole : try render(conversation.turns[...index], of: conversation).text
-            guard after.utf8.starts(with: before.utf8), whole.utf8.starts(with: after.utf8) else {
-                throw RowProblem(
-                    "the template \(template.name) doesn't only add text when message \(index + 1) is added (it rewrites "
-                        + "or leaves out earlier text), so what to train on can't be told; choose a built-in template "
-                        + "with `template`: \(ChatTemplate.builtInNames.joined(separator: ", "))")
-            }
+            guard after.utf8.starts(with: before.utf8), whole.utf8.starts(with: after.utf8),
+                before.count >= ranges.last?.upperBound ?? 0
+            else { throw rewrites(message: index + 1) }
             ranges.append(before.count..<after.count)
         }
         return ranges

@@ -106,9 +106,11 @@ import Testing
             #expect(cache.train.sequenceCount == 45)
             #expect(Set(texts(cache.validation)).union(texts(cache.train)).count == 50)
         }
-        let same = try build([DatasetFile(path: path)], DatasetSettings(packing: false, validation: .count(5)))
-        let other = try build([DatasetFile(path: path)], DatasetSettings(packing: false, validation: .count(5), seed: 43))
-        #expect(texts(same.validation) != texts(other.validation))
+        let held = try [UInt64(42), 43].map { seed in
+            let settings = DatasetSettings(packing: false, validation: .count(5), seed: seed)
+            return texts(try build([DatasetFile(path: path)], settings).validation)
+        }
+        #expect(held[0] != held[1])
     }
 
     @Test func `weights repeat samples of training and never of validation`() throws {

@@ -25,7 +25,9 @@ import Testing
         for trial in 0..<25 {
             let capacity = 1 + Int(random.below(40, UInt64(trial)))
             let count = Int(random.below(80, UInt64(1000 + trial)))
-            let lengths = (0..<count).map { 1 + UInt32(random.below(UInt64(capacity), UInt64(trial * 100 + $0 + 5000))) }
+            let lengths = (0..<count).map { place in
+                1 + UInt32(random.below(UInt64(capacity), UInt64(trial * 100 + place + 5000)))
+            }
             #expect(rows(lengths, capacity) == naive(lengths, capacity))
         }
     }

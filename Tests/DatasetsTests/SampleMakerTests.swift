@@ -7,7 +7,8 @@ import Testing
     let encoder = LetterEncoder()
 
     func maker(
-        _ stage: Stage = .sft, trainOnPrompt: Bool = false, template: ChatTemplate? = try? ChatTemplate(builtIn: "chatml")
+        _ stage: Stage = .sft, trainOnPrompt: Bool = false,
+        template: ChatTemplate? = try? ChatTemplate(builtIn: "chatml")
     ) -> SampleMaker {
         SampleMaker(
             encoder: encoder, template: template, stage: stage, trainOnPrompt: trainOnPrompt,

@@ -10,7 +10,9 @@ import Testing
     @Test(arguments: ChatTemplate.builtInNames)
     func `a built-in template marks what follows its generation prompt, and only adds text`(name: String) throws {
         let template = try ChatTemplate(builtIn: name)
-        let messages = [message("user", "q1"), message("assistant", "a1"), message("user", "q2"), message("assistant", "a2")]
+        let messages = [
+            message("user", "q1"), message("assistant", "a1"), message("user", "q2"), message("assistant", "a2"),
+        ]
         let whole = try template.render(ChatInput(messages: messages))
 
         #expect(template.marksGenerations)

@@ -24,7 +24,11 @@ extension BuiltIn {
         {%- endmacro %}
         {%- set has_system = messages and messages[0].role == 'system' %}
         {{- '<|im_start|>system\n' }}
-        {{- messages[0].content if has_system else 'You are Qwen, created by Alibaba Cloud. You are a helpful assistant.' }}
+        {%- if has_system %}
+            {{- messages[0].content }}
+        {%- else %}
+            {{- 'You are Qwen, created by Alibaba Cloud. You are a helpful assistant.' }}
+        {%- endif %}
         {%- if tools %}{{- tool_section() }}{% endif %}
         {{- '<|im_end|>\n' }}
         {%- for message in messages %}
@@ -90,7 +94,8 @@ extension BuiltIn {
                         {%- set call = call.function or call %}
                         {{- '\n' if content or not loop.first }}
                         {{- '<tool_call>\n{"name": "' + call.name + '", "arguments": ' }}
-                        {{- (call.arguments if call.arguments is string else call.arguments | tojson) + '}\n</tool_call>' }}
+                        {{- call.arguments if call.arguments is string else call.arguments | tojson }}
+                        {{- '}\n</tool_call>' }}
                     {%- endfor %}
                     {{- '<|im_end|>\n' }}
                 {%- endgeneration %}

@@ -30,8 +30,9 @@ extension Interpreter {
             let callee = try evaluate(callee, scope)
             return try call(callee, try values(arguments, scope))
         case .filter(let operand, let name, let arguments):
-            let input = try operand.map { (operand) throws(TemplateError) in try evaluate(operand, scope, piped: piped) }
-            return try filter(name, input ?? piped ?? .undefined("nothing to filter"), try values(arguments, scope))
+            var input = piped ?? .undefined("nothing to filter")
+            if let operand { input = try evaluate(operand, scope, piped: piped) }
+            return try filter(name, input, try values(arguments, scope))
         case .test(let operand, let name, let arguments):
             let value = try evaluate(operand, scope)
             return .bool(try test(name, value, try values(arguments, scope)))
@@ -79,13 +80,17 @@ extension Interpreter {
         var named: [(name: String, value: Value)] = []
         let positional = try values(arguments.positional, scope)
         for (name, value) in arguments.named {
-            guard !named.contains(where: { $0.name == name }) else { throw failure("the argument `\(name)` stands twice") }
+            guard !named.contains(where: { $0.name == name }) else {
+                throw failure("the argument `\(name)` stands twice")
+            }
             named.append((name, try evaluate(value, scope)))
         }
         return CallArguments(positional: positional, named: named)
     }
 
-    private func dict(_ members: [(key: Expression, value: Expression)], _ scope: Scope) throws(TemplateError) -> Value {
+    private func dict(
+        _ members: [(key: Expression, value: Expression)], _ scope: Scope
+    ) throws(TemplateError) -> Value {
         var dict = ValueDict()
         for (key, value) in members {
             let key = try evaluate(key, scope)

@@ -82,7 +82,9 @@ extension Interpreter {
         let value = try evaluate(expression, scope)
         if case .none = value { return nil }
         try requireDefined(value)
-        guard let index = value.integerValue else { throw failure("a slice's bounds are integers, not \(value.typeName)") }
+        guard let index = value.integerValue else {
+            throw failure("a slice's bounds are integers, not \(value.typeName)")
+        }
         return index
     }
 

@@ -19,7 +19,9 @@ extension Interpreter {
         case .find, .rfind, .index, .count: return try search(method, text, arguments)
         case .replace: return try replace(text, arguments)
         case .join:
-            guard let parts = try arguments.bound(["iterable"], "join", self)[0] else { throw failure("join needs a list") }
+            guard let parts = try arguments.bound(["iterable"], "join", self)[0] else {
+                throw failure("join needs a list")
+            }
             var texts: [MarkedText] = []
             for part in try elements(of: parts) { texts.append(try textArgument(part, "join")) }
             return try self.text(MarkedText.joined(texts, by: text))

@@ -25,8 +25,7 @@ extension Lexer {
         switch byte {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): try number()
         case UInt8(ascii: "\""), UInt8(ascii: "'"): try string(quote: byte)
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "_"), 0x80...: name()
-        default: try symbol()
+        default: if Self.continuesName(byte) { name() } else { try symbol() }
         }
     }
 

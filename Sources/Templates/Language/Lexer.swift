@@ -1,8 +1,9 @@
 /// Cuts a template's text into tokens, as Jinja 3.1 does with `trim_blocks` and `lstrip_blocks` on.
 ///
-/// White space around tags: `-` strips all of it on that side; otherwise a block or comment tag that stands first on its
-/// line loses the blanks before it, and one line feed right behind it; `+` keeps them. One line feed at the very end of
-/// the template is dropped. Source: Jinja documentation, "Template Designer Documentation", section White Space Control.
+/// White space around tags: `-` strips all of it on that side; otherwise a block or comment tag that stands first on
+/// its line loses the blanks before it, and one line feed right behind it; `+` keeps them. One line feed at the very
+/// end of the template is dropped.
+/// Source: Jinja documentation, "Template Designer Documentation", section White Space Control.
 struct Lexer {
     let source: [UInt8]
     var at = 0
@@ -77,7 +78,7 @@ struct Lexer {
         while position + 1 < source.count {
             if source[position] == UInt8(ascii: "{") {
                 let next = source[position + 1]
-                if next == UInt8(ascii: "{") || next == UInt8(ascii: "%") || next == UInt8(ascii: "#") { return position }
+                if [UInt8(ascii: "{"), UInt8(ascii: "%"), UInt8(ascii: "#")].contains(next) { return position }
             }
             position += 1
         }

@@ -250,7 +250,9 @@ extension Parser {
 
     private mutating func tupleIndex() throws(TemplateError) -> Expression {
         let first = try expression()
-        if current.kind == .symbol(.comma) { throw .unsupported(line: current.line, construct: "an index of several parts") }
+        if current.kind == .symbol(.comma) {
+            throw .unsupported(line: current.line, construct: "an index of several parts")
+        }
         return first
     }
 

@@ -54,7 +54,9 @@ struct Parser {
     mutating func expect(_ symbol: Token.Symbol) throws(TemplateError) { try expect(.symbol(symbol)) }
 
     mutating func expectName() throws(TemplateError) -> String {
-        guard case .name(let name) = current.kind else { throw failure("expected a name, found \(current.description)") }
+        guard case .name(let name) = current.kind else {
+            throw failure("expected a name, found \(current.description)")
+        }
         advance()
         return name
     }
@@ -157,7 +159,9 @@ struct Parser {
 
     private mutating func loop() throws(TemplateError) -> Statement.Kind {
         let target = try self.target(allowsAttribute: false)
-        if case .name(let symbol) = target, names[symbol] == "loop" { throw failure("can't assign to `loop` in a loop") }
+        if case .name(let symbol) = target, names[symbol] == "loop" {
+            throw failure("can't assign to `loop` in a loop")
+        }
         guard take(word: "in") else { throw failure("expected `in`, found \(current.description)") }
         let sequence = try tupleExpression(allowsConditional: false)
         let condition = take(word: "if") ? try expression() : nil

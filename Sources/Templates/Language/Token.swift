@@ -50,7 +50,9 @@ struct Token: Sendable, Equatable {
         /// Symbols of one character by their byte.
         static let singles: [Symbol?] = {
             var table = [Symbol?](repeating: nil, count: 256)
-            for symbol in allCases where symbol.rawValue.utf8.count == 1 { table[Int(symbol.rawValue.utf8.first!)] = symbol }
+            for symbol in allCases where symbol.rawValue.utf8.count == 1 {
+                for byte in symbol.rawValue.utf8 { table[Int(byte)] = symbol }
+            }
             return table
         }()
     }

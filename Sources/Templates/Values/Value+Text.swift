@@ -24,7 +24,8 @@ extension Value {
         case .float(let value): put(FloatText.repr(value))
         case .text(let text): text.writeRepr(into: &out)
         case .list(let list): Self.write(list.elements, between: "[", "]", into: &out)
-        case .tuple(let list): Self.write(list.elements, between: "(", list.elements.count == 1 ? ",)" : ")", into: &out)
+        case .tuple(let list):
+            Self.write(list.elements, between: "(", list.elements.count == 1 ? ",)" : ")", into: &out)
         case .dict(let dict):
             put("{")
             for (index, entry) in dict.entries.enumerated() {
