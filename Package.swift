@@ -69,6 +69,7 @@ let package = Package(
         // MARK: L4 — each shell wraps one part of the outside world
         module("ZeroMQShell", ["CZeroMQ"]),
         module("StorageShell", ["Terms", "Hashing", "Checkpoints", grdb]),
+        module("Simulation", ["Terms", "Hashing", "Recipes", "Collectives", "Wire", "Coordination"]),
 
         // MARK: L5 — where control plane and data plane meet
         module("CoordinatorShell", [
@@ -86,7 +87,7 @@ let package = Package(
             dependencies: [
                 "Terms", "Hashing", "Recipes", "Budgeting", "Checkpoints", "Templates", "Tokenization", "Kernels",
                 "JobSpecs", "Datasets", "Models", "Coordination", "Training", "ModelFiles", "StorageShell",
-                "CoordinatorShell", "WorkerShell", "CSystem", arguments, logging,
+                "CoordinatorShell", "WorkerShell", "Simulation", "Wire", "ZeroMQShell", "CSystem", arguments, logging,
             ],
             swiftSettings: strict),
 
@@ -108,6 +109,7 @@ let package = Package(
         tests("ModelFilesTests", ["ModelFiles", "Models", "Hashing", "Terms"]),
         tests("StorageShellTests", ["StorageShell", "Checkpoints", "Hashing", "Terms"]),
         tests("ParityTests", ["Training", "ModelFiles", "Models", "Kernels", "Terms"], resources: [.copy("Fixtures")]),
+        tests("ZeroMQShellTests", ["ZeroMQShell"]),
         tests("EndToEndTests", ["drover", "Terms"]),
     ],
     swiftLanguageModes: [.v6],

@@ -29,6 +29,9 @@ extension Coordinator {
         update(id) { $0.job = Job(description: $0.description, index: index) }
     }
 
+    /// Corrects the step of a job's newest checkpoint to what the store really holds.
+    package mutating func noteSaved(_ step: Step, of id: JobID) { update(id) { $0.saved = step } }
+
     /// Changes what may change of a job at rest: the caller has checked that only run keys differ.
     package mutating func amend(_ id: JobID, to description: JobDescription) -> CoordinatorOutput {
         var output = CoordinatorOutput()

@@ -1,6 +1,7 @@
 package import Coordination
 import Datasets
 import Foundation
+import Logging
 import Recipes
 import StorageShell
 package import Terms
@@ -54,6 +55,22 @@ extension CoordinatorService {
         }
     }
 
+    /// Opens the jobs that were not at rest when the coordinator ended; their workers come back by themselves.
+    package func continueJobs() throws {
+        for run in core.jobs where !run.state.isAtRest {
+            do {
+                let job = Job(description: run.description, index: try Self.sequenceIndex(run.description))
+                try openDesk(run.id, job, keepingThrough: run.committed)
+                let found = try desk(run.id)?.checkpoints.recover(at: Int(Date().timeIntervalSince1970 * 1000))
+                _ = adjust { core in
+                    core.attach(job.plan.index, to: run.id)
+                    core.noteSaved(found?.step ?? 0, of: run.id)
+                    return nil
+                }
+            } catch { log.error("job \(run.id) can't go on: \(error)") }
+        }
+    }
+
     /// Readies a job of the journal to run again in this process, from its newest sound checkpoint.
     ///
     /// - Parameter amended: the job with other run keys, nil = as it was.
@@ -83,7 +100,7 @@ extension CoordinatorService {
             let line = desk.events.step(step, tokens: run.tokens(after: step.step), at: now)
             let isLast = step.step == run.endStep
             if step.step % desk.description.loggingSteps == 0 || isLast { try desk.log.append(line) }
-            observer(id, Self.tagged("step", line))
+            distribute(id, Self.tagged("step", line))
             return
         case .rewound(let id, let step): try desk(id)?.rewind(to: step, at: now)
         case .evaluated(let id, _, let loss, _):
@@ -95,12 +112,12 @@ extension CoordinatorService {
         default: break
         }
         guard let event = JobEvents.event(notice) else { return }
-        observer(notice.job, event)
-        if case .state(let id, let state, _) = notice, state.isAtRest { observer(id, end(id)) }
+        distribute(notice.job, event)
+        if case .state(let id, let state, _) = notice, state.isAtRest { distribute(id, end(id)) }
     }
 
-    /// Whether nothing is left to do for a job.
-    package func isFinished(_ id: JobID) -> Bool { core.job(id)?.state == .done }
+    /// Whether a job rests: it is done, or nothing can set it going again.
+    package func isAtRest(_ id: JobID) -> Bool { core.job(id)?.state.isAtRest ?? true }
 
     /// The last line of a job's stream.
     package func end(_ id: JobID) -> JSONValue {
@@ -115,7 +132,7 @@ extension CoordinatorService {
     }
 
     /// `{"event": name, …}` before the members of `line`.
-    private static func tagged(_ name: String, _ line: JSONValue) -> JSONValue {
+    static func tagged(_ name: String, _ line: JSONValue) -> JSONValue {
         .object(JSONObject([(key: "event", value: .string(name))] + (line.object?.members ?? [])))
     }
 }

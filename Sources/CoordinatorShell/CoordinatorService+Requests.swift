@@ -1,4 +1,6 @@
 package import Coordination
+import Foundation
+import StorageShell
 package import Terms
 import Wire
 
@@ -9,11 +11,13 @@ extension CoordinatorService {
         guard let request = try? JSONValue.parse(body, limits: JSONLimits(depth: 32, values: 10_000)),
             let operation = request["op"]?.string
         else { return reply(.members(["error": .string("a request is a JSON object with `op`")])) }
+        if operation == "submit" { return try submit(request, reply) }
+        if operation == "follow" { return follow(request, id, session) }
         let job = request["job"]?.int.flatMap { UInt32(exactly: $0) }.map { JobID($0) }
         switch (operation, job) {
         case ("jobs", _): reply(.array(core.jobs.map(Self.status)))
         case ("workers", _): reply(.array(core.sessions.filter { $0.role == .worker }.map(Self.status)))
-        case ("show", let job?): reply(core.job(job).map(Self.status) ?? .null)
+        case ("show", let job?): reply(core.job(job).map { status(of: $0) } ?? .null)
         case ("pause", let job?), ("resume", let job?), ("cancel", let job?), ("checkpoint", let job?):
             guard let run = core.job(job) else { return reply(.members(["error": .string("no job \(job)")])) }
             let orders: [String: JobOrder] = [
@@ -23,6 +27,62 @@ extension CoordinatorService {
             reply(Self.status(core.job(job) ?? run))
         default: reply(.members(["error": .string("unknown operation `\(operation)`")]))
         }
+    }
+
+    /// Takes in a job whose description and job file the client has resolved.
+    private func submit(_ request: JSONValue, _ reply: (JSONValue) -> Void) throws {
+        do {
+            guard let text = request["description"]?.string, let yaml = request["resolved"]?.string else {
+                throw DeskError(description: "a submission needs `description` and `resolved`")
+            }
+            let description = try JobDescription(decoding: Array(text.utf8))
+            let id = core.nextJob
+            let folder = options.jobFolder(id)
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8))
+            try submit(description)
+            reply(core.job(id).map { status(of: $0) } ?? .null)
+        } catch { reply(.members(["error": .string("\(error)")])) }
+    }
+
+    /// Sends what the log holds after a step, then, when `live`, every event until the job rests.
+    private func follow(_ request: JSONValue, _ id: UInt64, _ session: SessionID) {
+        func reply(_ value: JSONValue, last: Bool) {
+            send(.reply(id: id, last: last, body: value.encoded()), to: session)
+        }
+        guard let job = request["job"]?.int.flatMap({ UInt32(exactly: $0) }).map({ JobID($0) }), let run = core.job(job)
+        else { return reply(.members(["error": .string("the coordinator knows no such job")]), last: true) }
+        let after = request["after_step"]?.int ?? 0
+        let path = "\(options.jobFolder(job))/trainer_log.jsonl"
+        for line in (FileManager.default.contents(atPath: path) ?? Data()).split(separator: 0x0A) {
+            guard let value = try? JSONValue.parse(Array(line)), let step = value["current_steps"]?.int, step > after else {
+                continue
+            }
+            reply(Self.tagged("step", value), last: false)
+        }
+        if run.state.isAtRest { return reply(end(job), last: true) }
+        guard request["live"]?.bool == true else {
+            return reply(.members(["event": .string("state"), "state": .string(run.state.rawValue)]), last: true)
+        }
+        followers.removeAll { $0.session == session && $0.job == job }
+        followers.append(Follower(session: session, request: id, job: job))
+    }
+
+    /// Gives an event to everybody who follows its job.
+    func distribute(_ job: JobID?, _ event: JSONValue) {
+        observer(job, event)
+        let isLast = event["event"]?.string == "end"
+        for follower in followers where follower.job == job {
+            send(.reply(id: follower.request, last: isLast, body: event.encoded()), to: follower.session)
+        }
+        if isLast { followers.removeAll { $0.job == job } }
+    }
+
+    /// One job with where its files are.
+    private func status(of run: JobRun) -> JSONValue {
+        var object = Self.status(run).object ?? JSONObject()
+        object["folder"] = .string(options.jobFolder(run.id))
+        return .object(object)
     }
 
     /// One job as `drover jobs --json` shows it.

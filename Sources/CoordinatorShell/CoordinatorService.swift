@@ -57,6 +57,7 @@ package final class CoordinatorService: @unchecked Sendable {
     var connections: [Connection] = []
     private var nextSession: UInt64 = 1
     var pending: [PendingChunk] = []
+    var followers: [Follower] = []
     let observer: Observer
     /// `tcp://HOST:PORT` that workers connect to.
     package let endpoint: String
@@ -67,6 +68,13 @@ package final class CoordinatorService: @unchecked Sendable {
         var route: [UInt8]
         /// File descriptor, to know it again when it closes.
         var descriptor: Int32
+    }
+
+    /// A client that is told of a job's events.
+    struct Follower {
+        var session: SessionID
+        var request: UInt64
+        var job: JobID
     }
 
     /// A chunk that the data socket did not take yet.
@@ -181,6 +189,7 @@ package final class CoordinatorService: @unchecked Sendable {
     private func connectionLost(_ descriptor: Int32) throws {
         guard let index = connections.firstIndex(where: { $0.descriptor == descriptor }) else { return }
         let session = connections.remove(at: index).session
+        followers.removeAll { $0.session == session }
         try feed(.connectionClosed(session))
     }
 

@@ -28,6 +28,7 @@ struct CoordinatorCommand: ParsableCommand {
         let options = CoordinatorService.Options(listen: listen, state: folder) { "\(folder)/jobs/\($0)" }
         Signals.watch()
         let service = try CoordinatorService(options, log: log) { _, event in Output.json(event) }
+        try service.continueJobs()
         Output.line("drover worker join \(service.endpoint.replacingOccurrences(of: "tcp://", with: ""))")
         let watcher = Thread {
             while !Signals.stopRequested { usleep(100_000) }

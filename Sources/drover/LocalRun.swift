@@ -143,7 +143,7 @@ final class LocalRun {
         } else {
             let found = try cluster.service.reopen(JobID(1), amended: description)
             view.resuming(from: found.step, rejected: found.rejected)
-            if cluster.service.isFinished(JobID(1)) {
+            if cluster.service.isAtRest(JobID(1)) {
                 return try finish(cluster.service.end(JobID(1)), cluster, description)
             }
         }

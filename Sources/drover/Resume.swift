@@ -1,4 +1,5 @@
 import ArgumentParser
+import Coordination
 import Foundation
 import JobSpecs
 import Terms
@@ -20,7 +21,11 @@ struct Resume: ParsableCommand {
 
     @OptionGroup var options: RunOptions
 
+    @Option(help: "The run is a job number of this coordinator (HOST:PORT).")
+    var coordinator: String?
+
     func run() throws {
+        if let coordinator { return try resume(on: coordinator) }
         let path = "\(folder)/resolved.yaml"
         guard let data = FileManager.default.contents(atPath: path) else {
             throw Failure.input("\(folder): holds no resolved.yaml: give the output_dir of a run")
@@ -36,5 +41,20 @@ struct Resume: ParsableCommand {
         }
         if let workers = options.workers { spec = try spec.withWorkers(workers).get() }
         try LocalRun(spec, options: options).train(resuming: true)
+    }
+
+    /// Sets a paused job of a cluster going again and follows it.
+    private func resume(on coordinator: String) throws {
+        guard let job = Int(folder) else { throw Failure.input("with --coordinator give a job's number, not `\(folder)`") }
+        guard overrides.isEmpty else { throw Failure.input("run keys of a cluster's job can't be changed in this release") }
+        let client = try CoordinatorClient(coordinator)
+        _ = try client.ask(.members(["op": .string("resume"), "job": .int(job)]))
+        let view = LiveView(name: "job \(job)", isJSON: options.json)
+        Signals.watch()
+        let end = try JobFollower(client: client, job: job).run(goesOn: true, show: view.show) { Signals.stopRequested }
+        guard let end else { throw Failure.ended(code: 130) }
+        view.end(end, run: "\(job) --coordinator \(coordinator)")
+        let state = end["state"]?.string.flatMap(JobState.init(rawValue:)) ?? .failed
+        guard state.exitCode == 0 else { throw Failure.ended(code: state.exitCode) }
     }
 }

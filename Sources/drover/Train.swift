@@ -25,12 +25,22 @@ struct Train: ParsableCommand {
     @Option(help: "auto: go on with an unfinished run in output_dir. never: start anew in an empty output_dir.")
     var resume: String?
 
+    @Option(help: "Run it on this coordinator (HOST:PORT) instead of on this machine.")
+    var coordinator: String?
+
+    @Flag(help: "With --coordinator: submit and leave.")
+    var detach = false
+
     @Flag(help: "Check everything, say what would run, start nothing.")
     var dryRun = false
 
     func run() throws {
         let spec = try readSpec()
         if dryRun { return try LocalRun.rehearse(spec, json: options.json) }
+        if let coordinator {
+            return try ClusterRun(spec, coordinator: coordinator, json: options.json, detach: detach).submit()
+        }
+        guard !detach else { throw Failure.input("--detach needs --coordinator") }
         let wantsResume: Bool
         switch resume {
         case nil: wantsResume = spec.resumeFromCheckpoint != .never

@@ -1,0 +1,77 @@
+import Coordination
+import CoordinatorShell
+import Foundation
+import JobSpecs
+import StorageShell
+import Terms
+
+/// A job on somebody else's coordinator: submitted from here, followed here, its results written here too.
+struct ClusterRun {
+    let spec: JobSpec
+    let client: CoordinatorClient
+    let view: LiveView
+    let isDetached: Bool
+    let address: String
+
+    init(_ spec: JobSpec, coordinator: String, json: Bool, detach: Bool) throws {
+        self.spec = spec.absolute(in: FileManager.default.currentDirectoryPath)
+        client = try CoordinatorClient(coordinator)
+        view = LiveView(name: spec.name, isJSON: json)
+        isDetached = detach
+        address = coordinator
+    }
+
+    /// Submits the job; follows it unless detached.
+    func submit() throws {
+        let folder = spec.outputDir
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        var submission = try Submission(spec)
+        let description = try submission.describe(folder: "\(folder)/data") { [view] in view.tokenising($0) }
+        view.prepared(description, submission)
+        let yaml = spec.resolvedYAML(workingDirectory: FileManager.default.currentDirectoryPath)
+        try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8))
+        let answer = try client.ask(.members([
+            "op": .string("submit"), "resolved": .string(yaml),
+            "description": .string(String(decoding: description.encoded(), as: UTF8.self)),
+        ]))
+        guard let job = answer["job"]?.int else { throw Failure.failed("the coordinator took no job") }
+        if isDetached {
+            Output.json(answer)
+            return
+        }
+        try follow(job)
+    }
+
+    /// Follows a job of the coordinator until it rests.
+    func follow(_ job: Int) throws {
+        Signals.watch()
+        let follower = JobFollower(client: client, job: job)
+        let end = try follower.run(goesOn: true, show: view.show) {
+            // Ctrl-C lets go of the job; it goes on without this terminal.
+            Signals.stopRequested
+        }
+        guard let end else {
+            view.say("detached: the job goes on; follow it with: drover logs \(job) -f --coordinator \(address)")
+            throw Failure.ended(code: 130)
+        }
+        try bringHome(job)
+        view.end(end, run: "\(job) --coordinator \(address)")
+        let state = end["state"]?.string.flatMap(JobState.init(rawValue:)) ?? .failed
+        guard state.exitCode == 0 else { throw Failure.ended(code: state.exitCode) }
+    }
+
+    /// Copies the log here and writes the exports here.
+    private func bringHome(_ job: Int) throws {
+        let status = try client.ask(.members(["op": .string("show"), "job": .int(job)]))
+        guard let folder = status["folder"]?.string, FileManager.default.fileExists(atPath: folder) else { return }
+        if let log = FileManager.default.contents(atPath: "\(folder)/trainer_log.jsonl") {
+            try AtomicFile.write("\(spec.outputDir)/trainer_log.jsonl", Array(log))
+        }
+        guard status["state"]?.string == "DONE" else { return }
+        for format in spec.exports {
+            let target = "\(spec.outputDir)/\(RunExport.folder(format))"
+            let report = try RunExport.write(run: folder, format: format, to: target, replaces: true)
+            view.exported(report.path)
+        }
+    }
+}

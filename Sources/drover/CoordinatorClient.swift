@@ -1,0 +1,107 @@
+import Foundation
+import Synchronization
+import Terms
+import Wire
+import ZeroMQShell
+
+/// A client's connection to a coordinator: asks, and listens to what follows. One thread only.
+final class CoordinatorClient {
+    private let address: String
+    private let socket: ZeroMQSocket
+    private let monitor: ZeroMQSocket
+    private let poller = ZeroMQPoller()
+    private let node = NodeID(high: .random(in: 1 ..< .max), low: .random(in: 0 ..< .max))
+    private var nextRequest: UInt64 = 1
+    private var isWelcome = false
+    /// True after the connection broke, until `reconnected` is asked.
+    private var wasLost = false
+
+    /// Seconds that the coordinator may take to answer a first call.
+    private static let patience = 10.0
+
+    init(_ address: String) throws {
+        guard address.contains(":") else { throw Failure.input("--coordinator takes HOST:PORT, not `\(address)`") }
+        self.address = address
+        socket = try ZeroMQSocket(
+            .dealer, ZeroMQSocket.Options(frameBytes: Int64(WireLimits.controlBytes), queue: 256, linger: 500))
+        monitor = try socket.monitor(named: "client")
+        try socket.connect("tcp://\(address)")
+    }
+
+    /// Asks one question and waits for its answer; an answer with `error` is thrown.
+    func ask(_ body: JSONValue) throws -> JSONValue {
+        let id = try send(body)
+        let deadline = Date().addingTimeInterval(Self.patience)
+        while Date() < deadline {
+            for (answered, _, value) in try receive(milliseconds: 200) where answered == id {
+                if let problem = value["error"]?.string { throw Failure.input(problem) }
+                return value
+            }
+        }
+        throw Failure.failed("the coordinator at \(address) does not answer: is it running, and is the address right?")
+    }
+
+    /// Sends a request whose answers are taken with `receive`.
+    @discardableResult
+    func send(_ body: JSONValue) throws -> UInt64 {
+        try waitForWelcome()
+        let id = nextRequest
+        nextRequest += 1
+        let deadline = Date().addingTimeInterval(Self.patience)
+        while try socket.send([Message.request(id: id, body: body.encoded()).encoded()]) != .sent {
+            guard Date() < deadline else { throw Failure.failed("the coordinator at \(address) takes nothing in") }
+            usleep(20_000)
+        }
+        return id
+    }
+
+    private func waitForWelcome() throws {
+        let deadline = Date().addingTimeInterval(Self.patience)
+        while !isWelcome {
+            guard Date() < deadline else {
+                throw Failure.failed("the coordinator at \(address) does not answer: is it running, and is the address right?")
+            }
+            _ = try receive(milliseconds: 100)
+        }
+    }
+
+    /// Answers that have come, after at most that long.
+    func receive(milliseconds: Int) throws -> [(id: UInt64, last: Bool, body: JSONValue)] {
+        try poller.wait([.init(socket), .init(monitor)], milliseconds: milliseconds)
+        while let event = try monitor.connectionEvent() {
+            switch event.kind {
+            case .established: try greet()
+            case .lost:
+                isWelcome = false
+                wasLost = true
+            default: break
+            }
+        }
+        var answers: [(id: UInt64, last: Bool, body: JSONValue)] = []
+        while let frames = try socket.receive(limit: 1) {
+            guard let frame = frames.first, let message = try? Message(decoding: frame.bytes) else { continue }
+            switch message {
+            case .welcome: isWelcome = true
+            case .refuse(let refusal): throw Failure.failed(refusal.text)
+            case .reply(let id, let last, let body):
+                answers.append((id, last, (try? JSONValue.parse(body)) ?? .null))
+            default: break
+            }
+        }
+        return answers
+    }
+
+    /// True once after the coordinator came back: whatever was followed must be asked for again.
+    func reconnected() -> Bool {
+        guard wasLost, isWelcome else { return false }
+        wasLost = false
+        return true
+    }
+
+    private func greet() throws {
+        let hello = Hello(
+            role: .client, node: node, boot: UInt64.random(in: 1 ... .max), name: "client/\(getpid())", threads: 0,
+            dataEndpoint: "", profile: 0, lastEpoch: 0)
+        _ = try socket.send([Message.hello(hello).encoded()])
+    }
+}

@@ -1,0 +1,153 @@
+import Foundation
+import Terms
+import Testing
+
+/// A folder of its own with a small job over a tiny random model, and the built `drover` to run it.
+final class Scene {
+    let folder: URL
+    private let job: String
+
+    /// The tiny Qwen3-shaped model of the parity fixtures.
+    static let model = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .appendingPathComponent("ParityTests/Fixtures/qwen3-gqa").path
+
+    /// The executable, beside the test runner's own.
+    static let drover: String = {
+        let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+        let beside = URL(fileURLWithPath: own).deletingLastPathComponent().appendingPathComponent("drover").path
+        if FileManager.default.isExecutableFile(atPath: beside) { return beside }
+        // Some runners load the tests from another place: the bundle lies where the products lie.
+        return Bundle.allBundles.map { $0.bundleURL.deletingLastPathComponent().appendingPathComponent("drover").path }
+            .first { FileManager.default.isExecutableFile(atPath: $0) } ?? beside
+    }()
+
+    init(epochs: Int = 6, extra: String = "") throws {
+        folder = FileManager.default.temporaryDirectory.appendingPathComponent("drover-e2e-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        try Self.rows(60).write(to: folder.appendingPathComponent("data.jsonl"), atomically: true, encoding: .utf8)
+        job = """
+            name: tiny
+            model_name_or_path: \(Self.model)
+            finetuning_type: lora
+            lora_rank: 4
+            lora_alpha: 8
+            dataset:
+              - path: data.jsonl
+                type: tokens
+            val_size: 0.1
+            cutoff_len: 32
+            global_batch_size: 8
+            num_train_epochs: \(epochs)
+            learning_rate: 1e-3
+            workers: {min: 2}
+            output_dir: run
+            eval_steps: 10
+            save_steps: 7
+            \(extra)
+            """
+        try job.write(to: folder.appendingPathComponent("job.yaml"), atomically: true, encoding: .utf8)
+    }
+
+    deinit { try? FileManager.default.removeItem(at: folder) }
+
+    /// Rows of token ids from a fixed sequence, two thirds of them trained.
+    private static func rows(_ count: Int) -> String {
+        let random = Philox(seed: 11, purpose: .probe)
+        var draw: UInt64 = 0
+        func next(_ bound: UInt64) -> Int {
+            draw += 1
+            return Int(random.below(bound, draw))
+        }
+        return (0..<count).map { _ in
+            let ids = (0..<5 + next(20)).map { _ in next(64) }
+            let labels = ids.map { next(3) > 0 ? $0 : -100 }
+            return "{\"input_ids\":\(ids),\"labels\":\(labels)}"
+        }.joined(separator: "\n") + "\n"
+    }
+
+    struct Outcome {
+        var code: Int32
+        var lines: [JSONValue]
+        var errors: String
+        /// The last line.
+        var end: JSONValue { lines.last ?? .null }
+        var digest: String? { end["model_sha256"]?.string }
+    }
+
+    /// A started `drover`.
+    final class Running {
+        let process = Process()
+        private let output = Pipe()
+        private let errors = Pipe()
+
+        init(_ arguments: [String], in folder: URL) throws {
+            process.executableURL = URL(fileURLWithPath: Scene.drover)
+            process.arguments = arguments
+            process.currentDirectoryURL = folder
+            process.standardOutput = output
+            process.standardError = errors
+            try process.run()
+        }
+
+        /// Waits for the end, at most two minutes.
+        func outcome() -> Outcome {
+            let pid = process.processIdentifier
+            let watchdog = DispatchWorkItem { kill(pid, SIGKILL) }
+            DispatchQueue.global().asyncAfter(deadline: .now() + 120, execute: watchdog)
+            let problems = errors.fileHandleForReading
+            let collected = Collected()
+            let reader = Thread { collected.finish(problems.readDataToEndOfFile()) }
+            reader.start()
+            let data = output.fileHandleForReading.readDataToEndOfFile()
+            let text = collected.wait()
+            process.waitUntilExit()
+            watchdog.cancel()
+            return Outcome(
+                code: process.terminationStatus,
+                lines: data.split(separator: 0x0A).compactMap { try? JSONValue.parse(Array($0)) },
+                errors: String(decoding: text, as: UTF8.self))
+        }
+
+        /// Child processes that run now.
+        var children: [pid_t] {
+            let path = "/proc/\(process.processIdentifier)/task/\(process.processIdentifier)/children"
+            let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+            return text.split(separator: " ").compactMap { pid_t($0) }
+        }
+    }
+
+    /// Hands standard error from its reading thread to the waiting one.
+    private final class Collected: @unchecked Sendable {
+        private let done = DispatchSemaphore(value: 0)
+        private var data = Data()
+        func finish(_ data: Data) {
+            self.data = data
+            done.signal()
+        }
+        func wait() -> Data {
+            done.wait()
+            return data
+        }
+    }
+
+    func start(_ arguments: String...) throws -> Running { try Running(arguments, in: folder) }
+
+    func run(_ arguments: String...) throws -> Outcome { try Running(arguments, in: folder).outcome() }
+
+    func write(_ text: String, to name: String) throws {
+        try text.write(to: folder.appendingPathComponent(name), atomically: true, encoding: .utf8)
+    }
+
+    /// The job file with one key set otherwise.
+    func job(setting key: String, to value: String) -> String {
+        job.split(separator: "\n", omittingEmptySubsequences: false).map {
+            $0.hasPrefix("\(key):") ? "\(key): \(value)" : String($0)
+        }.joined(separator: "\n")
+    }
+
+    /// `current_steps` of the log, in order.
+    func loggedSteps() throws -> [Int] {
+        let data = try Data(contentsOf: folder.appendingPathComponent("run/trainer_log.jsonl"))
+        return data.split(separator: 0x0A).compactMap { (try? JSONValue.parse(Array($0)))?["current_steps"]?.int }
+    }
+}
