@@ -83,6 +83,7 @@ extension SimulatedCluster {
     func feedCoordinator(_ event: CoordinatorEvent) {
         guard head.core != nil, failure == nil else { return }
         events += 1
+        tellEvent("coordinator", event)
         guard let output = head.core?.handle(event, at: now) else { return }
         carryOut(output)
     }

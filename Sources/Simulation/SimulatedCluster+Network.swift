@@ -56,6 +56,9 @@ extension SimulatedCluster {
         let worker = workers[connections[id].worker]
         guard worker.isAlive, worker.boot == connections[id].boot else { return }
         if connections[id].isCut || worker.connection != id, !dice.chance(plan.lateMessages) { return }
+        // What an old connection left in the socket's queue comes before anything of a newer one.
+        guard id >= worker.newestHeard else { return }
+        worker.newestHeard = id
         guard let decoded = try? Message(decoding: message) else { return fail("a message does not decode at a worker") }
         trace.note(now, what: 2, whom: worker.index, message)
         feed(worker, .received(decoded))

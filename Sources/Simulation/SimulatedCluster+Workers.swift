@@ -58,6 +58,7 @@ extension SimulatedCluster {
     func feed(_ worker: SimulatedWorker, _ event: WorkerEvent) {
         guard failure == nil else { return }
         events += 1
+        tellEvent("w\(worker.index)", event)
         guard let output = worker.session?.handle(event, at: now) else { return }
         for message in output.sends {
             let bytes = message.encoded()

@@ -20,6 +20,8 @@ package final class SimulatedCluster {
     /// What a person would have seen, one line each; kept only when asked for.
     package internal(set) var story: [String] = []
     package var keepsStory = false
+    /// The story holds every event of every core too.
+    package var keepsEvents = false
 
     var dice: Dice
     var plan = FaultPlan()
@@ -73,6 +75,10 @@ package final class SimulatedCluster {
 
     func tell(_ line: @autoclosure () -> String) {
         if keepsStory { story.append(line()) }
+    }
+
+    func tellEvent(_ who: @autoclosure () -> String, _ event: @autoclosure () -> Any) {
+        if keepsEvents { story.append("\(Double(now.nanoseconds / 1000) / 1e6) \(who()): \(String("\(event())".prefix(300)))") }
     }
 
     // MARK: Time

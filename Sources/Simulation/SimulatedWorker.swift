@@ -18,6 +18,8 @@ final class SimulatedWorker {
     /// What its state folder remembers.
     var lastEpoch: UInt64 = 0
     var connection: Int?
+    /// The newest connection over which a message came.
+    var newestHeard = 0
     /// Sent while there was no connection: goes first on the next one.
     var backlog: [[UInt8]] = []
     /// The earliest wake-up that is in the queue.

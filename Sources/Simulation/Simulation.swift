@@ -55,7 +55,7 @@ package enum Simulation {
 extension SimulatedCluster {
     func failAsUnfinished() {
         let jobs = (head.core?.jobs ?? []).filter { !$0.state.isAtRest || $0.state == .paused || $0.state == .failed }.map {
-            "job \($0.id) is \($0.state.rawValue) at step \($0.committed) of \($0.plannedSteps) (\($0.reason))"
+            "job \($0.id) is \($0.state.rawValue) at step \($0.committed) of \($0.plannedSteps) (\($0.reason)): \($0.situation)"
         }
         fail("not everything came to its end: \(jobs.joined(separator: "; "))")
     }
