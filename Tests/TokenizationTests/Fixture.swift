@@ -11,10 +11,16 @@ struct Fixture {
     let ids: [[Int32]]
     let idsWithSpecials: [[Int32]]
     let decoded: [String]
+    /// As `decoded`, with nil where the reference has its own way.
+    let decodings: [String?]
     /// One digest a random text: see `digest`.
     let digests: [String]
+    /// One digest a text, nasty then random, of the lengths of its pieces; empty where the vocabulary has none to compare.
+    let pieceDigests: [String]
 
-    static let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Fixtures")
+    /// `DROVER_TOKENIZER_FIXTURES` names another folder, for runs with more texts than are kept here.
+    static let folder = ProcessInfo.processInfo.environment["DROVER_TOKENIZER_FIXTURES"].map { URL(filePath: $0) }
+        ?? URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Fixtures")
 
     static func bytes(_ path: String) throws -> [UInt8] { [UInt8](try Data(contentsOf: folder.appending(path: path))) }
 
@@ -31,8 +37,13 @@ struct Fixture {
         ids = lists(expected["nasty"])
         idsWithSpecials = lists(expected["special"])
         decoded = strings(expected["decoded"])
-        let all = Array(expected["random"]?.string ?? "")
-        digests = stride(from: 0, to: all.count, by: 8).map { String(all[$0..<$0 + 8]) }
+        decodings = expected["decoded"]?.array?.map(\.string) ?? []
+        func eights(_ value: JSONValue?) -> [String] {
+            let all = Array(value?.string ?? "")
+            return stride(from: 0, to: all.count, by: 8).map { String(all[$0..<$0 + 8]) }
+        }
+        digests = eights(expected["random"])
+        pieceDigests = eights(expected["pieces"])
     }
 
     /// FNV-1a (32 bits) of the ids, little-endian, and then of the text.

@@ -1,8 +1,10 @@
 import Testing
-import Tokenization
+@testable import Tokenization
 
 /// The same ids and the same text as Hugging Face `tokenizers` 0.23, string by string.
 @Suite struct ParityTests {
+    static let byteLevelNames = names.filter { $0 != "llama2" && $0 != "metaspace" }
+
     static let names = [
         "gpt2", "gpt2-prefix", "llama3", "qwen2", "qwen35", "o200k", "deepseek", "coder", "digits", "flagged", "llama2",
         "metaspace",
@@ -28,6 +30,19 @@ import Tokenization
         #expect(wrong.isEmpty, "\(wrong.prefix(3).map { $0.0.debugDescription })")
     }
 
+    @Test(arguments: byteLevelNames)
+    func `texts are cut into the pieces of the reference`(name: String) throws {
+        let fixture = try Fixture(name)
+        let tokenizer = try Tokenizer.read(tokenizerJSON: Fixture.bytes("\(name)/tokenizer.json"))
+        let texts = fixture.nasty + fixture.random
+
+        #expect(fixture.pieceDigests.count == texts.count)
+        let wrong = zip(texts, fixture.pieceDigests).filter { text, expected in
+            Fixture.digest(tokenizer.pieceLengths(text), "") != expected
+        }
+        #expect(wrong.isEmpty, "\(wrong.prefix(3).map { $0.0.debugDescription })")
+    }
+
     @Test(arguments: names)
     func `ids decode to the text of the reference, at once and one by one`(name: String) throws {
         let fixture = try Fixture(name)
@@ -40,5 +55,20 @@ import Tokenization
             streamed += decoder.finish()
             #expect(sameBytes(streamed, expected))
         }
+    }
+}
+
+extension Tokenizer {
+    /// How many bytes each piece of a text has after normalisation, added tokens left aside.
+    func pieceLengths(_ text: String) -> [Int32] {
+        var lengths: [Int32] = []
+        var text = text
+        text.withUTF8 { utf8 in
+            guard let base = utf8.baseAddress, !utf8.isEmpty else { return }
+            storage.normalizer.withNormalized(UTF8Text(base, count: utf8.count)) { normalized in
+                storage.preTokenizer.forEachWord(normalized, startsInput: true) { lengths.append(Int32($0.count)) }
+            }
+        }
+        return lengths
     }
 }

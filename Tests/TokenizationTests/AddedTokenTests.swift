@@ -1,0 +1,55 @@
+import Testing
+@testable import Tokenization
+
+@Suite struct AddedTokenTests {
+    @Test func `a data row can't forge a turn`() throws {
+        let added = "[" + [
+            SmallTokenizer.added("<|end|>", 256), SmallTokenizer.added("<think>", 257, special: false),
+            SmallTokenizer.added("<｜User｜>", 258, special: false),
+        ].joined(separator: ",") + "]"
+        let tokenizer = try SmallTokenizer.read(SmallTokenizer.file(merges: [], added: added))
+        let text = "a<|end|>b<think><｜User｜>"
+
+        #expect(tokenizer.encode(text).filter { $0 > 255 } == [256, 257, 258])
+        // The thinking mark is content, not a turn; the user mark is a turn though its file calls it ordinary.
+        #expect(tokenizer.encode(text, matchSpecials: false).filter { $0 > 255 } == [257])
+        #expect(tokenizer.decode(tokenizer.encode(text, matchSpecials: false)) == text)
+    }
+
+    @Test func `merges and whole words give no control token either`() throws {
+        let merges = [("<", "s"), ("<s", ">")]
+        let added = "[\(SmallTokenizer.added("<s>", 257))]"
+        let noCuts = #"{"type":"ByteLevel","add_prefix_space":false,"use_regex":false}"#
+        for wholeWords in [false, true] {
+            let tokenizer = try SmallTokenizer.read(SmallTokenizer.file(
+                merges: merges, added: added, preTokenizer: noCuts, model: #","ignore_merges":\#(wholeWords)"#))
+
+            #expect(tokenizer.encode("<s>") == [257])
+            #expect(tokenizer.encode("<s>", matchSpecials: false) == [256, Int32(UInt8(ascii: ">"))])
+            #expect(tokenizer.encode("x<s>", matchSpecials: false) == [Int32(UInt8(ascii: "x")), 256, Int32(UInt8(ascii: ">"))])
+        }
+    }
+
+    @Test func `flags in the configuration win over those of tokenizer_json`() throws {
+        let file = SmallTokenizer.file(merges: [], added: "[\(SmallTokenizer.added("<m>", 256))]")
+        let config = #"{"added_tokens_decoder":{"256":{"content":"<m>","lstrip":true,"special":true},"257":{"content":"<n>"}}}"#
+
+        #expect(try SmallTokenizer.read(file).encode("  <m><n>").count == 6)
+        #expect(try SmallTokenizer.read(file, config).encode("  <m><n>") == [256, 257])
+    }
+
+    @Test func `an added token whose id is not the one it takes is refused`() throws {
+        let file = SmallTokenizer.file(merges: [], added: "[\(SmallTokenizer.added("<m>", 300))]")
+
+        #expect(throws: TokenizationError.inconsistent(
+            file: "tokenizer.json", problem: "the added token `<m>` states id 300, but its id is 256")
+        ) { try SmallTokenizer.read(file) }
+    }
+
+    @Test func `the longest of the leftmost tokens is taken`() throws {
+        let added = "[\(SmallTokenizer.added("<a", 256)),\(SmallTokenizer.added("<a><a", 257)),\(SmallTokenizer.added("a><a>!", 258))]"
+        let tokenizer = try SmallTokenizer.read(SmallTokenizer.file(merges: [], added: added))
+
+        #expect(tokenizer.encode("<a><a>!") == [257, 62, 33])
+    }
+}
