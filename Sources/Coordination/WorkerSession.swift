@@ -191,6 +191,8 @@ package struct WorkerSession: Sendable {
         let source: StateSource =
             if isThere { .own } else if !roster.sources.isEmpty { .peers(roster.sources.map(Int.init)) }
             else if target == 0 { .initial } else { .checkpoint }
+        // From now on what is in memory is neither the old state nor the new one.
+        self.job!.hasState = isThere
         output.commands.append(.heal(roster, rank: rank, from: source))
         output.notices.append(
             .generation(job.id, roster.generation, rank: rank, worldSize: roster.members.count, from: target))
