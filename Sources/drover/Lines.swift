@@ -33,10 +33,10 @@ enum Lines {
             guard count >= 0 else { throw Failure.input("\(path): \(String(cString: strerror(errno)))") }
             if count == 0 { break }
             var start = 0
-            while let end = buffer[start..<count].firstIndex(of: 0x0A) {
+            while let end = lineFeed(in: buffer, from: start, to: count) {
                 number += 1
-                let isWanted = try body(pending + buffer[start..<end], number)
-                guard isWanted else { return }
+                pending += buffer[start..<end]
+                guard try body(pending, number) else { return }
                 pending.removeAll(keepingCapacity: true)
                 start = end + 1
             }
@@ -44,6 +44,14 @@ enum Lines {
             guard pending.count <= limit else { throw Failure.input("\(path): line \(number + 1) is longer than 1 GiB") }
         }
         if !pending.isEmpty { _ = try body(pending, number + 1) }
+    }
+
+    /// Where the next line feed stands.
+    private static func lineFeed(in buffer: [UInt8], from start: Int, to end: Int) -> Int? {
+        buffer.withUnsafeBytes { bytes in
+            guard start < end, let base = bytes.baseAddress, let found = memchr(base + start, 0x0A, end - start) else { return nil }
+            return UnsafeRawPointer(found) - base
+        }
     }
 
     /// A line as text; refuses bytes that are no UTF-8.

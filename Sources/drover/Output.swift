@@ -25,7 +25,10 @@ enum Output {
     static var failure: Int32? { state.withLock { $0.failure } }
 
     /// One line on standard output.
-    static func line(_ text: String = "") { text.utf8.isEmpty ? put([0x0A]) : put(Array(text.utf8) + [0x0A]) }
+    static func line(_ text: String = "") { line(bytes: Array(text.utf8)) }
+
+    /// One line of UTF-8 bytes on standard output.
+    static func line(bytes: [UInt8]) { put(bytes + [0x0A]) }
 
     /// One line of compact JSON on standard output.
     static func json(_ value: JSONValue) { put(value.encoded() + [0x0A]) }

@@ -37,10 +37,21 @@ struct Tokenize: ParsableCommand {
                 Output.json(.members(["text": .string(tokenizer.decode(ids, skipSpecialTokens: noSpecial))]))
             } else {
                 let ids = tokenizer.encode(try Lines.text(line, name, number), addSpecialTokens: !noSpecial)
-                Output.json(.members(["ids": .array(ids.map { .int(Int($0)) })]))
+                Output.line(bytes: Self.json(ids))
             }
             return !Output.isClosed
         }
+    }
+
+    /// `{"ids":[…]}`, written straight to bytes because files are long.
+    static func json(_ ids: [Int32]) -> [UInt8] {
+        var bytes = Array("{\"ids\":[".utf8)
+        bytes.reserveCapacity(bytes.count + 7 * ids.count + 2)
+        for (place, id) in ids.enumerated() {
+            if place > 0 { bytes.append(UInt8(ascii: ",")) }
+            bytes += String(id).utf8
+        }
+        return bytes + Array("]}".utf8)
     }
 
     /// The ids of a line: a JSON array, an object with `ids`, or numbers apart by commas or spaces.

@@ -1,0 +1,177 @@
+import Collectives
+import Foundation
+import Kernels
+import ModelFiles
+import Models
+import Terms
+import Training
+
+/// Optimizer steps of one worker: shard gradients, their sum by the fixed tree, clipping, AdamW.
+final class StepBench {
+    private let trainer: Trainer
+    private let compute: Compute
+    private let options: StepOptions
+    private let rank: Int?
+    private let tree: ShardTree
+    private var free: [FloatBuffer] = []
+
+    /// What the steps took and gave.
+    struct Run {
+        var losses: [Double] = []
+        /// Whole steps, and their parts, in seconds.
+        var steps: [Double] = []
+        var gradients: [Double] = []
+        var folds: [Double] = []
+        var updates: [Double] = []
+        /// Forward passes alone over one step's tokens.
+        var forward = 0.0
+        var peakMiB = 0.0
+    }
+
+    /// Steps that medians leave out.
+    private static let warmUp = 2
+
+    init(
+        _ configuration: DecoderConfiguration, _ directory: ModelDirectory?, rank: Int?, options: StepOptions,
+        compute: Compute
+    ) throws {
+        let weights = try directory?.loadWeights() ?? Self.drawn(configuration, compute)
+        let method: TrainingMethod = rank.map {
+            .adapter(AdapterSpecification(rank: $0, alpha: Double(2 * $0), targets: .all), seed: 0, initial: nil)
+        } ?? .full
+        trainer = try Trainer(
+            configuration: configuration, weights: weights.table, owner: weights, method: method, compute: compute,
+            recomputes: options.gradientCheckpointing)
+        (self.compute, self.options, self.rank) = (compute, options, rank)
+        tree = ShardTree(leaves: options.virtualShards)
+    }
+
+    private static func drawn(_ configuration: DecoderConfiguration, _ compute: Compute) throws -> LoadedWeights {
+        let tensors = TensorTable(configuration).tensors
+        return try LoadedWeights(tensors.map { TensorDescription(name: $0.name, shape: $0.shape) }) { index, target in
+            configuration.drawFresh(tensors[index], seed: 0, into: target, team: compute.team)
+        }
+    }
+
+    /// Input tokens of a step.
+    var tokensPerStep: Int { options.seq * options.microBatch * options.virtualShards }
+
+    func run(progress: (Int, Double, Double) -> Void) -> Run {
+        var run = Run()
+        for step in 1...options.steps {
+            let batches = (0..<options.virtualShards).map { batch(step: step, shard: $0) }
+            let time = Measuring.seconds { self.step(step, batches, &run) }
+            run.steps.append(time)
+            progress(step, run.losses[step - 1], time)
+        }
+        run.peakMiB = Measuring.peakMiB
+        let batches = (0..<options.virtualShards).map { batch(step: 1, shard: $0) }
+        run.forward = Measuring.median((0..<3).map { _ in Measuring.seconds { _ = trainer.evaluate(batches) } })
+        return run
+    }
+
+    private func step(_ step: Int, _ batches: [MicroBatch], _ run: inout Run) {
+        var fold = TreeFold(tree: tree)
+        var held: [(range: ShardRange, sum: FloatBuffer)] = []
+        var (loss, tokens, gradientTime, foldTime) = (0.0, 0, 0.0, 0.0)
+        for (shard, batch) in batches.enumerated() {
+            let sum = free.popLast() ?? FloatBuffer(count: trainer.count)
+            gradientTime += Measuring.seconds {
+                let gradient = trainer.shardGradient([batch], into: sum.pointer)
+                loss += gradient.lossSum
+                tokens += gradient.trainedTokens
+            }
+            foldTime += Measuring.seconds {
+                let range = ShardRange(shard, shard + 1)
+                held.append((range, sum))
+                for merge in fold.insert(range) ?? [] { add(merge, &held) }
+            }
+        }
+        run.gradients.append(gradientTime)
+        run.folds.append(foldTime)
+        run.losses.append(loss / Double(max(1, tokens)))
+        let root = held[0].sum
+        run.updates.append(Measuring.seconds {
+            _ = trainer.apply(gradient: root.pointer, trainedTokens: tokens, update: update(step))
+        })
+        free.append(root)
+    }
+
+    /// left += right.
+    private func add(_ merge: TreeFold.Merge, _ held: inout [(range: ShardRange, sum: FloatBuffer)]) {
+        guard let left = held.firstIndex(where: { $0.range == merge.left }),
+            let right = held.firstIndex(where: { $0.range == merge.right })
+        else { preconditionFailure("the tree names nodes that are held") }
+        compute.add(held[left].sum.pointer, held[right].sum.pointer, count: trainer.count)
+        held[left].range = merge.parent
+        free.append(held.remove(at: right).sum)
+    }
+
+    private func update(_ step: Int) -> UpdateParameters {
+        UpdateParameters(
+            learningRate: options.learningRate, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0,
+            biasCorrection1: 1 - pow(0.9, Double(step)), biasCorrection2: 1 - pow(0.999, Double(step)), maxGradientNorm: 1)
+    }
+
+    /// One micro-batch of whole sequences; every token but a sequence's last has a target.
+    private func batch(step: Int, shard: Int) -> MicroBatch {
+        let first = (step - 1) * options.virtualShards * options.microBatch + shard * options.microBatch
+        return MicroBatch(documents: (0..<options.microBatch).map { sequence in
+            let ids = Self.sequence(first + sequence, count: options.seq, vocabulary: trainer.configuration.vocabulary)
+            return (ids: ids, labels: ids)
+        })
+    }
+
+    /// Sequence `number` of the test's endless text; scripts/bench/pytorch-step makes the same.
+    ///
+    /// A linear congruential generator (Knuth, TAOCP 2, §3.3.4, MMIX) over at most a thousand words, so that there is
+    /// something to learn.
+    static func sequence(_ number: Int, count: Int, vocabulary: Int) -> [Int32] {
+        var state = UInt64(number) &* 0x9E37_79B9_7F4A_7C15 &+ 1
+        return (0..<count).map { _ in
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int32(truncatingIfNeeded: (state >> 33) % UInt64(min(1000, vocabulary)))
+        }
+    }
+}
+
+extension StepBench {
+    /// The figures as JSON.
+    func summary(_ run: Run, _ ceiling: Ceiling.Gemm, precision: String, name: String) -> JSONValue {
+        func steady(_ values: [Double]) -> Double {
+            Measuring.median(values.count > Self.warmUp ? Array(values.dropFirst(Self.warmUp)) : values)
+        }
+        let seconds = steady(run.steps)
+        let flops = Self.flopsPerToken(trainer.configuration, rank: rank, sequence: options.seq)
+        let rate = Double(tokensPerStep) / seconds
+        return .members([
+            "bench": .string(name), "model_type": .string(trainer.configuration.family.modelType),
+            "precision": .string(precision), "threads": .int(compute.team.threads), "kernels": .string(compute.level.rawValue),
+            "seq": .int(options.seq), "micro_batch": .int(options.microBatch), "virtual_shards": .int(options.virtualShards),
+            "tokens_per_step": .int(tokensPerStep), "steps": .int(options.steps),
+            "lora": rank.map(JSONValue.int) ?? .null, "trained_parameters": .int(trainer.count),
+            "tokens_per_second": .double(rate), "step_seconds": .double(seconds),
+            "phases": .members([
+                "gradient_seconds": .double(steady(run.gradients)), "forward_seconds": .double(run.forward),
+                "backward_seconds": .double(max(0, steady(run.gradients) - run.forward)),
+                "fold_seconds": .double(steady(run.folds)), "update_seconds": .double(steady(run.updates)),
+            ]),
+            "peak_rss_mib": .double(run.peakMiB), "flops_per_token": .double(flops),
+            "achieved_gflops": .double(flops * rate / 1e9), "gemm_ceiling_gflops": .double(ceiling.gigaflops),
+            "gemm_ceiling_library": .string(ceiling.library),
+            "efficiency": .double(flops * rate / 1e9 / ceiling.gigaflops), "losses": .array(run.losses.map(JSONValue.double)),
+        ])
+    }
+
+    /// Floating-point operations of a token's forward and backward pass: 6·N + 6·L·T·q for a full step, where N counts the
+    /// matrices with the head and q is the width of all heads; an adapter leaves out the gradients of the frozen ones.
+    static func flopsPerToken(_ configuration: DecoderConfiguration, rank: Int?, sequence: Int) -> Double {
+        let modules = configuration.linearModules
+        let layers = modules.reduce(0.0) { $0 + Double($1.inputs * $1.outputs) }
+        let head = Double(configuration.vocabulary * configuration.width)
+        let attention = 6 * Double(configuration.layers * sequence * configuration.queryWidth)
+        guard let rank else { return 6 * (layers + head) + attention }
+        let factors = modules.reduce(0.0) { $0 + Double(rank * ($1.inputs + $1.outputs)) }
+        return 4 * (layers + head) + 6 * factors + attention
+    }
+}
