@@ -46,6 +46,8 @@ package struct WorkerSession: Sendable {
         var work: Work?
         /// An update that was under way when the generation ended.
         var interrupted: Work?
+        /// The finished sum of a step whose work has not begun here: the others needed no shard of this worker for it.
+        var early: (step: Step, lossSum: Double)?
         /// Evaluating or copying.
         var isBusy = false
         var evaluation: EvaluationOrder?
@@ -260,8 +262,12 @@ extension WorkerSession {
             guard let job = current(id, generation), job.work?.recipe.step == step else { return }
             complain(.nonFinite, problem, job, &output)
         case .gathered(let id, let generation, let step, let lossSum):
-            guard current(id, generation)?.work?.recipe.step == step else { return }
-            job!.work!.lossSum = lossSum
+            guard let job = current(id, generation), job.isMember else { return }
+            if job.work?.recipe.step == step {
+                self.job!.work!.lossSum = lossSum
+            } else {
+                self.job!.early = (step, lossSum)
+            }
         case .applied(let id, let generation, let step, let digest, let norm):
             // An update that ran when the generation ended counts all the same: the state has moved.
             guard job?.id == id, let work = job!.work ?? job!.interrupted, work.recipe.step == step else { return }
@@ -308,6 +314,8 @@ extension WorkerSession {
         } else if let recipe = job.recipes.first, recipe.step == job.step + 1 {
             self.job!.recipes.removeFirst()
             self.job!.work = Work(recipe: recipe)
+            if let early = job.early, early.step == recipe.step { self.job!.work!.lossSum = early.lossSum }
+            self.job!.early = nil
             let member = roster.members[job.rank]
             let isFirst = recipe.step == Step(roster.target) + 1
             output.commands.append(
@@ -321,8 +329,10 @@ extension WorkerSession.Course {
     mutating func stand(still generation: Generation) {
         self.generation = generation
         isMember = false
-        interrupted = work?.isApplying == true ? work : nil
+        // It may run still when the generation after next is announced.
+        if let work, work.isApplying { interrupted = work }
         work = nil
+        early = nil
         recipes = []
         evaluation = nil
         save = nil
