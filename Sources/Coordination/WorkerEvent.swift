@@ -26,7 +26,7 @@ package enum WorkerEvent: Sendable {
     case applied(JobID, Generation, step: Step, digest: UInt64, gradientNorm: Double)
     case evaluated(EvaluationOrder, lossSums: [Double], tokens: [UInt64])
     case copied(SaveOrder)
-    /// A peer's data connection broke.
+    /// The data connection to a peer, or to `NodeID.coordinator`, broke.
     case peerLost(NodeID)
     /// Something local failed while working on a job.
     case failed(JobID, problem: String)
@@ -85,4 +85,9 @@ package enum WorkerNotice: Sendable, Equatable {
     case generation(JobID, Generation, rank: Int, worldSize: Int, from: Step)
     case applied(JobID, Step)
     case trouble(String)
+}
+
+extension NodeID {
+    /// The coordinator's data socket among the peers of a worker.
+    package static let coordinator = NodeID(high: .max, low: .max)
 }

@@ -52,6 +52,8 @@ package struct WorkerSession: Sendable {
         var isBusy = false
         var evaluation: EvaluationOrder?
         var save: SaveOrder?
+        /// In this generation state came from the coordinator's store, or went there.
+        var usesStore = false
     }
 
     /// The step in progress.
@@ -195,6 +197,7 @@ package struct WorkerSession: Sendable {
             else if target == 0 { .initial } else { .checkpoint }
         // From now on what is in memory is neither the old state nor the new one.
         self.job!.hasState = isThere
+        self.job!.usesStore = source == .checkpoint
         output.commands.append(.heal(roster, rank: rank, from: source))
         output.notices.append(
             .generation(job.id, roster.generation, rank: rank, worldSize: roster.members.count, from: target))
@@ -213,11 +216,13 @@ package struct WorkerSession: Sendable {
     }
 
     private mutating func peerLost(_ node: NodeID, _ output: inout WorkerOutput) {
-        guard let job, job.isMember, let roster = job.roster, roster.members.contains(where: { $0.node == node })
-        else { return }
-        output.sends.append(.trouble(Trouble(
-            job: job.id, generation: job.generation, step: UInt64(job.step), kind: .stalled,
-            text: "the data connection to worker \(node) broke")))
+        guard let job, let roster = job.roster else { return }
+        // What was on the connection is lost: sums, a state on its way here, or a share of a checkpoint.
+        if roster.members.contains(where: { $0.node == node }) {
+            complain(.stalled, "the data connection to worker \(node) broke", job, &output)
+        } else if node == .coordinator, job.usesStore {
+            complain(.stalled, "the data connection to the coordinator broke", job, &output)
+        }
     }
 }
 
@@ -283,6 +288,7 @@ extension WorkerSession {
             guard current(order.job, order.generation)?.save == order else { return }
             job!.save = nil
             job!.isBusy = false
+            job!.usesStore = true
             output.sends.append(.snapshotTaken(order))
         default: break
         }
@@ -337,6 +343,7 @@ extension WorkerSession.Course {
         evaluation = nil
         save = nil
         isBusy = false
+        usesStore = false
         roster = nil
     }
 

@@ -136,11 +136,8 @@ extension SimulatedCluster {
         // The coordinator answers on the connection that the worker opened.
         if to == Self.headEnd { linkLives[link(from: to, to: from)] += 1 }
         guard from != Self.headEnd, workers[from].isAlive else { return }
-        let peer = to == Self.headEnd ? Self.headNode : workers[to].node
+        let peer = to == Self.headEnd ? NodeID.coordinator : workers[to].node
         schedule(
             .peerIsLost(worker: from, boot: workers[from].boot, peer: peer), after: dice.span(milliseconds: 0...200))
     }
-
-    /// The coordinator's data socket among nodes, as worker shells address it.
-    static let headNode = NodeID(high: .max, low: .max)
 }
