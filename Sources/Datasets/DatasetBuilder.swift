@@ -4,10 +4,13 @@ package import Terms
 package struct BuildProgress: Sendable, Equatable {
     /// The file that is read now.
     package var file: String
+    /// Rows read of all files so far.
     package var rows: Int
+    /// Tokens of the samples kept so far.
     package var tokens: Int
-    /// Bytes read of all files, and their sizes together.
+    /// Bytes read of all files so far.
     package var bytesRead: Int
+    /// Bytes of all files together.
     package var bytesTotal: Int
     /// Since the start.
     package var elapsed: Span
@@ -18,8 +21,11 @@ package struct BuildProgress: Sendable, Equatable {
 
 /// Turns data files into a token cache, row by row, in bounded memory.
 package struct DatasetBuilder {
+    /// What is read, in this order.
     package let files: [DatasetFile]
+    /// What makes samples of rows.
     package let maker: SampleMaker
+    /// How samples become sequences.
     package let settings: DatasetSettings
     /// Threads that tokenise; never changes the result.
     package let threads: Int
@@ -30,6 +36,7 @@ package struct DatasetBuilder {
     /// Called after each batch of rows.
     package var progress: (BuildProgress) -> Void
 
+    /// A builder; nothing is read before `build`.
     package init(
         files: [DatasetFile], maker: SampleMaker, settings: DatasetSettings, threads: Int = 1,
         now: @escaping () -> Instant = { Instant(nanoseconds: 0) },

@@ -6,18 +6,22 @@ package struct DatasetCounts: Sendable, Equatable {
     package var rows = 0
     /// Samples kept, before weights.
     package var samples = 0
-    /// Rows left out because they were too long, and the trained tokens that went with them.
+    /// Rows left out because they were too long.
     package var dropped = 0
+    /// Trained tokens of the rows left out.
     package var droppedTrainedTokens = 0
-    /// Rows cut at their end, and the trained tokens that were cut off.
+    /// Rows cut at their end.
     package var truncated = 0
+    /// Trained tokens that were cut off.
     package var truncatedTrainedTokens = 0
     /// Samples that teach nothing: no trained label after position 0.
     package var untrained = 0
-    /// Tokens and trained tokens of the kept samples, before weights.
+    /// Tokens of the kept samples, before weights.
     package var tokens = 0
+    /// Trained tokens of the kept samples, before weights.
     package var trainedTokens = 0
 
+    /// Nothing counted yet.
     package init() {}
 
     private static let fields: [(name: String, path: any WritableKeyPath<DatasetCounts, Int> & Sendable)] = [
@@ -27,6 +31,7 @@ package struct DatasetCounts: Sendable, Equatable {
         ("trained_tokens", \.trainedTokens),
     ]
 
+    /// The counts by name, all of them.
     package var json: JSONValue {
         .object(JSONObject(Self.fields.map { ($0.name, .int(self[keyPath: $0.path])) }))
     }

@@ -7,12 +7,14 @@ package struct RowFault: Sendable, Equatable, CustomStringConvertible {
     /// One sentence: what is wrong and, when it can be told, what to do.
     package var reason: String
 
+    /// A fault at a line.
     package init(file: String, line: Int, reason: String) {
         self.file = file
         self.line = line
         self.reason = reason
     }
 
+    /// File, line and reason, as compilers write them.
     package var description: String { "\(file):\(line): \(reason)" }
 }
 
@@ -37,6 +39,7 @@ package enum DatasetError: Error, Equatable, CustomStringConvertible {
     /// A token cache of other data, tokenizer, template or settings.
     case cacheOfOtherKey(path: String)
 
+    /// What is wrong, where, and what to do about it.
     package var description: String {
         switch self {
         case .badRows(let faults, let total):

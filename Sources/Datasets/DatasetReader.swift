@@ -7,6 +7,7 @@ package struct DatasetReader: ~Copyable {
     package struct Row: Sendable {
         /// Where the row begins, from 1.
         package var line: Int
+        /// The sample, of any length, or why there is none.
         package var sample: Result<Sample, RowProblem>
     }
     /// How the file was understood.
@@ -21,6 +22,7 @@ package struct DatasetReader: ~Copyable {
     private static let batchRows = 2048
     private static let batchBytes = 16 << 20
 
+    /// Opens a file and reads its first row.
     package init(file: DatasetFile, maker: SampleMaker, threads: Int = 1) throws(DatasetError) {
         precondition(threads > 0, "tokenising needs a thread")
         var source = try RowSource(path: file.path)

@@ -33,13 +33,16 @@ package enum ValidationSize: Sendable, Equatable {
 package struct DatasetSettings: Sendable, Equatable {
     /// Tokens that a sequence holds at most.
     package var cutoffLength: Int
+    /// What becomes of samples that are longer.
     package var excess: ExcessLength
     /// Whether several documents share a sequence.
     package var packing: Bool
+    /// What is kept apart and never trained on.
     package var validation: ValidationSize
     /// Decides which samples are kept for validation and which ones a fractional weight repeats.
     package var seed: UInt64
 
+    /// Settings with the defaults of a job file.
     package init(
         cutoffLength: Int = 1024, excess: ExcessLength = .drop, packing: Bool = true,
         validation: ValidationSize = .none, seed: UInt64 = 42
@@ -54,12 +57,14 @@ package struct DatasetSettings: Sendable, Equatable {
 
 /// One file of a dataset.
 package struct DatasetFile: Sendable, Equatable {
+    /// Where the file is.
     package var path: String
     /// nil = recognised by the first row.
     package var format: RowFormat?
     /// How often each sample is trained on in an epoch; 0.5 = a fixed half of them.
     package var weight: Double
 
+    /// A file that is trained on once an epoch unless `weight` says otherwise.
     package init(path: String, format: RowFormat? = nil, weight: Double = 1) {
         self.path = path
         self.format = format

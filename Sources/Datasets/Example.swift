@@ -14,10 +14,12 @@ package enum Example: Sendable, Equatable {
 
 /// Turns of a conversation, as chat templates expect them.
 package struct Conversation: Sendable, Equatable {
+    /// Messages in order.
     package var turns: [Turn]
     /// JSON schemas of callable functions; nil when the row has none.
     package var tools: [JSONValue]?
 
+    /// A conversation of the given turns.
     package init(turns: [Turn], tools: [JSONValue]? = nil) {
         self.turns = turns
         self.tools = tools
@@ -33,6 +35,7 @@ package struct Turn: Sendable, Equatable {
     /// Whether the model is to learn to say it.
     package var isTrained: Bool
 
+    /// A turn with all members given.
     package init(role: String, message: JSONObject, isTrained: Bool) {
         self.role = role
         self.message = message
@@ -49,6 +52,7 @@ package struct Turn: Sendable, Equatable {
 
 /// The roles of a conversation and their names in other formats.
 package enum Roles {
+    /// The role whose turns are trained.
     package static let assistant = "assistant"
 
     /// Roles that a row may have; anything else is a fault, so that no row invents a turn marker.

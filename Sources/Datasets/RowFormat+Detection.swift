@@ -3,7 +3,9 @@ package import Terms
 extension RowFormat {
     /// A format and the sentence that explains how it was recognised.
     package struct Detection: Sendable, Equatable {
+        /// What the rows are taken for.
         package var format: RowFormat
+        /// For people: the format and what gave it away.
         package var explanation: String
     }
 

@@ -34,13 +34,19 @@ extension RowParser {
             default: message[key] = member
             }
         }
-        if message["content"] == nil {
-            guard message["tool_calls"] != nil || role == Roles.assistant else {
-                throw RowProblem("`content` is missing")
-            }
-            message["content"] = .string("")
+        // Templates expect a call without content to have no such member.
+        guard message["content"] != nil || message["tool_calls"] != nil else {
+            throw RowProblem("`content` is missing")
         }
+        aliasReasoning(&message)
         return Turn(role: role, message: message, isTrained: isTrained)
+    }
+
+    /// Reasoning goes by three names; the templates of two families read different ones, as in transformers 5.
+    private static func aliasReasoning(_ message: inout JSONObject) {
+        guard let reasoning = message["reasoning_content"] ?? message["thinking"] ?? message["reasoning"] else { return }
+        message["reasoning_content"] = reasoning
+        if message["thinking"] == nil { message["thinking"] = reasoning }
     }
 
     /// Content as one string: text parts are joined, other parts can't be trained.
@@ -138,9 +144,7 @@ extension RowParser {
             let function = JSONValue.members(["name": name, "arguments": unquoted(arguments) ?? arguments])
             calls.append(.members(["type": .string("function"), "function": function]))
         }
-        let message = JSONObject([
-            ("role", .string(Roles.assistant)), ("content", .string("")), ("tool_calls", .array(calls)),
-        ])
+        let message = JSONObject([("role", .string(Roles.assistant)), ("tool_calls", .array(calls))])
         return Turn(role: Roles.assistant, message: message, isTrained: true)
     }
 }

@@ -4,6 +4,7 @@ package import Terms
 ///
 /// Formats: LLaMA-Factory (alpaca, sharegpt), OpenAI chat (messages), TRL (completion), Hugging Face (text, tokens).
 package enum RowParser {
+    /// The example of one row.
     package static func parse(_ row: JSONValue, as format: RowFormat) throws(RowProblem) -> Example {
         guard let object = row.object else { throw RowProblem("a row must be a JSON object") }
         return switch format {

@@ -11,8 +11,11 @@ package enum Stage: String, Sendable, CaseIterable {
 
 /// Makes samples of examples: renders, tokenises, and marks what is trained. A pure function of its members.
 package struct SampleMaker: Sendable {
+    /// What turns text into tokens.
     package let encoder: any TextEncoder
+    /// What writes turns; nil = rows that need it are problems.
     package let template: ChatTemplate?
+    /// What the model is to learn.
     package let stage: Stage
     /// Whether prompts are trained too.
     package let trainOnPrompt: Bool

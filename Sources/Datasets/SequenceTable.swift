@@ -5,6 +5,7 @@ package struct SequenceTable: Sendable, Equatable {
     /// Document numbers, sequence by sequence.
     package var documents: [UInt32]
 
+    /// A table of the given parts; without any, no sequences.
     package init(starts: [UInt32] = [0], documents: [UInt32] = []) {
         self.starts = starts
         self.documents = documents

@@ -35,6 +35,7 @@ package struct TokenizerEncoder: TextEncoder {
     /// What the line feed before a guarded piece becomes.
     private let guardIDs: [Int32]
 
+    /// Finds out by trial where the tokenizer puts prefixes.
     package init(_ tokenizer: Tokenizer) {
         self.tokenizer = tokenizer
         guardIDs = tokenizer.encode("\n")

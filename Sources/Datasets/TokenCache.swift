@@ -3,7 +3,9 @@ package import Terms
 
 /// A tokenised dataset in one memory-mapped file: training and validation sequences, ready to be trained on.
 package struct TokenCache: Sendable {
+    /// What is trained on.
     package let train: SequenceSet
+    /// What was kept apart by `val_size`.
     package let validation: SequenceSet
     /// What became of the rows.
     package let counts: DatasetCounts
@@ -68,6 +70,7 @@ package struct TokenSequence: Sendable, Equatable {
     /// Where each document starts in `tokens`, ascending from 0.
     package var documentStarts: [Int32]
 
+    /// A sequence of the given parts.
     package init(tokens: [Int32], targets: [Int32], documentStarts: [Int32]) {
         self.tokens = tokens
         self.targets = targets

@@ -14,6 +14,7 @@ package struct ChatInput: Sendable, Equatable {
     /// What `strftime_now` tells; a fixed date makes the rendering a pure function.
     package var date: CalendarDate
 
+    /// Input for one rendering.
     package init(
         messages: [JSONObject], tools: [JSONValue]? = nil, addGenerationPrompt: Bool = false,
         variables: JSONObject = JSONObject(), date: CalendarDate = .epoch
@@ -28,6 +29,7 @@ package struct ChatInput: Sendable, Equatable {
 
 /// A date and a time of day without a zone, as `strftime_now` shows it.
 package struct CalendarDate: Sendable, Hashable {
+    /// Of the Gregorian calendar.
     package var year: Int
     /// 1...12.
     package var month: Int
@@ -40,6 +42,7 @@ package struct CalendarDate: Sendable, Hashable {
     /// 0...59.
     package var second: Int
 
+    /// A date at a time of day, midnight unless told.
     package init(year: Int, month: Int, day: Int, hour: Int = 0, minute: Int = 0, second: Int = 0) {
         self.year = year
         self.month = month

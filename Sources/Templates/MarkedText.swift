@@ -32,13 +32,17 @@ package struct MarkedText: Sendable, Hashable {
         dataRanges = isData && !utf8.isEmpty ? [0..<utf8.count] : []
     }
 
+    /// Whether there is no text.
     package var isEmpty: Bool { utf8.isEmpty }
+    /// UTF-8 bytes.
     package var count: Int { utf8.count }
+    /// The text without its marks.
     package var text: String { String(decoding: utf8, as: UTF8.self) }
 
     /// Whether any byte came from data.
     package var hasData: Bool { !dataRanges.isEmpty }
 
+    /// Appends another text with its marks.
     package mutating func append(_ other: MarkedText) {
         let base = utf8.count
         utf8 += other.utf8
@@ -62,6 +66,7 @@ package struct MarkedText: Sendable, Hashable {
         if isData, utf8.count > base { mark(base..<utf8.count) }
     }
 
+    /// Both texts with their marks.
     package static func + (left: MarkedText, right: MarkedText) -> MarkedText {
         var sum = left
         sum.append(right)

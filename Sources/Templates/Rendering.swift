@@ -5,6 +5,7 @@ package struct Rendering: Sendable, Equatable {
     /// Byte ranges that `{% generation %}` blocks wrote, ascending and disjoint.
     package var generationRanges: [Range<Int>]
 
+    /// A rendering of the given parts.
     package init(text: MarkedText, generationRanges: [Range<Int>] = []) {
         self.text = text
         self.generationRanges = generationRanges

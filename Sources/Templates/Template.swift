@@ -14,6 +14,7 @@ package struct Template: Sendable {
 
     static let loopSymbol: Symbol = 0
 
+    /// Reads a template's text.
     package init(_ source: String) throws(TemplateError) {
         var parser = Parser(try Lexer.tokens(of: source), names: ["loop"])
         body = try parser.template()

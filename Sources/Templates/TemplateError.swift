@@ -17,6 +17,7 @@ package enum TemplateError: Error, Equatable, CustomStringConvertible {
     /// A built-in template that doesn't exist.
     case unknownName(String, known: [String])
 
+    /// What is wrong, where, and what to do about it.
     package var description: String {
         switch self {
         case .syntax(let line, let problem): "chat template, line \(line): \(problem)"

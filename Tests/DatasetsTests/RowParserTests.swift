@@ -70,7 +70,7 @@ import Testing
         let turns = try turns(row, .messages)
 
         #expect(turns[0].message["content"] == .string("ab"))
-        #expect(turns[1].message.keys == ["role", "reasoning_content", "tool_calls", "content"])
+        #expect(turns[1].message.keys == ["role", "reasoning_content", "tool_calls", "thinking"])
         #expect(turns[1].message["tool_calls"]?.array?[0]["function"]?["arguments"]?["x"]?.int == 1)
         #expect(turns[2].message["tool_call_id"]?.string == "1")
     }
@@ -118,6 +118,7 @@ import Testing
                 "`history`[0] must be [question, answer], two strings"),
             (#"{"prompt": "a", "completion": ""}"#, .completion, "`completion` is empty"),
             (#"{"messages": []}"#, .messages, "`messages` is empty"),
+            (#"{"messages": [{"role": "assistant"}]}"#, .messages, "`messages`[0]: `content` is missing"),
             (#"{"messages": [{"role": "user", "content": "a"}]}"#, .messages,
                 "`messages` has no assistant message to train on"),
             (#"{"messages": [{"role": "wizard", "content": "a"}]}"#, .messages,

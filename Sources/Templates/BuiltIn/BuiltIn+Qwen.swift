@@ -37,7 +37,7 @@ extension BuiltIn {
             {%- elif message.role == 'assistant' %}
                 {{- '<|im_start|>assistant\n' }}
                 {%- generation %}
-                    {{- message.content }}
+                    {{- message.content or '' }}
                     {%- for call in message.tool_calls or [] %}
                         {%- set call = call.function or call %}
                         {{- '\n' if message.content or not loop.first }}
@@ -79,7 +79,7 @@ extension BuiltIn {
             {%- if loop.first and has_system %}
                 {%- continue %}
             {%- elif message.role == 'assistant' %}
-                {%- set content = message.content %}
+                {%- set content = message.content or '' %}
                 {%- set thinking = '' %}
                 {%- if message.reasoning_content is string %}
                     {%- set thinking = message.reasoning_content %}

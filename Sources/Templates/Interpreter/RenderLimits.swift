@@ -7,6 +7,7 @@ package struct RenderLimits: Sendable, Equatable {
     /// Nested blocks, expressions, macro calls and containers.
     package var depth = 200
 
+    /// Limits that no honest template comes near.
     package init(steps: Int = 5_000_000, bytes: Int = 256 << 20, depth: Int = 200) {
         self.steps = steps
         self.bytes = bytes
