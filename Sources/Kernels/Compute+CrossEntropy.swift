@@ -26,9 +26,10 @@ extension Compute {
         for start in stride(from: 0, to: trained.count, by: chunk.capacity) {
             let tokens = trained[start..<min(trained.count, start + chunk.capacity)]
             gatherChunk(chunk, tokens, h, targets)
-            linear(
-                chunk.logits, chunk.hidden, head, bias: bias, rows: tokens.count, inputs: width, outputs: vocabulary,
-                accumulate: false)
+            let product = dk_gemm(
+                c: chunk.logits, a: chunk.hidden, b: head, bias: bias, ldc: chunk.stride, lda: width, ldb: width, k: width,
+                columns: vocabulary, a_transposed: 0, b_transposed: 1, accumulate: 0)
+            multiply(product, rows: tokens.count)
             softmax(chunk, rows: tokens.count)
             for (row, token) in tokens.enumerated() {
                 total += chunk.losses[row]
@@ -55,8 +56,8 @@ extension Compute {
         team.share(rows, by: 8) { run in
             let row = run.lowerBound
             kernels.pointee.softmax_loss(
-                chunk.losses + row, chunk.logits + row * chunk.vocabulary, chunk.targets + row, run.count,
-                chunk.vocabulary, chunk.vocabulary, chunk.gradient ? 1 : 0)
+                chunk.losses + row, chunk.logits + row * chunk.stride, chunk.targets + row, run.count, chunk.stride,
+                chunk.vocabulary, chunk.gradient ? 1 : 0)
         }
     }
 
@@ -67,12 +68,17 @@ extension Compute {
     ) {
         let rows = tokens.count, width = chunk.width, vocabulary = chunk.vocabulary
         if let dHead {
-            linearWeightGradient(dHead, chunk.logits, chunk.hidden, rows: rows, inputs: width, outputs: vocabulary)
+            let product = dk_gemm(
+                c: dHead, a: chunk.logits, b: chunk.hidden, bias: nil, ldc: width, lda: chunk.stride, ldb: width, k: rows,
+                columns: width, a_transposed: 1, b_transposed: 0, accumulate: 1)
+            multiply(product, rows: vocabulary)
         }
-        if let dBias { biasGradient(dBias, chunk.logits, rows: rows, outputs: vocabulary) }
+        if let dBias { columnSums(dBias, chunk.logits, step: chunk.stride, rows: rows, columns: vocabulary) }
         guard let dh else { return }
-        linearInputGradient(
-            chunk.hidden, chunk.logits, head, rows: rows, inputs: width, outputs: vocabulary, accumulate: false)
+        let product = dk_gemm(
+            c: chunk.hidden, a: chunk.logits, b: head, bias: nil, ldc: width, lda: chunk.stride, ldb: width, k: vocabulary,
+            columns: width, a_transposed: 0, b_transposed: 0, accumulate: 0)
+        multiply(product, rows: rows)
         for (row, token) in tokens.enumerated() {
             dh.advanced(by: token * width).update(from: chunk.hidden + row * width, count: width)
         }
@@ -85,6 +91,8 @@ private struct CrossEntropyChunk {
     let width: Int
     let vocabulary: Int
     let gradient: Bool
+    /// Floats from one row of logits to the next: rows start on 64-byte bounds.
+    let stride: Int
     /// `[R, V]`
     let logits: UnsafeMutablePointer<Float>
     /// `[R, D]`: rows of h, then of dh.
@@ -96,9 +104,10 @@ private struct CrossEntropyChunk {
 
     init(trained: Int, width: Int, vocabulary: Int, gradient: Bool, _ workspace: Workspace) {
         let run = Int(DK_GEMM_K), budget = 64 << 20
-        capacity = max(1, min(trained, max(1, budget / (vocabulary * run)) * run))
+        stride = padded(vocabulary, to: 16)
+        capacity = max(1, min(trained, max(1, budget / (stride * run)) * run))
         (self.width, self.vocabulary, self.gradient) = (width, vocabulary, gradient)
-        let parts = [capacity * vocabulary, capacity * width, 2 * capacity, capacity].map { padded($0, to: 16) }
+        let parts = [capacity * stride, capacity * width, 2 * capacity, capacity].map { padded($0, to: 16) }
         logits = workspace.floats(parts.reduce(0, +))
         hidden = logits + parts[0]
         losses = UnsafeMutableRawPointer(hidden + parts[1]).bindMemory(to: Double.self, capacity: capacity)

@@ -61,10 +61,16 @@ extension Compute {
 
     /// `db[O] +=` column sums of `dy[T,O]`, in runs of 64 rows added in order.
     package func biasGradient(_ db: UnsafeMutablePointer<Float>, _ dy: UnsafePointer<Float>, rows: Int, outputs: Int) {
+        columnSums(db, dy, step: outputs, rows: rows, columns: outputs)
+    }
+
+    /// `sums[columns] +=` column sums of x, whose `rows` lie `step` floats apart, in runs of 64 rows added in order.
+    func columnSums(
+        _ sums: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, step: Int, rows: Int, columns: Int
+    ) {
         let kernels = kernels
-        team.share(outputs, by: Int(DK_COLUMNS)) { columns in
-            kernels.pointee.column_sums(
-                db + columns.lowerBound, dy + columns.lowerBound, outputs, rows, columns.count)
+        team.share(columns, by: Int(DK_COLUMNS)) { part in
+            kernels.pointee.column_sums(sums + part.lowerBound, x + part.lowerBound, step, rows, part.count)
         }
     }
 }

@@ -29,7 +29,7 @@ extension Compute {
                 dx + t * width, partial.map { $0 + t / rowRun * width }, dy + t * width, x + t * width, weight, rstd + t,
                 run.count, width, accumulate ? 1 : 0)
         }
-        addPartials(dw, partial, rows: rows, step: width, width: width)
+        if let dw, let partial { columnSums(dw, partial, step: width, rows: blocks(rows, of: rowRun), columns: width) }
     }
 
     /// LayerNorm: `y[T,D] = (x - mean)·r·w + bias`; `mean[T]` and `r` in `rstd[T]` are kept for the backward pass.
@@ -62,19 +62,9 @@ extension Compute {
                 dx + t * width, dwPartial.map { $0 + partial }, dbPartial.map { $0 + partial }, dy + t * width,
                 x + t * width, weight, mean + t, rstd + t, run.count, width, accumulate ? 1 : 0)
         }
-        addPartials(dw, dwPartial, rows: rows, step: 2 * width, width: width)
-        addPartials(db, dbPartial, rows: rows, step: 2 * width, width: width)
-    }
-
-    /// Adds the runs' partial sums (one row of `width` a run, `step` apart) to `sums`, in order of the runs.
-    private func addPartials(
-        _ sums: UnsafeMutablePointer<Float>?, _ partials: UnsafeMutablePointer<Float>?, rows: Int, step: Int, width: Int
-    ) {
-        guard let sums, let partials else { return }
-        let kernels = kernels
-        team.share(width, by: Int(DK_COLUMNS)) { columns in
-            let d = columns.lowerBound
-            kernels.pointee.column_sums(sums + d, partials + d, step, blocks(rows, of: rowRun), columns.count)
+        for (sums, partial) in [(dw, dwPartial), (db, dbPartial)] {
+            guard let sums, let partial else { continue }
+            columnSums(sums, partial, step: 2 * width, rows: blocks(rows, of: rowRun), columns: width)
         }
     }
 }

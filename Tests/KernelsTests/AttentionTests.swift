@@ -57,9 +57,9 @@ private struct Problem {
 
 private let problems: [Problem] =
     (1...9).map { Problem($0, $0 % 3 + 1, 1, 10 - $0) } + [
-        Problem(33, 2, 2, 9), Problem(65, 2, 1, 33), Problem(257, 1, 1, 16), Problem(97, 4, 2, 64), Problem(192, 2, 1, 128),
+        Problem(33, 2, 2, 9), Problem(65, 2, 1, 33), Problem(257, 1, 1, 16), Problem(97, 2, 1, 64), Problem(100, 2, 1, 128),
         Problem(100, 2, 2, 20, [0, 1, 7, 40, 99]), Problem(230, 2, 1, 32, [0, 100, 200]),
-        Problem(33, 2, 1, 8, window: 1), Problem(300, 2, 1, 16, window: 5), Problem(300, 1, 1, 16, [0, 100], window: 97),
+        Problem(33, 2, 1, 8, window: 1), Problem(200, 2, 1, 16, window: 5), Problem(300, 1, 1, 8, [0, 100], window: 97),
         Problem(5, 2, 2, 3, [0, 0, 3]),
     ]
 

@@ -87,11 +87,11 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
 
     @Test func `a product too large for one slab gives the bits of its parts`() {
         var numbers = Numbers(5)
-        let (rows, long, short) = (200, 20_000, 256)
+        let (rows, long, short) = (193, 16_640, 256)
         let x = numbers.floats(rows * long), w = numbers.floats(short * long)
         var whole = [Float](repeating: 0, count: rows * short), parts = whole
         anyCompute.linear(&whole, x, w, bias: nil, rows: rows, inputs: long, outputs: short, accumulate: false)
-        for row in 0..<rows where row % 50 == 0 {
+        for row in [0, 64, 143] {
             parts.withUnsafeMutableBufferPointer { y in
                 x.withUnsafeBufferPointer { x in
                     anyCompute.linear(
@@ -100,7 +100,10 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
                 }
             }
         }
-        #expect(bits([whole]) == bits([parts]))
+        for row in [0, 64, 143] {
+            let part = row * short..<(row + 50) * short
+            #expect(bits([Array(whole[part])]) == bits([Array(parts[part])]))
+        }
         // And where the columns are many: a slab takes some of them.
         let h = numbers.floats(rows * short)
         var wide = [Float](repeating: 0, count: rows * long)
