@@ -228,6 +228,8 @@ extension SimulatedCluster {
             worker.exchange = exchange
             for outcome in outcomes { carryOut(outcome, step, tag, worker) }
         case .loaded(let id, let job, let description, let problem, let parameters):
+            guard let wanted = worker.wanted, wanted.id == id, wanted.description == description else { return }
+            worker.wanted = nil
             if problem.isEmpty { worker.loaded = (id, job, description) } else { faults += 1 }
             feed(worker, .loaded(id, parameters: problem.isEmpty ? parameters : 0, problem: problem))
         case .snapshot(let order, let digest):

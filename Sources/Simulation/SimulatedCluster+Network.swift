@@ -124,6 +124,7 @@ extension SimulatedCluster {
     }
 
     func arrive(_ chunk: Chunk, from: Int, to: Int, link life: Int) {
+        tellEvent("chunk w\(from) to w\(to)", (linkLives[link(from: from, to: to)] == life ? "" : "lost ") + "\(chunk.kind) of step \(chunk.step)")
         guard linkLives[link(from: from, to: to)] == life else { return }
         if to == Self.headEnd { return storeReceives(chunk, from: from) }
         guard workers[to].isAlive else { return }

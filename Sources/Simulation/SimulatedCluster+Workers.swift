@@ -96,7 +96,7 @@ extension SimulatedCluster {
         switch command {
         case .load(let id, let description): load(worker, id, description)
         case .unload(let id):
-            if worker.loaded?.id == id { worker.dropJob() }
+            if worker.loaded?.id == id || worker.wanted?.id == id { worker.dropJob() }
         case .stop(let id, let generation):
             worker.gathered = nil
             worker.healing = nil
@@ -129,6 +129,7 @@ extension SimulatedCluster {
             return feed(worker, .loaded(id, parameters: description.parameters, problem: ""))
         }
         worker.dropJob()
+        worker.wanted = (id, bytes)
         let problem = !isCalm && dice.chance(plan.loadFails) ? "no space left on w\(worker.index)" : ""
         enqueue(.load(id, job: job, description: bytes, problem: problem), worker)
     }

@@ -34,6 +34,8 @@ final class SimulatedWorker {
 
     // MARK: Shell
     var loaded: (id: JobID, job: Int, description: [UInt8])?
+    /// The load that counts when it ends; an older one is for nothing.
+    var wanted: (id: JobID, description: [UInt8])?
     var exchange: SimulatedExchange?
     var gathered: (step: Step, sum: Reference.Sum)?
     var healing: Healing?
@@ -92,6 +94,7 @@ final class SimulatedWorker {
 
     func dropJob() {
         loaded = nil
+        wanted = nil
         exchange = nil
         gathered = nil
         healing = nil
