@@ -30,9 +30,9 @@ struct GemmCuts {
     private static func task(rows: Int, columns: Int, threads: Int) -> (rows: Int, columns: Int) {
         var best = (cost: Int.max, rows: rowsMax, columns: 768)
         let fewest = max(1, blocks(rows, of: rowsMax)), narrowest = max(1, blocks(columns, of: 64))
-        for down in fewest...max(fewest, min(2 * fewest, blocks(rows, of: 48))) {
+        for down in fewest...max(fewest, min(fewest + 2 * threads, blocks(rows, of: 48))) {
             let height = padded(blocks(rows, of: down), to: 12)
-            for across in max(1, blocks(columns, of: 768))...max(narrowest, 1) {
+            for across in max(1, blocks(columns, of: 768))...narrowest {
                 let width = padded(blocks(columns, of: across), to: 32)
                 let tasks = blocks(rows, of: height) * blocks(columns, of: width)
                 let cost = blocks(tasks, of: threads) * (height + 6) * (width + 24)

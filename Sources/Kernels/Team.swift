@@ -1,5 +1,4 @@
 internal import CKernels
-internal import COpenBLAS
 internal import Synchronization
 
 /// A fixed team of threads; every op cuts its work in blocks whose bounds depend on the shape alone.
@@ -16,7 +15,6 @@ package final class Team: @unchecked Sendable {
     /// Starts `threads - 1` threads, which sleep while there is no work.
     package init(threads: Int) {
         precondition(threads >= 1, "a team needs at least one thread")
-        openblas_set_num_threads(1)
         guard let team = dk_team_create(Int32(threads)) else {
             preconditionFailure("the system refused to start \(threads - 1) threads")
         }

@@ -1,0 +1,21 @@
+import Kernels
+import Testing
+
+@Suite struct ProbeTests {
+    @Test func `the arithmetic is the same at every level and thread count, and what it was`() {
+        // The constant is part of the promise: whoever changes it changes the results of every job.
+        for compute in everyCompute { #expect(compute.probe() == 0xEC3C_96DC_0DCF_2A38) }
+    }
+}
+
+@Suite struct OpenBLASTests {
+    @Test func `the yardstick multiplies the same matrices`() {
+        var numbers = Numbers(1)
+        let x = numbers.floats(20 * 30), w = numbers.floats(10 * 30)
+        var (own, theirs) = ([Float](repeating: 0, count: 200), [Float](repeating: 0, count: 200))
+        anyCompute.linear(&own, x, w, bias: nil, rows: 20, inputs: 30, outputs: 10, accumulate: false)
+        OpenBLAS.linear(&theirs, x, w, rows: 20, inputs: 30, outputs: 10, threads: 1)
+        expectClose(own, theirs)
+        #expect(OpenBLAS.description.contains("OpenBLAS"))
+    }
+}
