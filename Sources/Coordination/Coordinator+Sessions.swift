@@ -8,7 +8,14 @@ package struct SessionRecord: Sendable {
         case free
         case loading
         case loaded
-        case failed(String)
+    }
+
+    /// A job that the worker could not serve.
+    struct Unfitness: Sendable {
+        var job: JobID
+        var problem: String
+        /// It may be tried again then.
+        var until: Instant
     }
 
     package let id: SessionID
@@ -21,6 +28,7 @@ package struct SessionRecord: Sendable {
     package var lastHeard: Instant
     package var job: JobID?
     package var load = Load.free
+    var unfit: [Unfitness] = []
     /// Shards a second, smoothed over its reports; nil until measured.
     package var rate: Double?
 }
@@ -86,17 +94,36 @@ extension Coordinator {
     mutating func loaded(
         _ result: AssignmentResult, _ index: Int, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
-        guard sessions[index].job == result.job, sessions[index].load == .loading else { return }
-        guard let job = job(result.job) else { return }
-        if result.problem.isEmpty, Int(result.parameters) != job.description.parameters {
-            sessions[index].load = .failed(
-                "counts \(result.parameters) trained parameters where the job says \(job.description.parameters)")
-        } else {
-            sessions[index].load = result.problem.isEmpty ? .loaded : .failed(result.problem)
+        guard sessions[index].job == result.job, let job = job(result.job) else { return }
+        if !result.problem.isEmpty {
+            giveUp(index, result.problem, now, &output)
+        } else if result.parameters != UInt64(job.description.parameters) {
+            giveUp(
+                index, "counts \(result.parameters) trained parameters where the job says \(job.description.parameters)",
+                now, &output)
+        } else if sessions[index].load == .loading {
+            sessions[index].load = .loaded
         }
-        if case .failed(let problem) = sessions[index].load {
-            output.notices.append(.trouble(result.job, node: sessions[index].node, text: problem))
+    }
+
+    /// A member can't go on with its job. What is wrong with the worker alone costs the job that worker, not its life.
+    mutating func trouble(_ trouble: Trouble, _ index: Int, _ now: Instant, _ output: inout CoordinatorOutput) {
+        let session = sessions[index].id
+        switch trouble.kind {
+        case .nonFinite, .stalled: update(trouble.job) { $0.trouble(trouble, from: session, now, &output) }
+        case .local: if sessions[index].job == trouble.job { giveUp(index, trouble.text, now, &output) }
+        case .digest:
+            guard sessions[index].job == trouble.job, job(trouble.job)?.generation == trouble.generation else { return }
+            giveUp(index, trouble.text, now, &output)
         }
+    }
+
+    /// A member says that it stands at the target.
+    mutating func ready(_ position: Position, _ index: Int, _ now: Instant, _ output: inout CoordinatorOutput) {
+        let session = sessions[index].id
+        var isWrong = false
+        update(position.job) { isWrong = !$0.ready(position, from: session) }
+        if isWrong { giveUp(index, "has another state at step \(position.step) than the job", now, &output) }
     }
 
     /// Smooths a worker's speed: weight ¼ on the newest step.

@@ -6,8 +6,8 @@ import Wire
 /// It never reads a clock, a socket, a file or a random source: all it knows arrives as a `CoordinatorEvent`, all it
 /// wants done leaves in a `CoordinatorOutput`. The same events at the same instants give the same outputs.
 ///
-/// Files: this one (state, dispatch, liveness) · `+Sessions` (who is connected) · `+Jobs` (submitting, placing, orders)
-/// · `JobRun` and its aspects (one job's generations, steps, barriers).
+/// Files: this one (state, dispatch, liveness) · `+Sessions` (who is connected) · `+Jobs` (submitting, orders)
+/// · `+Placement` (who works for whom) · `JobRun` and its aspects (one job's generations, steps, barriers).
 package struct Coordinator: Sendable {
     /// +1 at every start of the coordinator; durable before the first message.
     package let epoch: UInt64
@@ -66,13 +66,13 @@ package struct Coordinator: Sendable {
         case .assigned(let result): loaded(result, index, now, &output)
         case .prepared(let standing):
             update(standing.job) { $0.prepared(standing, from: session, now, &output) }
-        case .ready(let position): update(position.job) { $0.ready(position, from: session, now, &output) }
+        case .ready(let position): ready(position, index, now, &output)
         case .report(let report):
             measure(report, index)
             update(report.position.job) { $0.reported(report, from: session, now, &output) }
         case .evaluated(let result): update(result.order.job) { $0.evaluated(result, from: session, now, &output) }
         case .snapshotTaken(let order): update(order.job) { $0.snapshotTaken(order, from: session, now, &output) }
-        case .trouble(let trouble): update(trouble.job) { $0.trouble(trouble, from: session, now, &output) }
+        case .trouble(let trouble): self.trouble(trouble, index, now, &output)
         case .hello, .welcome, .refuse, .heartbeatReply, .shutdown, .assign, .release, .prepare, .begin, .lease,
             .evaluate, .save, .request, .reply:
             // Only the coordinator says these, or the shell answers them; from a worker they change nothing.

@@ -88,6 +88,12 @@ package struct CoordinatorTimes: Sendable {
     package var gatherWindow = Span.milliseconds(300)
     /// Shortest time between two generations that only add workers.
     package var joinPause = Span.seconds(1)
+    /// How long a job holds workers below its minimum, for the progress in their memory, against a job behind it.
+    package var holdWindow = Span.seconds(60)
+    /// A job that every connected worker is unfit for fails after so long.
+    package var hopeWindow = Span.seconds(3)
+    /// A worker that could not serve a job is tried again after so long.
+    package var retryWindow = Span.seconds(60)
 
     package init() {}
 }

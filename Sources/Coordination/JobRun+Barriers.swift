@@ -52,7 +52,7 @@ extension JobRun {
             }
             if wantsPause { return finishPause(&output) }
             if applied >= endStep { return finish(&output) }
-            if newcomer, saving == nil { return interrupt(&output) }
+            if newcomer, saving == nil { return interrupt(now, &output) }
         }
         // What waits for a standstill gets one: leases run out instead of being extended.
         if newcomer || wantsPause || wantsSave != nil || (intervalIsOver(now) && saving == nil) {

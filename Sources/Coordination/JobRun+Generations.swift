@@ -50,8 +50,9 @@ extension JobRun {
     }
 
     /// Ends the generation here and now; `advance` opens the next one with whoever is left, without waiting.
-    mutating func interrupt(_ output: inout CoordinatorOutput) {
+    mutating func interrupt(_ now: Instant, _ output: inout CoordinatorOutput) {
         phase = .gathering
+        idleSince = now
         gatheredAt = Instant(nanoseconds: .min / 2)
         members = []
         evaluation = nil
@@ -59,7 +60,7 @@ extension JobRun {
     }
 
     mutating func lost(_ session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput) {
-        if members.contains(where: { $0.session == session }) { interrupt(&output) }
+        if members.contains(where: { $0.session == session }) { interrupt(now, &output) }
     }
 
     mutating func prepared(
@@ -160,18 +161,15 @@ extension JobRun {
         }
     }
 
-    mutating func ready(
-        _ position: Position, from session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput
-    ) {
-        guard phase == .beginning, position.generation == generation, Int(position.step) == applied,
+    /// A member stands at the target; false when its state is not the job's.
+    mutating func ready(_ position: Position, from session: SessionID) -> Bool {
+        guard phase == .beginning, position.generation == generation, position.step == UInt64(applied),
             let rank = members.firstIndex(where: { $0.session == session })
-        else { return }
-        guard applied == 0 || position.digest == digests[applied] else {
-            return rest(
-                .failed, reason: "worker \(members[rank].node) has another state at step \(applied) than the job", &output)
-        }
+        else { return true }
+        guard applied == 0 || position.digest == digests[applied] else { return false }
         members[rank].isReady = true
         members[rank].step = applied
+        return true
     }
 
     mutating func run(_ now: Instant, _ output: inout CoordinatorOutput) {
@@ -191,10 +189,8 @@ extension JobRun {
             guard nonFinite.count < 2 else {
                 return rest(.diverged, reason: "step \(trouble.step): \(trouble.text)", &output)
             }
-        case .digest, .local:
-            return rest(.failed, reason: "worker \(members[rank].node): \(trouble.text)", &output)
-        case .stalled: break
+        case .digest, .local, .stalled: break
         }
-        interrupt(&output)
+        interrupt(now, &output)
     }
 }

@@ -24,6 +24,11 @@ package struct JobRun: Sendable {
     var phase = Phase.gathering
     /// When the job first could have started with its minimum.
     var gatheredAt: Instant?
+    /// Since when it has no generation.
+    var idleSince: Instant
+    /// Since when every connected worker is unfit for it.
+    var hopelessSince: Instant?
+    var isIdle: Bool { phase == .gathering }
 
     // MARK: Members of the current generation; rank = place.
     var members: [MemberRecord] = []
@@ -95,6 +100,7 @@ package struct JobRun: Sendable {
         self.job = job
         description = job.description
         lastSaveAt = submittedAt
+        idleSince = submittedAt
     }
 
     /// A job known from the journal only.
@@ -102,6 +108,7 @@ package struct JobRun: Sendable {
         self.id = id
         self.description = description
         lastSaveAt = now
+        idleSince = now
     }
 
     /// The step after which the job is done: its plan's end, or where a budget stops it.
@@ -124,6 +131,7 @@ package struct JobRun: Sendable {
         evaluation = nil
         saving = nil
         gatheredAt = nil
+        hopelessSince = nil
         wantsPause = false
         wantsSave = nil
     }
@@ -148,6 +156,7 @@ package struct JobRun: Sendable {
             failedSaves = 0
             nonFinite = (0, 0)
             lastSaveAt = now
+            idleSince = now
             move(to: .queued, reason: "resumed", &output)
         case .pause, .cancel, .checkpoint, .resume: break
         }
@@ -155,7 +164,10 @@ package struct JobRun: Sendable {
 
     /// When this job wants to be looked at again, without any message.
     func deadline(_ times: CoordinatorTimes, _ now: Instant) -> Instant? {
-        if phase == .gathering, let gatheredAt, !state.isAtRest { return gatheredAt + times.gatherWindow }
+        if phase == .gathering, !state.isAtRest {
+            return [gatheredAt.map { $0 + times.gatherWindow }, hopelessSince.map { $0 + times.hopeWindow }]
+                .compactMap(\.self).filter { $0 > now }.min()
+        }
         guard phase == .running else { return nil }
         let join = generationOpenedAt + times.joinPause
         if description.saveMilliseconds > 0 {
