@@ -77,31 +77,26 @@ extension JobRun {
     }
 
     private mutating func orderEvaluation(_ output: inout CoordinatorOutput) {
-        evaluation = EvaluationRun(step: applied, results: Array(repeating: nil, count: members.count))
         let intervals = Partition.intervals(
             shards: description.evaluationShards, rates: shardsPerMember.map { Double(max(1, $0)) })
-        for (rank, member) in members.enumerated() {
-            let order = EvaluationOrder(
-                job: id, generation: generation, step: UInt64(applied), shards: intervals[rank])
-            output.sends.append((member.session, .evaluate(order)))
-        }
+        let orders = intervals.map { EvaluationOrder(job: id, generation: generation, step: UInt64(applied), shards: $0) }
+        evaluation = EvaluationRun(step: applied, orders: orders, results: Array(repeating: nil, count: members.count))
+        for (member, order) in zip(members, orders) { output.sends.append((member.session, .evaluate(order))) }
     }
 
     mutating func evaluated(
         _ result: EvaluationResult, from session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
         guard phase == .running, result.order.generation == generation, var run = evaluation,
-            Int(result.order.step) == run.step, let rank = members.firstIndex(where: { $0.session == session })
+            let rank = members.firstIndex(where: { $0.session == session }), result.order == run.orders[rank],
+            result.lossSums.count == result.order.shards.count, result.tokens.count == result.lossSums.count
         else { return }
         run.results[rank] = result
         evaluation = run
         let results = run.results.compactMap(\.self)
         guard results.count == members.count else { return }
-        let parts = results.sorted { $0.order.shards < $1.order.shards }
-        let sums = parts.flatMap(\.lossSums)
-        guard sums.count == description.evaluationShards else { return }
-        let lossSum = Self.fold(sums)
-        let tokens = Int(parts.flatMap(\.tokens).reduce(0, &+))
+        let lossSum = Self.fold(results.flatMap(\.lossSums))
+        let tokens = Int(clamping: results.flatMap(\.tokens).reduce(0, &+))
         evaluation = nil
         evaluatedAt = run.step
         output.journal.append(.evaluated(id, step: run.step, lossSum: lossSum, tokens: tokens))

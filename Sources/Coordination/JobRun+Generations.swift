@@ -76,10 +76,10 @@ extension JobRun {
     /// All members stand still: decides the target step, who heals from whom, and who does what.
     mutating func begin(_ sessions: [SessionRecord], _ now: Instant, _ output: inout CoordinatorOutput) {
         let standings = members.map { $0.standing! }
-        let newest = standings.filter { $0.hasState && isKnown($0) }.map { Int($0.step) }.max()
+        let newest = standings.filter { $0.hasState && isKnown($0) }.map { Step(clamping: $0.step) }.max()
         let target = max(newest ?? 0, saved)
         let sources = standings.indices.filter {
-            standings[$0].hasState && Int(standings[$0].step) == target && isKnown(standings[$0])
+            standings[$0].hasState && Step(clamping: standings[$0].step) == target && isKnown(standings[$0])
         }
         applied = target
         leased = target
@@ -126,10 +126,13 @@ extension JobRun {
         }
     }
 
-    /// True when the worker's state is one that this job can have: its digest is the one on record.
+    /// True when the worker's state is one that this job can go on from: it counts, and its digest is the one on record.
+    ///
+    /// After a rewind a worker may come back with a state beyond what counts and without the reports that would make it
+    /// count again. Going on from there would leave steps out.
     private func isKnown(_ standing: Standing) -> Bool {
-        let step = Int(standing.step)
-        return step == 0 || (step < digests.count && digests[step] == standing.digest)
+        let step = Step(clamping: standing.step)
+        return step <= committed && (step == 0 || digests[step] == standing.digest)
     }
 
     /// Shards of the first step: whoever holds sums keeps them, the rest goes to the members in proportion to `intervals`.
@@ -137,7 +140,7 @@ extension JobRun {
         guard target < endStep, let tag = recipeTag(of: target + 1) else { return intervals.map { [$0] } }
         var owner = [Int?](repeating: nil, count: description.virtualShards)
         for (rank, standing) in standings.enumerated()
-        where standing.hasState && Int(standing.step) == target && standing.heldTag == tag {
+        where standing.hasState && Step(clamping: standing.step) == target && standing.heldTag == tag {
             for node in standing.held where node.upper <= owner.count && owner[node.lower..<node.upper].allSatisfy({ $0 == nil }) {
                 for shard in node.lower..<node.upper { owner[shard] = rank }
             }

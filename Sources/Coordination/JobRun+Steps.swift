@@ -21,7 +21,7 @@ extension JobRun {
         guard phase == .running, report.position.generation == generation,
             let rank = members.firstIndex(where: { $0.session == session })
         else { return }
-        let step = Int(report.position.step)
+        let step = Step(clamping: report.position.step)
         guard step == members[rank].step + 1, step <= leased else { return }
         members[rank].step = step
         accept(report, &output)
@@ -29,7 +29,7 @@ extension JobRun {
 
     /// Counts a report: commits a new step, or holds a known one against the digest on record.
     mutating func accept(_ report: StepReport, _ output: inout CoordinatorOutput) {
-        let step = Int(report.position.step)
+        let step = Step(clamping: report.position.step)
         guard let recipe = recipe(of: step), recipe.tag == report.recipeTag else { return }
         if step < digests.count {
             guard digests[step] == report.position.digest else {

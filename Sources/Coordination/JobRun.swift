@@ -82,6 +82,8 @@ package struct JobRun: Sendable {
 
     struct EvaluationRun: Sendable {
         var step: Step
+        /// By rank: what was asked.
+        var orders: [EvaluationOrder]
         /// By rank; nil = not answered yet.
         var results: [EvaluationResult?]
     }

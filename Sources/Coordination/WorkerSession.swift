@@ -188,7 +188,7 @@ package struct WorkerSession: Sendable {
         self.job!.roster = roster
         self.job!.rank = rank
         self.job!.recipes = []
-        let target = Step(roster.target)
+        let target = Step(clamping: roster.target)
         let isThere = job.hasState && job.step == target && (target == 0 || job.digest == roster.digest)
         // Sums that it holds are of use only in the step that follows its own state.
         output.commands.append(.enter(roster, rank: rank, keepTag: isThere ? heldTag : nil))
@@ -243,7 +243,7 @@ extension WorkerSession {
                 reports: job.reports, held: held, heldTag: tag)))
         case .healed(let id, let generation, let digest):
             guard let roster = current(id, generation)?.roster else { return }
-            job!.arrive(at: Step(roster.target), digest: digest)
+            job!.arrive(at: Step(clamping: roster.target), digest: digest)
             output.sends.append(
                 .ready(Position(job: id, generation: generation, step: roster.target, digest: digest)))
         case .healFailed(let id, let generation, let problem):
@@ -311,10 +311,10 @@ extension WorkerSession {
             guard work.isComputed, work.lossSum != nil, !work.isApplying else { return }
             self.job!.work!.isApplying = true
             output.commands.append(.apply(job.id, job.generation, work.recipe))
-        } else if let order = job.evaluation, Step(order.step) == job.step {
+        } else if let order = job.evaluation, Step(clamping: order.step) == job.step {
             self.job!.isBusy = true
             output.commands.append(.evaluate(order))
-        } else if let order = job.save, Step(order.step) == job.step {
+        } else if let order = job.save, Step(clamping: order.step) == job.step {
             self.job!.isBusy = true
             output.commands.append(.copy(order))
         } else if let recipe = job.recipes.first, recipe.step == job.step + 1 {
@@ -323,7 +323,7 @@ extension WorkerSession {
             if let early = job.early, early.step == recipe.step { self.job!.work!.lossSum = early.lossSum }
             self.job!.early = nil
             let member = roster.members[job.rank]
-            let isFirst = recipe.step == Step(roster.target) + 1
+            let isFirst = recipe.step == Step(clamping: roster.target) + 1
             output.commands.append(
                 .compute(job.id, job.generation, recipe, isFirst ? member.firstShards : [member.shards]))
         }
