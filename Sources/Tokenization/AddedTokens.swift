@@ -2,6 +2,7 @@
 package struct AddedToken: Sendable, Equatable {
     /// What stands in the text.
     package var content: String
+    /// The id it gives, below `Vocabulary.idLimit`.
     package var id: Int32
     /// Matches only where no word character stands next to it.
     package var singleWord = false
@@ -31,7 +32,8 @@ package struct AddedToken: Sendable, Equatable {
     /// Whether the token can open or close a turn, so that text from a data row must not give it: special tokens, and
     /// those spelled `<|…|>` or `<｜…｜>`, which some checkpoints forget to mark as special.
     package var isControl: Bool {
-        isSpecial || (content.hasPrefix("<|") && content.hasSuffix("|>")) || (content.hasPrefix("<｜") && content.hasSuffix("｜>"))
+        isSpecial || (content.hasPrefix("<|") && content.hasSuffix("|>"))
+            || (content.hasPrefix("<｜") && content.hasSuffix("｜>"))
     }
 }
 
@@ -49,9 +51,9 @@ struct AddedTokenMatcher: Sendable {
         tokens.append(token)
     }
 
-    /// Cuts a text at the added tokens: calls `body` for each stretch in order, with the token's id or nil for plain text.
+    /// Cuts a text at the added tokens: calls `body` for each stretch in order, with the token's id or nil.
     ///
-    /// Without `matchSpecials` control tokens are found but left in the text, so that nothing inside one matches either.
+    /// Without `matchSpecials` control tokens are found but left in the text: nothing inside one matches either.
     func forEachStretch(_ text: UTF8Text, matchSpecials: Bool, _ body: (Range<Int>, Int32?) -> Void) {
         var done = 0
         var at = trie.candidate(text, from: 0)

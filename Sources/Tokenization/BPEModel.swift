@@ -142,7 +142,8 @@ struct CharacterSymbols: Sendable {
 
     /// Appends a symbol that is left after the merges; a ghost becomes its bytes' tokens or the unknown token.
     func append(_ symbol: UInt32, unknownID: Int32?, to ids: inout [Int32]) {
-        guard let character = ghosts.token(Int32(bitPattern: symbol)) else { return ids.append(Int32(bitPattern: symbol)) }
+        let id = Int32(bitPattern: symbol)
+        guard let character = ghosts.token(id) else { return ids.append(id) }
         if let byteTokens, character.allSatisfy({ byteTokens[Int($0)] >= 0 }) {
             ids.append(contentsOf: character.map { byteTokens[Int($0)] })
         } else if let unknownID {

@@ -18,7 +18,7 @@ enum CanonicalComposition {
 
     /// Appends the NFC of `text`, valid UTF-8, to `output`.
     ///
-    /// A scalar that passes the quick check alone starts a new chunk; only chunks of more than one scalar are worked on.
+    /// A scalar that passes the quick check alone starts a new chunk; only chunks with one that doesn't are worked on.
     static func append(_ text: UTF8Text, to output: inout [UInt8]) {
         let data = CanonicalData.shared
         var chunk: [UInt32] = []

@@ -2,8 +2,8 @@ import Terms
 
 /// Walks a JSON text without building values: for the two members of tokenizer.json that are most of its bytes.
 ///
-/// Besides speed there is a reason of meaning: `JSONObject` is keyed by `String`, which takes canonically equal keys for
-/// one, and a vocabulary may hold both `é` forms. Total: any bytes give a result or a `SkimError`.
+/// Besides speed there is a reason of meaning: `JSONObject` is keyed by `String`, which takes canonically equal keys
+/// for one, and a vocabulary may hold both `é` forms. Total: any bytes give a result or a `SkimError`.
 struct JSONSkimmer {
     let bytes: UnsafeBufferPointer<UInt8>
     private(set) var at: Int
@@ -17,7 +17,12 @@ struct JSONSkimmer {
     func error(_ problem: String) -> SkimError { SkimError(offset: at, problem: problem) }
 
     mutating func skipSpace() {
-        while at < bytes.count, [0x20, 0x09, 0x0A, 0x0D].contains(bytes[at]) { at += 1 }
+        while at < bytes.count {
+            switch bytes[at] {
+            case 0x20, 0x09, 0x0A, 0x0D: at += 1
+            default: return
+            }
+        }
     }
 
     /// Takes a byte, after white space, when it is the next one.
@@ -86,8 +91,9 @@ struct JSONSkimmer {
             guard at < bytes.count else { return }
             let byte = bytes[at]
             if !insideContainer, byte == UInt8(ascii: ",") || byte <= 0x20 { return }
-            if [UInt8(ascii: "{"), UInt8(ascii: "["), UInt8(ascii: "}"), UInt8(ascii: "]"), UInt8(ascii: "\"")].contains(byte) {
-                return
+            switch byte {
+            case UInt8(ascii: "{"), UInt8(ascii: "["), UInt8(ascii: "}"), UInt8(ascii: "]"), UInt8(ascii: "\""): return
+            default: break
             }
         } while true
     }

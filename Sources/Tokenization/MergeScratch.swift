@@ -1,7 +1,7 @@
 /// Working memory for merging the symbols of one word; grows to the longest word seen.
 ///
-/// Two ways to the same result, the merge of the lowest rank first and the leftmost of equals: short words scan an array
-/// for the lowest rank, long ones keep a heap, so that a text without a break costs n log n and not n².
+/// Two ways to the same result, the merge of the lowest rank first and the leftmost of equals: short words scan an
+/// array for the lowest rank, long ones keep a heap, so that a text without a break costs n log n and not n².
 final class MergeScratch {
     /// The ids of the symbols not yet merged; the caller fills `ids[0..<count]`.
     private(set) var ids: UnsafeMutablePointer<UInt32>

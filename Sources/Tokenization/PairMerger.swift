@@ -1,7 +1,7 @@
 /// The training state of BPE: words as symbols, and for each pair of neighbours its frequency and where it stands.
 ///
-/// Only what a merge touches is counted again. Once the pairs of a merge are counted their frequencies can only fall, so a
-/// heap with old frequencies is right as long as what comes out is checked and, if it fell, put back.
+/// Only what a merge touches is counted again. Once the pairs of a merge are counted their frequencies can only fall,
+/// so a heap with old frequencies is right as long as what comes out is checked and, if it fell, put back.
 struct PairMerger {
     /// Bytes of each token; the first 256 are the bytes themselves.
     private(set) var tokens: [[UInt8]]

@@ -1,7 +1,8 @@
 /// The merge rules: an ordered pair of ids → its rank and the id of what it becomes.
 ///
-/// Open addressing, 8 bytes a slot: left id (21 bits), right id (21 bits), rule number (22 bits). A miss, the usual case,
-/// costs one load. Rules are numbered by ascending rank; ranks are equal only when a SentencePiece model has equal scores.
+/// Open addressing, 8 bytes a slot: left id (21 bits), right id (21 bits), rule number (22 bits). A miss, the usual
+/// case, costs one load. Rules are numbered by ascending rank; ranks repeat where a token can be made in several ways,
+/// or scores of a SentencePiece model are equal.
 struct PairTable: Sendable {
     private var slots: [UInt64]
     private let shift: UInt64
@@ -35,7 +36,9 @@ struct PairTable: Sendable {
         for (number, rule) in rules.enumerated() {
             let key = Self.key(rule.left, rule.right)
             var position = Int(truncatingIfNeeded: Self.hash(key) >> shift)
-            while slots[position] != .max, slots[position] >> 22 != key { position = (position + 1) & (slots.count - 1) }
+            while slots[position] != .max, slots[position] >> 22 != key {
+                position = (position + 1) & (slots.count - 1)
+            }
             slots[position] = key << 22 | UInt64(number)
         }
     }
@@ -45,7 +48,8 @@ struct PairTable: Sendable {
         slots.filter { $0 != .max }.map { slot in
             let number = Int(slot & 0x3F_FFFF)
             return Rule(
-                left: UInt32(slot >> 43), right: UInt32(slot >> 22 & 0x1F_FFFF), rank: ranks[number], result: results[number])
+                left: UInt32(slot >> 43), right: UInt32(slot >> 22 & 0x1F_FFFF), rank: ranks[number],
+                result: results[number])
         }
     }
 

@@ -34,7 +34,9 @@ extension PostProcessor {
                 throw piece.unsupported("a piece that is neither text nor a listed special token")
             }
             for id in ids {
-                guard let id = id.int, id >= 0, id < Vocabulary.idLimit else { throw piece.unsupported("an id out of range") }
+                guard let id = id.int, id >= 0, id < Vocabulary.idLimit else {
+                    throw piece.unsupported("an id out of range")
+                }
                 if seenText { suffix.append(Int32(id)) } else { prefix.append(Int32(id)) }
             }
         }

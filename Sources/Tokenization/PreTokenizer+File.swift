@@ -1,7 +1,7 @@
 import Terms
 
 extension PreTokenizer {
-    /// Reads the member `pre_tokenizer` of tokenizer.json; null is none. `isByteLevel` tells whether words become bytes.
+    /// Reads the member `pre_tokenizer` of tokenizer.json; null is none. `isByteLevel` is set when words become bytes.
     init(file value: JSONValue?, isByteLevel: inout Bool) throws(TokenizationError) {
         guard let value, !value.isNull else { return }
         try add(Component(value, path: "pre_tokenizer"), &isByteLevel)
@@ -19,7 +19,7 @@ extension PreTokenizer {
         case "Split": splitters.append(try Self.splitter(component))
         case "Digits":
             try component.allow("individual_digits")
-            splitters.append(try component.bool("individual_digits", absent: false) ? .numbers(limit: 1) : .numberRuns)
+            splitters.append(.digits(individual: try component.bool("individual_digits", absent: false)))
         case "Metaspace": try addMetaspace(component)
         case "Sequence":
             try component.allow("pretokenizers")
@@ -98,18 +98,24 @@ extension Splitter {
         return #"\#(contractions)|\#(prefix)\#(word)+|\#(numbers)| ?[^\s\#(letters)\p{N}]+[\r\n]*|\#(whiteSpace)"#
     }
 
-    /// The patterns of published tokenizers, as their files spell them.
-    static let known: [String: Splitter] = {
+    private static func oPattern(contractions: String, numbers: String) -> String {
         let upper = #"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"#
         let lower = #"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"#
+        return #"\#(prefix)\#(upper)*\#(lower)+\#(contractions)|\#(prefix)\#(upper)+\#(lower)*\#(contractions)|"#
+            + #"\#(numbers)| ?[^\s\p{L}\p{N}]+[\r\n/]*|\#(whiteSpace)"#
+    }
+
+    /// The patterns of published tokenizers, as their files spell them.
+    static let known: [String: Splitter] = {
         let signs = ##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]"##
         return [
             #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#: .gpt2,
             clPattern(letters: #"\p{L}"#, numbers: #"\p{N}{1,3}"#): .tiktoken(digits: 3, marksAreLetters: false),
             qwen2Pattern: .qwen2,
+            clPattern(letters: #"\p{L}"#, numbers: #"\p{N}+"#): .tiktoken(digits: .max, marksAreLetters: false),
             clPattern(letters: #"\p{L}\p{M}"#, numbers: #"\p{N}"#): .tiktoken(digits: 1, marksAreLetters: true),
-            #"\#(prefix)\#(upper)*\#(lower)+\#(contractions)?|\#(prefix)\#(upper)+\#(lower)*\#(contractions)?|"#
-                + #"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\#(whiteSpace)"#: .o200k,
+            oPattern(contractions: contractions + "?", numbers: #"\p{N}{1,3}"#): .o200k(digits: 3, contractions: true),
+            oPattern(contractions: "", numbers: #"\p{N}"#): .o200k(digits: 1, contractions: false),
             #"\#(signs)[A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\#(whiteSpace)"#:
                 .deepSeekWords,
             #"\p{N}{1,3}"#: .numbers(limit: 3),

@@ -42,7 +42,8 @@ struct SentencePieceFile {
             throw .unsupported(file: Self.name, feature: "the model type \(names[modelType] ?? "\(modelType)")")
         }
         guard !pieces.isEmpty, pieces.count < Vocabulary.idLimit / 2, unknownID < pieces.count else {
-            throw .inconsistent(file: Self.name, problem: "it has \(pieces.count) pieces, and the unknown one is \(unknownID)")
+            throw .inconsistent(
+                file: Self.name, problem: "it has \(pieces.count) pieces, and the unknown one is \(unknownID)")
         }
     }
 
@@ -58,7 +59,9 @@ struct SentencePieceFile {
                 piece.text = Array(text)
             case (2, .number(let bits)):
                 piece.score = Float(bitPattern: UInt32(truncatingIfNeeded: bits))
-                if piece.score.isNaN { throw .malformed(file: name, offset: bytes.startIndex, problem: "a score is no number") }
+                if piece.score.isNaN {
+                    throw .malformed(file: name, offset: bytes.startIndex, problem: "a score is no number")
+                }
             case (3, .number(let number)):
                 guard let kind = Kind(rawValue: number), kind != .unused else {
                     throw .unsupported(file: name, feature: "a piece of type \(number)")

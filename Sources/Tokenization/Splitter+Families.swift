@@ -58,7 +58,7 @@ extension UTF8Text {
         return whiteSpacePiece(from: at, endsAtNewline: true)
     }
 
-    /// `[!-/:-~]`-punctuation before ASCII letters, words with marks, punctuation and symbols, white space; nil = no match.
+    /// ASCII punctuation before ASCII letters, words with marks, punctuation and symbols, white space; nil = no match.
     func deepSeekMatch(from at: Int) -> Int? {
         let first = bytes[at]
         if isASCIIPunctuation(first), at + 1 < end, isASCIILetter(bytes[at + 1]) {

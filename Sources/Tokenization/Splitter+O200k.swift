@@ -1,20 +1,20 @@
-/// The scanner of o200k. With `P` = `[^\r\n\p{L}\p{N}]?`, `U` = `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`, `W` =
-/// `[\p{Ll}\p{Lm}\p{Lo}\p{M}]` and `C` = `(?i:'s|'t|'re|'ve|'m|'ll|'d)?`:
-/// `PU*W+C|PU+W*C|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`.
+/// The scanner of o200k. With `P` = `[^\r\n\p{L}\p{N}]?`, `U` = `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`,
+/// `W` = `[\p{Ll}\p{Lm}\p{Lo}\p{M}]`, `C` = `(?i:'s|'t|'re|'ve|'m|'ll|'d)?` or nothing, and `D` = `digits`:
+/// `PU*W+C|PU+W*C|\p{N}{1,D}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`.
 extension UTF8Text {
     private static let upper: CategorySet = [.uppercase, .titlecase, .modifierLetters, .otherLetters, .marks]
     private static let lower: CategorySet = [.lowercase, .modifierLetters, .otherLetters, .marks]
 
-    func o200kPiece(from at: Int) -> Int {
+    func o200kPiece(from at: Int, digits: Int, contractions: Bool) -> Int {
         if let word = o200kWord(from: at) {
-            guard word < end, bytes[word] == UInt8(ascii: "'") else { return word }
+            guard contractions, word < end, bytes[word] == UInt8(ascii: "'") else { return word }
             return contractionEnd(from: word) ?? word
         }
         let first = bytes[at]
         var width = 0
         let property = property(at: at, width: &width)
         let bit = UInt32(property & UnicodeProperties.categoryMask)
-        if CategorySet.numbers.rawValue >> bit & 1 != 0 { return numberEnd(from: at, limit: 3) }
+        if CategorySet.numbers.rawValue >> bit & 1 != 0 { return numberEnd(from: at, limit: digits) }
         if property & UnicodeProperties.whiteSpace == 0 {
             return newlinesAndSlashesEnd(from: otherEnd(from: at + width, letters: .letters))
         }

@@ -9,16 +9,20 @@ enum Splitter: Sendable, Equatable {
     /// `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,D}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|`
     /// `\s+(?!\S)|\s+`; with `marksAreLetters` (Qwen3.5) `\p{L}` of the two runs is `[\p{L}\p{M}]`.
     case tiktoken(digits: Int, marksAreLetters: Bool)
-    /// o200k (GPT-4o, gpt-oss): words cut where the case changes, contractions joined to their word.
-    case o200k
+    /// o200k (GPT-4o, gpt-oss; Mistral-Nemo with one digit and no contractions): words cut where the case changes,
+    /// contractions joined to their word.
+    case o200k(digits: Int, contractions: Bool)
     /// DeepSeek-V3's and Hunyuan's third split: ASCII punctuation before letters, words, punctuation, white space.
     case deepSeekWords
     /// `\p{N}{1,limit}`
     case numbers(limit: Int)
     /// `[一-龥぀-ゟ゠-ヿ]+`
     case ideographsAndKana
-    /// Rust's `char::is_numeric` in runs; also `\p{N}+`.
+    /// `\p{N}+`
     case numberRuns
+    /// Digits one by one or in runs. They are those of Rust's `char::is_numeric`, which is a version of Unicode ahead
+    /// of `\p{N}`.
+    case digits(individual: Bool)
     /// `[\r\n]`
     case newline
     /// `\s?\p{L}+` or `\s?\p{P}+`
@@ -38,7 +42,8 @@ enum Splitter: Sendable, Equatable {
             let letters: CategorySet = marksAreLetters ? [.letters, .marks] : .letters
             return text.tiktokenPiece(from: at, letters: letters, digits: digits)
         case .gpt2: return text.gpt2Piece(from: at)
-        case .o200k: return text.o200kPiece(from: at)
+        case .o200k(let digits, let contractions):
+            return text.o200kPiece(from: at, digits: digits, contractions: contractions)
         case .metaspace: return text.metaspacePiece(from: at)
         case .spacesFirst: return text.spacesFirstPiece(from: at)
         default: return gappedPieceEnd(in: text, from: at)
@@ -61,7 +66,11 @@ enum Splitter: Sendable, Equatable {
         case .deepSeekWords: return text.deepSeekMatch(from: at)
         case .numbers(let limit): found = text.numberEnd(from: at, limit: limit)
         case .numberRuns: found = text.runEnd(.numbers, from: at)
-        case .ideographsAndKana: found = text.scalarRunEnd(from: at) { (0x4E00...0x9FA5) ~= $0 || (0x3040...0x30FF) ~= $0 }
+        case .digits(let individual):
+            let first = individual ? text.prefix(upTo: at + text.width(at: at)) : text
+            found = first.scalarRunEnd(from: at) { $0.isUnicode17Number }
+        case .ideographsAndKana:
+            found = text.scalarRunEnd(from: at) { (0x4E00...0x9FA5) ~= $0 || (0x3040...0x30FF) ~= $0 }
         case .ideographsAndAbove:
             found = text.scalarRunEnd(from: at) { (0x0800...0x9FA5) ~= $0 || (0xAC00...0xD7FF) ~= $0 }
         case .newline: found = text.bytes[at] == 0x0A || text.bytes[at] == 0x0D ? at + 1 : at
@@ -69,6 +78,16 @@ enum Splitter: Sendable, Equatable {
         case .gpt2, .tiktoken, .o200k, .metaspace, .spacesFirst: return pieceEnd(in: text, from: at)
         }
         return found > at ? found : nil
+    }
+}
+
+extension UInt32 {
+    /// N of Unicode 17.0: that of 16.0 and thirteen code points more.
+    fileprivate var isUnicode17Number: Bool {
+        switch self {
+        case 0x11DE0...0x11DE9, 0x16FF4...0x16FF6: true
+        default: CategorySet.numbers.contains(UnicodeProperties.shared.category(of: self))
+        }
     }
 }
 

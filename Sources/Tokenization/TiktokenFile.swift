@@ -5,6 +5,7 @@ package struct TiktokenScheme: Sendable {
         case gpt2, llama3, qwen2, o200k
     }
 
+    /// How this file's texts are cut.
     package var pattern: Pattern
     /// Whether the text is brought to NFC first.
     package var normalizes: Bool
@@ -23,7 +24,7 @@ package struct TiktokenScheme: Sendable {
         pattern: .qwen2, normalizes: true,
         specialTokens: ["<|endoftext|>", "<|im_start|>", "<|im_end|>"] + (0..<205).map { "<|extra_\($0)|>" })
 
-    /// Llama 3, `tokenizer.model` of the original layout: 128 000 ranks. Source: meta-llama/llama-models, `tokenizer.py`.
+    /// Llama 3, `tokenizer.model` of the original layout: 128 000 ranks. Source: meta-llama/llama-models, tokenizer.py.
     package static let llama3 = TiktokenScheme(
         pattern: .llama3,
         specialTokens: [
@@ -73,13 +74,13 @@ extension TiktokenScheme.Pattern {
         case .gpt2: .gpt2
         case .llama3: .tiktoken(digits: 3, marksAreLetters: false)
         case .qwen2: .qwen2
-        case .o200k: .o200k
+        case .o200k: .o200k(digits: 3, contractions: true)
         }
     }
 }
 
 extension PostProcessor {
-    /// `add_bos_token` and `add_eos_token` of tokenizer_config.json, for files that have no post-processor of their own.
+    /// `add_bos_token` and `add_eos_token` of tokenizer_config.json, for files without a post-processor of their own.
     init(_ settings: TokenizerSettings, _ tokens: [AddedToken], addsBOS: Bool = false) {
         func id(_ variable: String) -> Int32? {
             guard let text = settings.specialTokens[variable] else { return nil }
@@ -107,7 +108,8 @@ enum TiktokenFile {
                     let rank = Int(String(decoding: parts[1].filter { $0 != 0x0D }, as: UTF8.self)),
                     ranks.id(of: token) == nil, ranks.insert(token, id: rank)
                 else {
-                    throw .malformed(file: name, offset: start, problem: "expected a new token in base64, a space and a new rank")
+                    let problem = "expected a new token in base64, a space and a new rank"
+                    throw .malformed(file: name, offset: start, problem: problem)
                 }
             }
             start = end + 1
@@ -125,10 +127,13 @@ enum TiktokenFile {
             guard let token = ranks.token(id) else { continue }
             for cut in token.indices.dropFirst() {
                 guard let left = ranks.id(of: token[..<cut]), let right = ranks.id(of: token[cut...]) else { continue }
-                rules.append(PairTable.Rule(left: UInt32(left), right: UInt32(right), rank: UInt32(id), result: UInt32(id)))
+                rules.append(
+                    PairTable.Rule(left: UInt32(left), right: UInt32(right), rank: UInt32(id), result: UInt32(id)))
             }
         }
-        guard rules.count < PairTable.ruleLimit else { throw .unsupported(file: name, feature: "so large a vocabulary") }
+        guard rules.count < PairTable.ruleLimit else {
+            throw .unsupported(file: name, feature: "so large a vocabulary")
+        }
         return PairTable(rules)
     }
 

@@ -14,7 +14,9 @@ extension TokenDecoder {
             self = .byteLevel
         case "Metaspace":
             try component.allow("replacement", "add_prefix_space", "prepend_scheme", "split", "str_rep")
-            guard try component.string("replacement") == "\u{2581}" else { throw component.unsupported("the replacement") }
+            guard try component.string("replacement") == "\u{2581}" else {
+                throw component.unsupported("the replacement")
+            }
             let never = component.object["prepend_scheme"]?.string == "never"
             let addsPrefix = try component.bool("add_prefix_space", absent: true)
             self = .metaspace(keepsFirst: never || !addsPrefix)

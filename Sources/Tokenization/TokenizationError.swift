@@ -13,6 +13,7 @@ package enum TokenizationError: Error, Equatable, CustomStringConvertible {
     /// Bytes that don't follow the format, with their offset.
     case malformed(file: String, offset: Int, problem: String)
 
+    /// One sentence: what is wrong, where, and what to do about it.
     package var description: String {
         switch self {
         case .json(let file, let error): "\(file) is not valid JSON: \(error)"

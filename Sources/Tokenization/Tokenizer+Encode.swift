@@ -3,8 +3,8 @@ extension Tokenizer {
     ///
     /// - Parameters:
     ///   - addSpecialTokens: puts the ids around it that the tokenizer's post-processor asks for.
-    ///   - matchSpecials: when false, control tokens (`AddedToken.isControl`) in the text are plain text, and none of their
-    ///     ids comes out by any way: no data row can forge a turn.
+    ///   - matchSpecials: when false, control tokens (`AddedToken.isControl`) in the text are plain text, and none of
+    ///     their ids comes out by any way: no data row can forge a turn.
     package func encode(_ text: String, addSpecialTokens: Bool = false, matchSpecials: Bool = true) -> [Int32] {
         storage.pool.withScratch { scratch in
             encode(text, addSpecialTokens: addSpecialTokens, matchSpecials: matchSpecials, scratch)
@@ -13,11 +13,11 @@ extension Tokenizer {
 
     /// The ids of many texts, in their order.
     ///
-    /// - Parameter concurrently: runs a body for each of 0..<count, in any order and on any threads, and returns when all
-    ///   are done; by default one after the other.
+    /// - Parameter concurrently: runs a body for each of 0..<count, in any order and on any threads, and returns when
+    ///   all are done; by default one after the other.
     package func encodeBatch(
         _ texts: [String], addSpecialTokens: Bool = false, matchSpecials: Bool = true,
-        concurrently: (_ count: Int, _ body: @Sendable (Int) -> Void) -> Void = { count, body in (0..<count).forEach(body) }
+        concurrently: (_ count: Int, _ body: @Sendable (Int) -> Void) -> Void = { (0..<$0).forEach($1) }
     ) -> [[Int32]] {
         // Small chunks even out texts of different length; each borrows one scratch.
         let chunk = 16

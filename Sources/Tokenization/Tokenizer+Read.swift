@@ -38,7 +38,8 @@ extension Tokenizer {
 
 extension TokenizerFile {
     static let knownMembers: Set<String> = [
-        "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model",
+        "version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder",
+        "model",
     ]
 }
 
@@ -50,9 +51,10 @@ extension AddedToken {
     ) throws(TokenizationError) -> [AddedToken] {
         var stated: [(token: AddedToken, file: String)] = []
         for (index, entry) in (value?.array ?? []).enumerated() {
-            guard let content = entry["content"]?.string, let id = entry["id"]?.int, id >= 0, id < Vocabulary.idLimit else {
-                throw .field(
-                    file: TokenizerFile.name, name: "added_tokens[\(index)]", expected: "a token with `content` and `id`")
+            guard let content = entry["content"]?.string, let id = entry["id"]?.int, id >= 0, id < Vocabulary.idLimit
+            else {
+                let name = "added_tokens[\(index)]"
+                throw .field(file: TokenizerFile.name, name: name, expected: "a token with `content` and `id`")
             }
             stated.append((AddedToken(content: content, id: Int32(id), flags: entry), TokenizerFile.name))
         }
@@ -72,8 +74,8 @@ extension AddedToken {
             let known = places[content]
             let id = known.map { tokens[$0].id } ?? vocabulary.id(of: content) ?? Int32(next)
             guard id == token.id else {
-                throw .inconsistent(
-                    file: file, problem: "the added token `\(token.content)` states id \(token.id), but its id is \(id)")
+                let problem = "the added token `\(token.content)` states id \(token.id), but its id is \(id)"
+                throw .inconsistent(file: file, problem: problem)
             }
             if let known {
                 tokens[known] = token
@@ -117,7 +119,8 @@ extension BPEModel {
         fusesUnknown = try component.bool("fuse_unk", absent: false)
         if let unknown = component.object["unk_token"]?.string {
             guard let id = vocabulary.id(of: Array(unknown.utf8)) else {
-                throw .inconsistent(file: TokenizerFile.name, problem: "the unk_token `\(unknown)` is not in the vocabulary")
+                let problem = "the unk_token `\(unknown)` is not in the vocabulary"
+                throw .inconsistent(file: TokenizerFile.name, problem: problem)
             }
             unknownID = id
         }
@@ -147,7 +150,9 @@ extension BPEModel {
 extension Vocabulary {
     /// Byte → id of its stand-in, `UInt32.max` where absent.
     var byteSymbols: [UInt32] {
-        (0...255).map { (byte: UInt8) in id(of: ByteLevelAlphabet.encode([byte])).map { UInt32(bitPattern: $0) } ?? .max }
+        (0...255).map { (byte: UInt8) in
+            id(of: ByteLevelAlphabet.encode([byte])).map { UInt32(bitPattern: $0) } ?? .max
+        }
     }
 
     /// Byte → id of `<0xNN>`, −1 where absent.
@@ -183,7 +188,8 @@ extension Vocabulary {
 }
 
 extension CharacterSymbols {
-    /// Whether a text can be cut wherever U+2581 follows another character without changing any merge: no token crosses.
+    /// Whether a text can be cut wherever U+2581 follows another character without changing any merge, because no token
+    /// goes across.
     func allowsSplitBeforeSpaces(_ vocabulary: Vocabulary) -> Bool {
         guard vocabulary.id(of: PreTokenizer.metaspace) != nil else { return false }
         return (0..<Int32(vocabulary.idBound)).allSatisfy { id in

@@ -18,7 +18,11 @@ extension Tokenizer {
         }
         var steps: [Normalizer.Step] = file.removesExtraSpaces ? [.collapseSpaces] : []
         if file.addsDummyPrefix {
-            if settings.isLegacy { steps.append(.prepend(PreTokenizer.metaspace)) } else { preTokenizer.prefix = .metaspace(.first) }
+            if settings.isLegacy {
+                steps.append(.prepend(PreTokenizer.metaspace))
+            } else {
+                preTokenizer.prefix = .metaspace(.first)
+            }
         }
         steps.append(.replace([UInt8(ascii: " ")], with: PreTokenizer.metaspace))
         if file.removesExtraSpaces { steps.append(.trimEnd(PreTokenizer.metaspace)) }
@@ -44,7 +48,8 @@ extension TokenizerSettings {
     /// Names the pieces that the model file itself calls beginning, end, padding and unknown.
     fileprivate mutating func addDefaults(_ file: SentencePieceFile) {
         let ids = [
-            ("bos_token", file.bosID), ("eos_token", file.eosID), ("pad_token", file.padID), ("unk_token", file.unknownID),
+            ("bos_token", file.bosID), ("eos_token", file.eosID), ("pad_token", file.padID),
+            ("unk_token", file.unknownID),
         ]
         for (variable, id) in ids where specialTokens[variable] == nil && file.pieces.indices.contains(id) {
             specialTokens[variable] = String(decoding: file.pieces[id].text, as: UTF8.self)
@@ -81,8 +86,8 @@ extension BPEModel {
         var matchable = Vocabulary()
         for (id, piece) in file.pieces.enumerated() {
             guard vocabulary.id(of: piece.text) == nil, vocabulary.insert(piece.text, id: id) else {
-                throw .inconsistent(
-                    file: SentencePieceFile.name, problem: "piece \(id) stands twice: `\(String(decoding: piece.text, as: UTF8.self))`")
+                let text = String(decoding: piece.text, as: UTF8.self)
+                throw .inconsistent(file: SentencePieceFile.name, problem: "piece \(id) stands twice: `\(text)`")
             }
             if piece.kind == .userDefined { characters.userPieces.insert(piece.text, value: Int32(id)) }
             guard piece.kind == .normal else { continue }

@@ -74,7 +74,8 @@ struct TokenizerFile {
         }
         if let clash {
             let token = String(decoding: clash.token, as: UTF8.self)
-            throw .inconsistent(file: name, problem: "the id \(clash.id) of `\(token)` is too large or belongs to another token")
+            let problem = "the id \(clash.id) of `\(token)` is too large or belongs to another token"
+            throw .inconsistent(file: name, problem: problem)
         }
         return vocabulary
     }
@@ -105,7 +106,8 @@ struct TokenizerFile {
         }
         if let missing {
             let token = String(decoding: missing, as: UTF8.self)
-            throw .inconsistent(file: name, problem: "the merge to `\(token)` names a token that the vocabulary doesn't have")
+            let problem = "the merge to `\(token)` names a token that the vocabulary doesn't have"
+            throw .inconsistent(file: name, problem: problem)
         }
         return merges
     }
@@ -139,7 +141,9 @@ extension JSONValue {
     static func object(_ bytes: [UInt8], file: String) throws(TokenizationError) -> JSONObject {
         let value: JSONValue
         do throws(JSONError) { value = try parse(bytes) } catch { throw .json(file: file, error) }
-        guard let object = value.object else { throw .field(file: file, name: "(the whole file)", expected: "an object") }
+        guard let object = value.object else {
+            throw .field(file: file, name: "(the whole file)", expected: "an object")
+        }
         return object
     }
 }

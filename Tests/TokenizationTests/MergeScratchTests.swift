@@ -50,8 +50,9 @@ import Testing
         }
     }
 
-    @Test func `a text without a break of a million bytes is merged in time`() throws {
-        let tokenizer = try SmallTokenizer.read(SmallTokenizer.file(merges: [("a", "a"), ("aa", "aa"), ("aaaa", "aaaa")]))
+    @Test func `a text of a hundred thousand bytes without a break is merged in time`() throws {
+        let merges = [("a", "a"), ("aa", "aa"), ("aaaa", "aaaa")]
+        let tokenizer = try SmallTokenizer.read(SmallTokenizer.file(merges: merges))
 
         let ids = tokenizer.encode(String(repeating: "a", count: 100_003))
 

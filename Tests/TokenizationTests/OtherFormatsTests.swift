@@ -87,7 +87,8 @@ import Testing
         #expect(TokenizerFileTests.message { _ = try Tokenizer.read(sentencePiece: bytes) }
             == "the SentencePiece file: the model type Unigram is not supported; use another tokenizer file")
         // A normalizer_spec with a character map.
-        bytes = try Fixture.bytes("spm/tokenizer.model") + [0x1A, 0x09, 0x0A, 0x04] + Array("nmt_".utf8) + [0x12, 0x01, 0x00]
+        bytes = try Fixture.bytes("spm/tokenizer.model")
+        bytes += [0x1A, 0x09, 0x0A, 0x04] + Array("nmt_".utf8) + [0x12, 0x01, 0x00]
         #expect(TokenizerFileTests.message { _ = try Tokenizer.read(sentencePiece: bytes) }
             == "the SentencePiece file: the normalisation `nmt_` is not supported; use another tokenizer file")
     }
@@ -101,7 +102,8 @@ import Testing
         for _ in 0..<60 {
             var broken = whole
             for _ in 0..<4 { broken[Int(random.below(UInt32(whole.count)))] = UInt8(random.below(256)) }
-            if let tokenizer = try? Tokenizer.read(sentencePiece: broken) { _ = tokenizer.decode(tokenizer.encode("herd <sep> 羊群 é")) }
+            let read = try? Tokenizer.read(sentencePiece: broken)
+            if let tokenizer = read { _ = tokenizer.decode(tokenizer.encode("herd <sep> 羊群 é")) }
         }
     }
 }

@@ -6,8 +6,8 @@ import Testing
     static let byteLevelNames = names.filter { $0 != "llama2" && $0 != "metaspace" }
 
     static let names = [
-        "gpt2", "gpt2-prefix", "llama3", "qwen2", "qwen35", "o200k", "deepseek", "coder", "digits", "flagged", "llama2",
-        "metaspace",
+        "gpt2", "gpt2-prefix", "llama3", "qwen2", "qwen35", "o200k", "nemo", "deepseek", "coder", "digits", "flagged",
+        "llama2", "metaspace",
     ]
 
     @Test(arguments: names)

@@ -26,8 +26,8 @@ enum SmallTokenizer {
     }
 
     /// One entry of `added_tokens`.
-    static func added(_ content: String, _ id: Int, special: Bool = true, flags: String = "") -> String {
-        "{\"id\":\(id),\"content\":\(JSONValue.string(content).text),\"special\":\(special),\"normalized\":false\(flags)}"
+    static func added(_ content: String, _ id: Int, special: Bool = true) -> String {
+        "{\"id\":\(id),\"content\":\(JSONValue.string(content).text),\"special\":\(special),\"normalized\":false}"
     }
 
     static func read(_ file: [UInt8], _ config: String? = nil) throws -> Tokenizer {

@@ -20,9 +20,6 @@ struct CategorySet: OptionSet {
     static let punctuation = CategorySet(rawValue: 0b111_1111 << 11)
     /// `\p{S}`: Sm, Sc, Sk, So.
     static let symbols = CategorySet(rawValue: 0b1111 << 18)
-
-    /// The category of unassigned code points, as a bit number.
-    static let unassignedBit: UInt8 = 28
 }
 
 /// What the scanners ask about a code point: one byte each for all of Unicode, made once from the packed tables.
@@ -48,7 +45,7 @@ struct UnicodeProperties: @unchecked Sendable {
 
     private init() {
         let table = UnsafeMutablePointer<UInt8>.allocate(capacity: Self.codePoints)
-        table.initialize(repeating: CategorySet.unassignedBit, count: Self.codePoints)
+        table.initialize(repeating: 0, count: Self.codePoints)
         Self.fillCategories(table)
         for range in Self.whiteSpaceRanges { for point in range { table[point] |= Self.whiteSpace } }
         for point in CanonicalData.shared.sensitivePoints { table[Int(point)] |= Self.normalizationSensitive }
@@ -77,4 +74,9 @@ struct UnicodeProperties: @unchecked Sendable {
 
     /// The property byte of a scalar.
     func of(_ scalar: UInt32) -> UInt8 { table[Int(scalar)] }
+
+    /// The category of a scalar, as a set of one.
+    func category(of scalar: UInt32) -> CategorySet {
+        CategorySet(rawValue: 1 << UInt32(of(scalar) & Self.categoryMask))
+    }
 }
