@@ -37,29 +37,36 @@ extension JobRun {
     mutating func proceed(
         _ sessions: [SessionRecord], _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
-        let newcomer = members.count < description.memberLimit
-            && sessions.contains { session in
-                session.job == id && session.load == .loaded && !members.contains { $0.session == session.id }
-            } && now - generationOpenedAt >= times.joinPause
+        let joins = saving == nil && now - generationOpenedAt >= times.joinPause && hasNewcomer(sessions)
         let stands = applied == leased
         if stands {
             guard evaluation == nil, saving?.isCopied ?? true else { return }
-            if evaluationIsDue(at: applied) { return orderEvaluation(&output) }
+            if applied == saved || applied == 0 { wantsSave = nil }
+            if !wantsPause, evaluationIsDue(at: applied) { return orderEvaluation(&output) }
             if let reason = saveIsDue(at: applied, now) {
                 // Never two at once: the one that is being written comes first.
                 guard saving == nil else { return }
-                return orderSave(reason, now, &output)
+                if now >= saveAgainAt { return orderSave(reason, now, &output) }
+                // After a failure training goes on until the next attempt, unless the job ends here.
+                guard reason == .periodic || reason == .user else { return }
+            } else {
+                if wantsPause { return finishPause(&output) }
+                if applied >= endStep { return finish(&output) }
             }
-            if wantsPause { return finishPause(&output) }
-            if applied >= endStep { return finish(&output) }
-            if newcomer, saving == nil { return interrupt(now, &output) }
+            // Whoever is behind would have to heal: the change waits until all have applied what was leased.
+            if joins { return members.allSatisfy { $0.step == applied } ? interrupt(now, &output) : () }
         }
         // What waits for a standstill gets one: leases run out instead of being extended.
-        if newcomer || wantsPause || wantsSave != nil || (intervalIsOver(now) && saving == nil) {
-            guard stands else { return }
-            if newcomer && saving != nil { return }
-        }
-        lease(now, &output)
+        let isAwaited = joins || wantsPause || ((wantsSave != nil || intervalIsOver(now)) && saving == nil && now >= saveAgainAt)
+        if stands || !isAwaited { lease(now, &output) }
+    }
+
+    /// Whether a loaded worker waits for a place in the generation.
+    private func hasNewcomer(_ sessions: [SessionRecord]) -> Bool {
+        members.count < description.memberLimit
+            && sessions.contains { session in
+                session.job == id && session.load == .loaded && !members.contains { $0.session == session.id }
+            }
     }
 
     private mutating func finishPause(_ output: inout CoordinatorOutput) {
@@ -158,9 +165,13 @@ extension JobRun {
         saving = nil
         failedSaves += 1
         wantsSave = run.reason
+        saveAgainAt = now + Self.savePause * Int64(failedSaves)
         output.notices.append(.saveFailed(id, step: step, problem: problem))
         if failedSaves >= 3 {
             rest(.paused, reason: "no checkpoint could be written three times in a row: \(problem)", &output)
         }
     }
+
+    /// Between a failed checkpoint and the next attempt, times the failures so far.
+    private static let savePause = Span.seconds(2)
 }

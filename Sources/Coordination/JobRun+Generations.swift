@@ -14,7 +14,8 @@ extension JobRun {
         let workers = eligible(sessions)
         guard workers.count >= description.memberMinimum else {
             gatheredAt = nil
-            if generation.number > 0, state == .running {
+            if wantsPause { return rest(.paused, reason: "paused by request", &output) }
+            if state == .running || state == .starting {
                 move(to: .waitingForWorkers, reason: "\(workers.count) of \(description.memberMinimum) workers", &output)
             }
             return

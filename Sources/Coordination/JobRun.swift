@@ -62,6 +62,8 @@ package struct JobRun: Sendable {
     var saveAttempts: UInt32 = 0
     var failedSaves = 0
     var lastSaveAt: Instant
+    /// No checkpoint is tried before.
+    var saveAgainAt = Instant(nanoseconds: 0)
     var wantsSave: SaveReason?
     var wantsPause = false
     /// The step at which a budget limit stops the job, once known.
@@ -149,10 +151,11 @@ package struct JobRun: Sendable {
     mutating func obey(_ order: JobOrder, _ now: Instant, _ output: inout CoordinatorOutput) {
         switch order {
         case .pause where !state.isAtRest:
-            if phase == .running { wantsPause = true } else { rest(.paused, reason: "paused by request", &output) }
+            // Members on their way into a generation have progress that deserves a checkpoint first.
+            if phase == .gathering { rest(.paused, reason: "paused by request", &output) } else { wantsPause = true }
         case .cancel where !state.isAtRest || state == .paused:
             rest(.cancelled, reason: "cancelled by request", &output)
-        case .checkpoint where phase == .running: wantsSave = .user
+        case .checkpoint where !state.isAtRest: wantsSave = .user
         case .resume where state == .paused || state == .failed || state == .budgetExhausted || state == .diverged:
             exhausted = nil
             failedSaves = 0
@@ -171,11 +174,11 @@ package struct JobRun: Sendable {
                 .compactMap(\.self).filter { $0 > now }.min()
         }
         guard phase == .running else { return nil }
-        let join = generationOpenedAt + times.joinPause
-        if description.saveMilliseconds > 0 {
-            return min(lastSaveAt + .milliseconds(Int64(description.saveMilliseconds)), max(join, now + .seconds(1)))
-        }
-        return join > now ? join : nil
+        let interval = description.saveMilliseconds
+        return [
+            generationOpenedAt + times.joinPause, saveAgainAt,
+            interval > 0 ? lastSaveAt + .milliseconds(Int64(interval)) : nil,
+        ].compactMap(\.self).filter { $0 > now }.min()
     }
 
     /// Looks at everything and does what is due, until nothing more is. Called after every event.
