@@ -21,6 +21,8 @@ extension Coordinator {
         case .evaluated(let id, let step, _, _): update(id) { $0.evaluatedAt = step }
         case .published(let id, let step): update(id) { $0.saved = max($0.saved, step) }
         case .rewound(let id, let step): update(id) { $0.rewind(to: step) }
+        case .spent(let id, let wall, let cores):
+            update(id) { $0.meter = Meter(wall: .milliseconds(Int64(wall)), cores: .milliseconds(Int64(cores))) }
         }
     }
 

@@ -28,6 +28,7 @@ package struct Coordinator: Sendable {
     /// Feeds one event. `now` must not go backwards.
     package mutating func handle(_ event: CoordinatorEvent, at now: Instant) -> CoordinatorOutput {
         var output = CoordinatorOutput()
+        for index in jobs.indices { jobs[index].tick(now) }
         switch event {
         case .received(let message, let session): receive(message, from: session, now, &output)
         case .connectionClosed(let session): remove(session, reason: "connection closed", now, &output)

@@ -38,6 +38,7 @@ extension JobRun {
         evaluation = nil
         abandonSave(&output)
         members = workers.map { MemberRecord(session: $0.id, node: $0.node, threads: $0.threads) }
+        tick(now)
         output.journal.append(.generation(id, generation))
         for member in members { output.sends.append((member.session, .prepare(id, generation))) }
     }
@@ -178,7 +179,6 @@ extension JobRun {
 
     mutating func run(_ now: Instant, _ output: inout CoordinatorOutput) {
         phase = .running
-        startedAt = startedAt ?? now
         move(to: .running, reason: "generation \(generation), \(members.count) workers", &output)
     }
 

@@ -63,28 +63,27 @@ extension JobRun {
         guard leased < limit, leased - applied <= Self.leaseAhead / 2 else { return }
         var recipes: [[UInt8]] = []
         while leased < limit {
-            guard let recipe = recipe(of: leased + 1), fitsBudget(recipe, now) else { break }
+            guard let recipe = recipe(of: leased + 1), fitsBudget(recipe) else { break }
             let bytes = recipe.encoded()
             if leased + 1 > committed { output.journal.append(.recipe(id, leased + 1, bytes: bytes)) }
             recipes.append(bytes)
             leased += 1
         }
         guard !recipes.isEmpty else { return }
+        noteSpent(&output)
         let lease = Lease(job: id, generation: generation, recipes: recipes)
         for member in members { output.sends.append((member.session, .lease(lease))) }
     }
 
     /// Whether the step may run inside every limit; when not, the job ends before it.
-    private mutating func fitsBudget(_ recipe: Recipe, _ now: Instant) -> Bool {
+    private mutating func fitsBudget(_ recipe: Recipe) -> Bool {
         guard recipe.step > committed else { return true }
         let pending = (committed + 1..<recipe.step).reduce(0) { $0 + (self.recipe(of: $1)?.inputTokens ?? 0) }
-        let wall = startedAt.map { Int((now - $0).nanoseconds / 1_000_000) } ?? 0
-        let cores = members.reduce(0) { $0 + $1.threads }
         var limit: String?
         if let steps = description.stepLimit, recipe.step > steps { limit = "steps" }
         if let most = description.tokenLimit, tokens + pending + recipe.inputTokens > most { limit = "tokens" }
-        if let most = description.wallMillisecondsLimit, wall >= most { limit = "wall_clock" }
-        if let most = description.coreMillisecondsLimit, wall * cores >= most { limit = "core_hours" }
+        if let most = description.wallMillisecondsLimit, meter.wallMilliseconds >= most { limit = "wall_clock" }
+        if let most = description.coreMillisecondsLimit, meter.coreMilliseconds >= most { limit = "core_hours" }
         guard let limit else { return true }
         exhausted = (recipe.step - 1, limit)
         return false

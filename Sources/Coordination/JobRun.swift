@@ -70,7 +70,8 @@ package struct JobRun: Sendable {
     var exhausted: (step: Step, limit: String)?
     /// Non-finite results at one step.
     var nonFinite: (step: UInt64, count: Int) = (0, 0)
-    var startedAt: Instant?
+    /// Time and core time used.
+    package internal(set) var meter = Meter()
 
     struct MemberRecord: Sendable {
         var session: SessionID
@@ -127,8 +128,19 @@ package struct JobRun: Sendable {
     /// How many workers are in.
     package var workerCount: Int { members.count }
 
+    /// Reads the meter; called before an event can change the members.
+    mutating func tick(_ now: Instant) {
+        meter.read(threads: phase == .gathering ? nil : members.reduce(0) { $0 + $1.threads }, now)
+    }
+
+    func noteSpent(_ output: inout CoordinatorOutput) {
+        output.journal.append(.spent(
+            id, wallMilliseconds: meter.wallMilliseconds, coreMilliseconds: meter.coreMilliseconds))
+    }
+
     mutating func rest(_ state: JobState, reason: String, _ output: inout CoordinatorOutput) {
         if let saving { output.commands.append(.abandon(id, attempt: saving.attempt)) }
+        if phase != .gathering { noteSpent(&output) }
         move(to: state, reason: reason, &output)
         phase = .gathering
         members = []

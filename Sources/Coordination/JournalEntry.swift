@@ -20,11 +20,14 @@ package enum JournalEntry: Sendable, Equatable {
     case published(JobID, step: Step)
     /// The job goes on from an older step: nobody holds a newer state.
     case rewound(JobID, to: Step)
+    /// What the job has used so far in measured units: milliseconds with a generation, and those times its threads.
+    case spent(JobID, wallMilliseconds: Int, coreMilliseconds: Int)
 
     package var job: JobID {
         switch self {
         case .submitted(let job, _), .amended(let job, _), .state(let job, _, _), .generation(let job, _), .recipe(let job, _, _),
-            .committed(let job, _), .evaluated(let job, _, _, _), .published(let job, _), .rewound(let job, _):
+            .committed(let job, _), .evaluated(let job, _, _, _), .published(let job, _), .rewound(let job, _),
+            .spent(let job, _, _):
             job
         }
     }
@@ -77,6 +80,7 @@ extension JournalEntry {
         case .published: 7
         case .rewound: 8
         case .amended: 9
+        case .spent: 10
         }
     }
 
@@ -98,6 +102,9 @@ extension JournalEntry {
             writer.double(lossSum)
             writer.integer(UInt64(tokens))
         case .published(_, let step), .rewound(_, let step): writer.integer(UInt64(step))
+        case .spent(_, let wall, let cores):
+            writer.integer(UInt64(wall))
+            writer.integer(UInt64(cores))
         }
         return writer.bytes
     }
@@ -118,6 +125,7 @@ extension JournalEntry {
         case 7: self = .published(job, step: try reader.count())
         case 8: self = .rewound(job, to: try reader.count())
         case 9: self = .amended(job, description: try reader.blob(limit: WireLimits.controlBytes))
+        case 10: self = .spent(job, wallMilliseconds: try reader.count(), coreMilliseconds: try reader.count())
         default: throw .invalid("journal entry kind \(kind)")
         }
         try reader.finish()

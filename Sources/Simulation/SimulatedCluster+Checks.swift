@@ -61,6 +61,9 @@ extension SimulatedCluster {
                 fail("job \(id): the journal names a checkpoint of step \(step) that the store does not hold")
             }
         case .rewound(_, let step): record.committed = min(record.committed, step)
+        case .spent(let id, let wall, let cores):
+            if wall < record.spent.wall || cores < record.spent.cores { fail("job \(id): what is spent is forgotten") }
+            record.spent = (wall, cores)
         }
     }
 
@@ -91,6 +94,9 @@ extension SimulatedCluster {
             if record.committed != reference.plannedSteps { wrong("only \(record.committed) of \(reference.plannedSteps) steps count") }
             if newest != record.committed { wrong("its newest checkpoint is of step \(newest)") }
         case .budgetExhausted:
+            let limits = reference.description
+            if reason.contains("wall_clock"), record.spent.wall < limits.wallMillisecondsLimit ?? 0 { wrong("time is left") }
+            if reason.contains("core_hours"), record.spent.cores < limits.coreMillisecondsLimit ?? 0 { wrong("core time is left") }
             if record.committed >= reference.plannedSteps { wrong("all steps were done") }
             if newest != record.committed { wrong("its newest checkpoint is of step \(newest)") }
             if !reference.description.hasLimit { wrong("it has no limit") }

@@ -38,6 +38,8 @@ struct SimulatedCoordinator {
         var committed: Step = 0
         var state = JobState.queued
         var cancelled = false
+        /// Milliseconds.
+        var spent = (wall: 0, cores: 0)
     }
 
     /// A checkpoint on its way in.
