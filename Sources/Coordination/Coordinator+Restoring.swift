@@ -15,7 +15,11 @@ extension Coordinator {
                 $0.state = state
                 $0.reason = reason
             }
-        case .generation(let id, let generation): update(id) { $0.generation = generation }
+        case .generation(let id, let generation):
+            update(id) {
+                $0.generation = generation
+                $0.returns = true
+            }
         case .recipe: break
         case .committed(let id, let step): update(id) { $0.restore(step) }
         case .evaluated(let id, let step, _, _): update(id) { $0.evaluatedAt = step }

@@ -18,6 +18,8 @@ package struct Coordinator: Sendable {
     package internal(set) var sessions: [SessionRecord] = []
     /// Every job ever submitted, by number.
     package internal(set) var jobs: [JobRun] = []
+    /// When the shell was asked to come back at the latest.
+    private var deadline: Instant?
 
     package init(epoch: UInt64, dataEndpoint: String, times: CoordinatorTimes = CoordinatorTimes()) {
         self.epoch = epoch
@@ -28,6 +30,7 @@ package struct Coordinator: Sendable {
     /// Feeds one event. `now` must not go backwards.
     package mutating func handle(_ event: CoordinatorEvent, at now: Instant) -> CoordinatorOutput {
         var output = CoordinatorOutput()
+        forgiveOwnSleep(now)
         for index in jobs.indices { jobs[index].tick(now) }
         switch event {
         case .received(let message, let session): receive(message, from: session, now, &output)
@@ -46,8 +49,16 @@ package struct Coordinator: Sendable {
             place(now, &output)
             for index in jobs.indices { jobs[index].advance(sessions, times, now, &output) }
         } while releaseRested(&output)
-        output.deadline = nextDeadline(now)
+        deadline = nextDeadline(now)
+        output.deadline = deadline
         return output
+    }
+
+    /// When this process itself was not running at its deadline, the silence of the workers proves nothing: what they
+    /// said meanwhile waits in the sockets.
+    private mutating func forgiveOwnSleep(_ now: Instant) {
+        guard let deadline, now - deadline > times.heartbeat else { return }
+        for index in sessions.indices { sessions[index].lastHeard = min(now, sessions[index].lastHeard + (now - deadline)) }
     }
 
     private mutating func receive(

@@ -86,6 +86,8 @@ package struct CoordinatorTimes: Sendable {
     package var deadAfter = Span.seconds(15)
     /// How long after the first worker a job waits for more than its minimum.
     package var gatherWindow = Span.milliseconds(300)
+    /// As `gatherWindow`, for a job that ran before the coordinator was started again.
+    package var returnWindow = Span.seconds(2)
     /// Shortest time between two generations that only add workers.
     package var joinPause = Span.seconds(1)
     /// How long a job holds workers below its minimum, for the progress in their memory, against a job behind it.

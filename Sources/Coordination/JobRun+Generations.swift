@@ -22,18 +22,25 @@ extension JobRun {
         }
         if state == .queued { move(to: .starting, reason: "\(workers.count) workers", &output) }
         gatheredAt = gatheredAt ?? now
-        // Workers that are still loading are worth a short wait: the first generation is then the only one.
-        let more = sessions.contains { $0.job == id && $0.load == .loading }
-        let isOver = now >= gatheredAt! + times.gatherWindow
-        guard !more || workers.count == description.memberLimit || isOver else { return }
+        // Workers that are still loading are worth a short wait: the first generation is then the only one. So are those
+        // that will come back to a coordinator that was away: they hold the newest state.
+        let more = returns || sessions.contains { $0.job == id && $0.load == .loading }
+        let isOver = now >= (gatheredAt ?? now) + gatherWindow(times)
+        guard !more || workers.count == description.memberLimit || isOver, now >= opensAfter else { return }
         open(workers, now, &output)
     }
+
+    func gatherWindow(_ times: CoordinatorTimes) -> Span { returns ? times.returnWindow : times.gatherWindow }
+
+    /// Before the next generation after one in which members lost each other; doubled each time until a step counts.
+    private static let stallPause = Span.milliseconds(100)
 
     /// Opens the next generation: everybody stops and says where it stands.
     private mutating func open(_ workers: [SessionRecord], _ now: Instant, _ output: inout CoordinatorOutput) {
         generation = generation.next
         generationOpenedAt = now
         gatheredAt = nil
+        returns = false
         phase = .preparing
         evaluation = nil
         abandonSave(&output)
@@ -193,7 +200,9 @@ extension JobRun {
             guard nonFinite.count < 2 else {
                 return rest(.diverged, reason: "step \(trouble.step): \(trouble.text)", &output)
             }
-        case .digest, .local, .stalled: break
+        case .digest, .local, .stalled:
+            fruitless += 1
+            opensAfter = now + Self.stallPause * Int64(1 << min(fruitless - 1, 8))
         }
         interrupt(now, &output)
     }

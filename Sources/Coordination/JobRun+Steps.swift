@@ -49,6 +49,7 @@ extension JobRun {
             inputTokens: recipe.inputTokens, gradientNorm: report.gradientNorm, learningRate: recipe.learningRate,
             workers: members.count, generation: generation)
         committed = step
+        fruitless = 0
         tokens += recipe.inputTokens
         history.append(tokens)
         newest = value

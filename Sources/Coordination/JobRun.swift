@@ -24,8 +24,13 @@ package struct JobRun: Sendable {
     var phase = Phase.gathering
     /// When the job first could have started with its minimum.
     var gatheredAt: Instant?
+    /// It ran before this start of the coordinator, and has had no generation since.
+    var returns = false
     /// Since when it has no generation.
     var idleSince: Instant
+    /// Generations in a row that broke before a step counted, and when the next one may be opened.
+    var fruitless = 0
+    var opensAfter = Instant(nanoseconds: 0)
     /// Since when every connected worker is unfit for it.
     var hopelessSince: Instant?
     var isIdle: Bool { phase == .gathering }
@@ -182,8 +187,9 @@ package struct JobRun: Sendable {
     /// When this job wants to be looked at again, without any message.
     func deadline(_ times: CoordinatorTimes, _ now: Instant) -> Instant? {
         if phase == .gathering, !state.isAtRest {
-            return [gatheredAt.map { $0 + times.gatherWindow }, hopelessSince.map { $0 + times.hopeWindow }]
-                .compactMap(\.self).filter { $0 > now }.min()
+            return [
+                gatheredAt.map { $0 + gatherWindow(times) }, hopelessSince.map { $0 + times.hopeWindow }, opensAfter,
+            ].compactMap(\.self).filter { $0 > now }.min()
         }
         guard phase == .running else { return nil }
         let interval = description.saveMilliseconds
