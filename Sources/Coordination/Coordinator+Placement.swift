@@ -97,13 +97,18 @@ extension Coordinator {
         jobs[index].rest(.failed, reason: problem, &output)
     }
 
+    private func isWorking(_ job: JobID) -> Bool {
+        guard let index = jobs.firstIndex(where: { $0.id == job }) else { return false }
+        return !jobs[index].state.isAtRest
+    }
+
     /// Frees the workers of jobs that came to rest; true when there were any.
     mutating func releaseRested(_ output: inout CoordinatorOutput) -> Bool {
         var isAnyFree = false
         for index in sessions.indices {
             let unfit = sessions[index].unfit
-            if !unfit.isEmpty { sessions[index].unfit = unfit.filter { job($0.job)?.state.isAtRest == false } }
-            guard let job = sessions[index].job, self.job(job)?.state.isAtRest != false else { continue }
+            if !unfit.isEmpty { sessions[index].unfit = unfit.filter { isWorking($0.job) } }
+            guard let job = sessions[index].job, !isWorking(job) else { continue }
             output.sends.append((sessions[index].id, .release(job)))
             sessions[index].job = nil
             sessions[index].load = .free

@@ -145,8 +145,8 @@ extension JobRun {
     }
 
     /// Shards of the first step: whoever holds sums keeps them, the rest goes to the members in proportion to `intervals`.
-    private func firstShards(_ standings: [Standing], _ intervals: [ShardRange], _ target: Step) -> [[ShardRange]] {
-        guard target < endStep, let tag = recipeTag(of: target + 1) else { return intervals.map { [$0] } }
+    private mutating func firstShards(_ standings: [Standing], _ intervals: [ShardRange], _ target: Step) -> [[ShardRange]] {
+        guard target < endStep, let tag = line(target + 1)?.tag else { return intervals.map { [$0] } }
         var owner = [Int?](repeating: nil, count: description.virtualShards)
         for (rank, standing) in standings.enumerated()
         where standing.hasState && Step(clamping: standing.step) == target && standing.heldTag == tag {

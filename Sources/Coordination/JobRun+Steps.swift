@@ -7,13 +7,8 @@ extension JobRun {
     /// Steps that may be leased beyond the newest applied one, so that members never wait for a round trip.
     static let leaseAhead = 4
 
-    func recipe(of step: Step) -> Recipe? {
-        guard let job, step >= 1, step <= job.plan.plannedSteps else { return nil }
-        return job.plan.recipe(of: step, schedule: job.learningRate)
-    }
-
-    /// First eight bytes of the digest of the recipe of `step`, as every slice of that step carries it.
-    func recipeTag(of step: Step) -> UInt64? { recipe(of: step).map { $0.tag } }
+    /// The recipe of `step`, nil outside the plan.
+    mutating func line(_ step: Step) -> RecipeBook.Line? { job.flatMap { book.line(step, of: $0) } }
 
     mutating func reported(
         _ report: StepReport, from session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput
@@ -30,7 +25,8 @@ extension JobRun {
     /// Counts a report: commits a new step, or holds a known one against the digest on record.
     mutating func accept(_ report: StepReport, _ output: inout CoordinatorOutput) {
         let step = Step(clamping: report.position.step)
-        guard let recipe = recipe(of: step), recipe.tag == report.recipeTag else { return }
+        guard let line = line(step), line.tag == report.recipeTag else { return }
+        let recipe = line.recipe
         if step < digests.count {
             guard digests[step] == report.position.digest else {
                 return rest(
@@ -64,10 +60,9 @@ extension JobRun {
         guard leased < limit, leased - applied <= Self.leaseAhead / 2 else { return }
         var recipes: [[UInt8]] = []
         while leased < limit {
-            guard let recipe = recipe(of: leased + 1), fitsBudget(recipe) else { break }
-            let bytes = recipe.encoded()
-            if leased + 1 > committed { output.journal.append(.recipe(id, leased + 1, bytes: bytes)) }
-            recipes.append(bytes)
+            guard let line = line(leased + 1), fitsBudget(line.recipe) else { break }
+            if leased + 1 > committed { output.journal.append(.recipe(id, leased + 1, bytes: line.bytes)) }
+            recipes.append(line.bytes)
             leased += 1
         }
         guard !recipes.isEmpty else { return }
@@ -79,10 +74,13 @@ extension JobRun {
     /// Whether the step may run inside every limit; when not, the job ends before it.
     private mutating func fitsBudget(_ recipe: Recipe) -> Bool {
         guard recipe.step > committed else { return true }
-        let pending = (committed + 1..<recipe.step).reduce(0) { $0 + (self.recipe(of: $1)?.inputTokens ?? 0) }
         var limit: String?
         if let steps = description.stepLimit, recipe.step > steps { limit = "steps" }
-        if let most = description.tokenLimit, tokens + pending + recipe.inputTokens > most { limit = "tokens" }
+        if let most = description.tokenLimit {
+            var sum = tokens
+            for step in committed + 1...recipe.step { sum += line(step)?.recipe.inputTokens ?? 0 }
+            if sum > most { limit = "tokens" }
+        }
         if let most = description.wallMillisecondsLimit, meter.wallMilliseconds >= most { limit = "wall_clock" }
         if let most = description.coreMillisecondsLimit, meter.coreMilliseconds >= most { limit = "core_hours" }
         guard let limit else { return true }
@@ -93,5 +91,10 @@ extension JobRun {
 
 extension Recipe {
     /// First eight bytes of the SHA-256 of its bytes, little-endian.
-    package var tag: UInt64 { Digest.sha256(of: encoded()).bytes.prefix(8).reversed().reduce(0) { $0 << 8 | UInt64($1) } }
+    package var tag: UInt64 { Self.tag(of: encoded()) }
+
+    /// The tag of a recipe of these bytes.
+    static func tag(of bytes: [UInt8]) -> UInt64 {
+        Digest.sha256(of: bytes).bytes.prefix(8).reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    }
 }

@@ -51,6 +51,7 @@ package struct JobRun: Sendable {
     var applied: Step = 0
     /// Steps that members may run.
     var leased: Step = 0
+    var book = RecipeBook()
     /// Input tokens of committed steps.
     package internal(set) var tokens = 0
     /// Input tokens of the first s committed steps, at place s − 1.

@@ -59,6 +59,7 @@ package struct WorkerSession: Sendable {
     /// The step in progress.
     struct Work: Sendable {
         var recipe: Recipe
+        var tag: UInt64
         var microseconds: UInt64 = 0
         var shards = 0
         var isComputed = false
@@ -319,7 +320,7 @@ extension WorkerSession {
             output.commands.append(.copy(order))
         } else if let recipe = job.recipes.first, recipe.step == job.step + 1 {
             self.job!.recipes.removeFirst()
-            self.job!.work = Work(recipe: recipe)
+            self.job!.work = Work(recipe: recipe, tag: recipe.tag)
             if let early = job.early, early.step == recipe.step { self.job!.work!.lossSum = early.lossSum }
             self.job!.early = nil
             let member = roster.members[job.rank]
@@ -361,7 +362,7 @@ extension WorkerSession.Course {
         self.digest = digest
         reports.append(StepReport(
             position: Position(job: id, generation: generation, step: UInt64(step), digest: digest),
-            recipeTag: work.recipe.tag, lossSum: work.lossSum ?? 0, gradientNorm: norm,
+            recipeTag: work.tag, lossSum: work.lossSum ?? 0, gradientNorm: norm,
             computeMicroseconds: work.microseconds, shardsComputed: UInt32(work.shards)))
         if reports.count > WorkerSession.reportsKept { reports.removeFirst() }
         self.work = nil

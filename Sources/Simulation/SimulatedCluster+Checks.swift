@@ -133,8 +133,10 @@ extension SimulatedCluster {
             let record = head.records[place]
             if lease.generation != record.generation { fail("a lease of generation \(lease.generation) in \(record.generation)") }
             for bytes in lease.recipes {
-                guard let recipe = try? Recipe(decoding: bytes), record.recipes.indices.contains(recipe.step - 1),
-                    record.recipes[recipe.step - 1] == bytes
+                // The step stands behind the version, as a little-endian u64.
+                var reader = ByteReader(bytes[2...])
+                guard let step = try? Int(clamping: reader.integer(UInt64.self)), record.recipes.indices.contains(step - 1),
+                    record.recipes[step - 1] == bytes
                 else { return fail("a lease leaves before its recipe is durable") }
             }
         case .prepare(let id, let generation):

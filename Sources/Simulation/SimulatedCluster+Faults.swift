@@ -116,7 +116,7 @@ extension SimulatedCluster {
 
     /// Whether every job that was submitted, or will be, has come to its end.
     var isOver: Bool {
-        guard isCalm, waitingSubmissions == 0, let jobs = head.core?.jobs else { return false }
-        return jobs.allSatisfy { $0.state == .done || $0.state == .cancelled || $0.state == .budgetExhausted }
+        guard isCalm, waitingSubmissions == 0, head.core != nil else { return false }
+        return head.records.allSatisfy { $0.state == .done || $0.state == .cancelled || $0.state == .budgetExhausted }
     }
 }
