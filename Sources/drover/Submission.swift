@@ -30,11 +30,6 @@ struct Submission {
         let model: ModelDirectory
         do { model = try ModelDirectory(path: spec.modelPath) } catch { throw Failure.input(faults + ["\(error)"]) }
         self.model = model
-        if let limit = model.configuration.longestDocument, spec.cutoffLen > limit {
-            faults.append(
-                "cutoff_len \(spec.cutoffLen) is more than the \(limit) positions that the model allows: "
-                    + "set cutoff_len to \(limit) or less")
-        }
         shapes = ResolvedShapes(spec)
         var adapter: AdapterDirectory?
         if let path = spec.adapterPath {
@@ -118,6 +113,8 @@ struct Submission {
         let cache = try tokenised(folder: folder, progress: progress)
         let train = cache.contents.train
         guard train.sequenceCount > 0 else { throw Failure.input(["the dataset holds nothing to train on"]) }
+        try checkLengths(train)
+        try checkLengths(cache.contents.validation)
         let total = try totalSequences(train)
         var description = JobDescription(
             name: spec.name, parameters: layout.count, sequences: train.sequenceCount,
@@ -143,6 +140,22 @@ struct Submission {
         description.wallMillisecondsLimit = budget[.wallClock].map(Int.init)
         description.coreMillisecondsLimit = budget[.coreTime].map(Int.init)
         return description
+    }
+
+    /// Refuses documents with more tokens than the model has positions.
+    private func checkLengths(_ set: SequenceSet) throws {
+        let limit = model.configuration.positions
+        guard limit > 0 else { return }
+        for index in 0..<set.sequenceCount where set.tokens(index) > limit {
+            let sequence = set.sequence(index)
+            let ends = sequence.documentStarts.dropFirst() + [Int32(sequence.tokens.count)]
+            let longest = zip(sequence.documentStarts, ends).map { Int($1 - $0) }.max() ?? 0
+            guard longest <= limit else {
+                throw Failure.input(
+                    "a sequence of \(longest) tokens is longer than the \(limit) positions that the model allows: "
+                        + "set cutoff_len to \(limit) or less")
+            }
+        }
     }
 
     private var saveMilliseconds: Int {

@@ -64,7 +64,10 @@ import Testing
     }
 
     @Test func `sequences longer than the model allows are refused`() throws {
-        try expectRefusal(try Scene(), "cutoff_len", overrides: ["cutoff_len=100000"])
+        let scene = try Scene()
+        let ids = Array(repeating: 5, count: 300)
+        try scene.write("{\"input_ids\":\(ids)}\n{\"input_ids\":[1,2,3]}\n{\"input_ids\":[1,2,3]}\n", to: "data.jsonl")
+        try expectRefusal(scene, "300 tokens", "256 positions", "cutoff_len", overrides: ["cutoff_len=1000"])
     }
 
     @Test func `a budget of zero is refused`() throws {

@@ -145,6 +145,21 @@ final class Scene {
         }.joined(separator: "\n")
     }
 
+    /// True while a process runs; one that has ended but was not collected yet does not.
+    static func isAlive(_ pid: pid_t) -> Bool {
+        guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else { return false }
+        return text.split(separator: ")").last?.split(separator: " ").first != "Z"
+    }
+
+    /// Waits until the run has logged so many steps.
+    func waitForLog(lines: Int) throws {
+        for _ in 0..<600 {
+            if ((try? loggedSteps().count) ?? 0) >= lines { return }
+            usleep(50_000)
+        }
+        throw CocoaError(.fileNoSuchFile)
+    }
+
     /// `current_steps` of the log, in order.
     func loggedSteps() throws -> [Int] {
         let data = try Data(contentsOf: folder.appendingPathComponent("run/trainer_log.jsonl"))
