@@ -126,6 +126,16 @@ final class LiveView: @unchecked Sendable {
         if state != "DONE" { Output.line("go on with: drover resume \(run)") }
     }
 
+    /// Held-out questions with the answers before and after.
+    func answers(_ pairs: [SampleAnswers.Pair]) {
+        for pair in pairs {
+            line("")
+            line("\(Output.styled("held-out question", .bold))  \(pair.question)")
+            line("  before  \(Output.styled(pair.before, .dim))")
+            line("  after   \(Output.styled(pair.after, .green))")
+        }
+    }
+
     // MARK: Lines and figures
 
     private func status(_ text: String) {

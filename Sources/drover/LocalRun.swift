@@ -189,6 +189,24 @@ final class LocalRun {
             }
         }
         view.end(end, run: folder)
+        if state == .done { showAnswers(description) }
         guard state.exitCode == 0 else { throw Failure.ended(code: state.exitCode) }
+    }
+
+    /// For people: what the model answers to held-out questions now, and what it answered before.
+    private func showAnswers(_ description: JobDescription) {
+        guard !options.json, spec.stage == .sft, description.evaluationSequences > 0,
+            let cache = description.files.first(where: { $0.kind == .data })?.path,
+            let format = spec.exports.first, format == .peft || spec.finetuningType == .full || format == .merged
+        else { return }
+        do {
+            let pairs = try SampleAnswers.pairs(
+                cache: cache, base: spec.modelPath, trained: "\(folder)/\(RunExport.folder(format))",
+                isAdapter: format == .peft)
+            view.answers(pairs)
+        } catch {
+            // The job is done and its result is safe; a model without tokenizer has nothing to say.
+            view.say("no sample answers: \(Failure.sentence(error))")
+        }
     }
 }
