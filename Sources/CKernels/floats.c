@@ -1,7 +1,7 @@
 // floats.c: the floating-point mode every kernel runs in.
 //
-// Subnormal numbers are flushed to zero on input and output: they are slow on most cores, and whether they are kept must
-// not depend on which thread an operation ran on. Rounding is to nearest even.
+// Subnormal numbers are flushed to zero on input and output: they are slow on most cores, and whether they are kept
+// must not depend on which thread an operation ran on. Rounding is to nearest even.
 #include "ckernels.h"
 
 #if defined(__x86_64__)

@@ -1,7 +1,7 @@
 // memory.c: large blocks of zeroed memory.
 //
-// Blocks of 2 MiB and more are mapped on 2 MiB bounds and advised to be huge pages: one page-table walk serves 512 times
-// the memory, and the first touch of each page costs one fault instead of 512.
+// Blocks of 2 MiB and more are mapped on 2 MiB bounds and advised to be huge pages: one page-table walk serves 512
+// times the memory, and the first touch of each page costs one fault instead of 512.
 #define _GNU_SOURCE
 #include "ckernels.h"
 #include <stdlib.h>

@@ -1,12 +1,12 @@
 // team.c: a fixed team of threads that shares out the indices of one loop at a time.
 //
-// Which thread runs which index is left to chance, so an index must stand for a block of work whose bounds and arithmetic
-// depend on the shape alone. Dispatch is cheap: a worker spins for some tens of microseconds before it sleeps, and the caller
-// works too, so that a team whose workers are late or asleep still finishes.
+// Which thread runs which index is left to chance, so an index must stand for a block of work whose bounds and
+// arithmetic depend on the shape alone. Dispatch is cheap: a worker spins for some tens of microseconds before it
+// sleeps, and the caller works too, so that a team whose workers are late or asleep still finishes.
 //
-// `ticket` packs (run number, indices left) in one word. A worker claims an index by compare-and-swap; because the caller
-// stays in dk_team_run until every claimed index is finished, what it published (body, context, count) is stable from a
-// successful claim on, and a claim against an old run cannot succeed.
+// `ticket` packs (run number, indices left) in one word. A worker claims an index by compare-and-swap; because the
+// caller stays in dk_team_run until every claimed index is finished, what it published (body, context, count) is stable
+// from a successful claim on, and a claim against an old run cannot succeed.
 #define _GNU_SOURCE
 #include "ckernels.h"
 #include <pthread.h>
@@ -65,7 +65,9 @@ static void sleep_until_work(struct dk_team *team) {
     }
     pthread_mutex_lock(&team->lock);
     atomic_fetch_add(&team->sleepers, 1);
-    while (left(atomic_load(&team->ticket)) == 0 && !atomic_load(&team->stop)) pthread_cond_wait(&team->wake, &team->lock);
+    while (left(atomic_load(&team->ticket)) == 0 && !atomic_load(&team->stop)) {
+        pthread_cond_wait(&team->wake, &team->lock);
+    }
     atomic_fetch_sub(&team->sleepers, 1);
     pthread_mutex_unlock(&team->lock);
 }

@@ -2,10 +2,11 @@
 //
 //   C[M,N] (+)= A[M,K] · B[K,N]        A, B: bf16 or fp32, each stored plain or transposed.   C: fp32, row-major.
 //
-// Written against the C interfaces of oneDNN 2.x (descriptors by value, an operation descriptor) and 3.x (descriptors behind
-// pointers, no operation descriptor). B can be packed once into the layout that the library likes best; on AMX that is worth
-// a factor of two and more. Every product brings its own scratchpad, so that threads share nothing, and the calling thread
-// is made the only OpenMP thread before a primitive is made or run: bits must not depend on a thread count.
+// Written against the C interfaces of oneDNN 2.x (descriptors by value, an operation descriptor) and 3.x (descriptors
+// behind pointers, no operation descriptor). B can be packed once into the layout that the library likes best; on AMX
+// that is worth a factor of two and more. Every product brings its own scratchpad, so that threads share nothing, and
+// the calling thread is made the only OpenMP thread before a primitive is made or run: bits must not depend on a thread
+// count.
 #pragma once
 #include <oneapi/dnnl/dnnl.h>
 #include <oneapi/dnnl/dnnl_version.h>
@@ -25,8 +26,8 @@ static inline int odn_version(void) {
     return version->major * 10000 + version->minor * 100 + version->patch;
 }
 
-// The instruction set the library will use, as its own bit mask (dnnl_cpu_isa_t); bits 0xe7 mean AVX-512 with bf16, bits
-// 0x3e7 AMX.
+// The instruction set the library will use, as its own bit mask (dnnl_cpu_isa_t); bits 0xe7 mean AVX-512 with bf16,
+// bits 0x3e7 AMX.
 static inline int odn_instructions(void) { return (int)dnnl_get_effective_cpu_isa(); }
 
 struct odn_product {
@@ -72,7 +73,8 @@ static inline void odn_release(odn_owned *matrix) {
 #endif
 }
 
-static inline dnnl_status_t odn_describe(struct odn_product *p, odn_owned *a, odn_owned *b, odn_owned *c, int accumulate) {
+static inline dnnl_status_t odn_describe(struct odn_product *p, odn_owned *a, odn_owned *b, odn_owned *c,
+                                         int accumulate) {
     dnnl_primitive_attr_t attributes = NULL;
     dnnl_post_ops_t after = NULL;
     dnnl_status_t status = dnnl_primitive_attr_create(&attributes);
@@ -123,7 +125,8 @@ static inline void odn_product_destroy(struct odn_product *p) {
     memset(p, 0, sizeof *p);
 }
 
-// Prepares a product; 0, or the library's status (dnnl_unimplemented where the machine has no bf16). `pack` asks for packed B.
+// Prepares a product; 0, or the library's status (dnnl_unimplemented where the machine has no bf16). `pack` asks for
+// packed B.
 static inline int odn_product_create(struct odn_product *p, long rows, long columns, long k, int a_transposed,
                                      int b_transposed, int accumulate, int bf16, int pack) {
     dnnl_data_type_t type = bf16 ? dnnl_bf16 : dnnl_f32;

@@ -3,9 +3,10 @@ internal import CKernels
 extension Compute {
     /// Causal attention inside documents: `out[T,Hq,hd]` and `lse[Hq,T]`, the log-sum-exp of the scaled scores.
     ///
-    /// q is `[T,Hq,hd]`; k and v are `[T,Hkv,hd]`. `documents` holds the first token of each document, ascending, the first 0.
-    /// With `window` = w a query sees the last w positions, itself among them; nil = all before it. Strides, in floats from one
-    /// token to the next, let q, k and v live in one fused buffer; nil = dense. A document gives the same bits wherever it lies.
+    /// q is `[T,Hq,hd]`; k and v are `[T,Hkv,hd]`. `documents` holds the first token of each document, ascending, the
+    /// first 0. With `window` = w a query sees the last w positions, itself among them; nil = all before it. Strides,
+    /// in floats from one token to the next, let q, k and v live in one fused buffer; nil = dense. A document gives the
+    /// same bits wherever it lies.
     package func attention(
         _ out: UnsafeMutablePointer<Float>, lse: UnsafeMutablePointer<Float>, q: UnsafePointer<Float>,
         k: UnsafePointer<Float>, v: UnsafePointer<Float>, documents: [Int32], rows: Int, heads: Int, kvHeads: Int,
@@ -15,11 +16,15 @@ extension Compute {
         shape.q_stride = qStride ?? shape.q_stride
         shape.kv_stride = kvStride ?? shape.kv_stride
         shape.out_stride = outStride ?? shape.out_stride
-        let parts = documentParts(documents, rows: rows, queries: 768), kernels = kernels
+        let parts = documentParts(documents, rows: rows, queries: 768)
+        let kernels = kernels
         withUnsafePointer(to: shape) { shape in
             team.share(parts.count * heads) { task in
-                let part = parts[task / heads], head = task % heads, s = shape.pointee
-                let own = head * headWidth, shared = head / (heads / kvHeads) * headWidth
+                let part = parts[task / heads]
+                let head = task % heads
+                let s = shape.pointee
+                let own = head * headWidth
+                let shared = head / (heads / kvHeads) * headWidth
                 kernels.pointee.attention(
                     out + part.start * s.out_stride + own, lse + head * rows + part.start,
                     q + part.start * s.q_stride + own, k + part.start * s.kv_stride + shared,
@@ -42,15 +47,22 @@ extension Compute {
         shape.out_stride = outStride ?? shape.out_stride
         shape.dq_stride = dqStride ?? shape.dq_stride
         // Query heads that read one key head each write a share of their own, to be added in head order.
-        let group = heads / kvHeads, outputStride = dkvStride ?? shape.dkv_stride
+        let group = heads / kvHeads
+        let outputStride = dkvStride ?? shape.dkv_stride
         let shares = group > 1 ? team.scratch.floats(2 * rows * heads * headWidth) : nil
-        let dkShares = shares ?? dk, dvShares = shares.map { $0 + rows * heads * headWidth } ?? dv
+        let dkShares = shares ?? dk
+        let dvShares = shares.map { $0 + rows * heads * headWidth } ?? dv
         shape.dkv_stride = group > 1 ? heads * headWidth : outputStride
-        let parts = documentParts(documents, rows: rows, queries: rows), kernels = kernels
+        let parts = documentParts(documents, rows: rows, queries: rows)
+        let kernels = kernels
         withUnsafePointer(to: shape) { shape in
             team.share(parts.count * heads) { task in
-                let part = parts[task / heads], t = part.start, head = task % heads, s = shape.pointee
-                let own = head * headWidth, shared = head / group * headWidth
+                let part = parts[task / heads]
+                let t = part.start
+                let head = task % heads
+                let s = shape.pointee
+                let own = head * headWidth
+                let shared = head / group * headWidth
                 kernels.pointee.attention_backward(
                     dq + t * s.dq_stride + own, dkShares + t * s.dkv_stride + own, dvShares + t * s.dkv_stride + own,
                     dout + t * s.out_stride + own, out + t * s.out_stride + own, lse + head * rows + t,
@@ -60,7 +72,8 @@ extension Compute {
         }
         guard group > 1 else { return }
         team.share(rows, by: 64) { run in
-            let t = run.lowerBound, from = t * heads * headWidth
+            let t = run.lowerBound
+            let from = t * heads * headWidth
             for (output, share) in [(dk, dkShares), (dv, dvShares)] {
                 kernels.pointee.sum_heads(
                     output + t * outputStride, outputStride, share + from, run.count, kvHeads, group, headWidth)
@@ -68,16 +81,19 @@ extension Compute {
         }
     }
 
-    /// One query row per head, `q[Hq,hd]`, against a cache of `length` keys and values `[length,Hkv,hd]`; the last key is its own.
+    /// One query row per head, `q[Hq,hd]`, against a cache of `length` keys and values `[length,Hkv,hd]`; the last key
+    /// is its own.
     package func attentionDecode(
         _ out: UnsafeMutablePointer<Float>, q: UnsafePointer<Float>, keys: UnsafePointer<Float>,
         values: UnsafePointer<Float>, length: Int, heads: Int, kvHeads: Int, headWidth: Int, scale: Float, window: Int?
     ) {
         precondition(length >= 1, "attention needs at least the query's own key")
-        let shape = attentionShape(heads, kvHeads, headWidth, scale, window), kernels = kernels
+        let shape = attentionShape(heads, kvHeads, headWidth, scale, window)
+        let kernels = kernels
         withUnsafePointer(to: shape) { shape in
             team.share(heads) { head in
-                let own = head * headWidth, shared = head / (heads / kvHeads) * headWidth
+                let own = head * headWidth
+                let shared = head / (heads / kvHeads) * headWidth
                 kernels.pointee.attention_decode(out + own, q + own, keys + shared, values + shared, shape, length)
             }
         }
@@ -86,7 +102,8 @@ extension Compute {
     private func attentionShape(
         _ heads: Int, _ kvHeads: Int, _ headWidth: Int, _ scale: Float, _ window: Int?
     ) -> dk_attention {
-        precondition(kvHeads >= 1 && heads % kvHeads == 0, "\(heads) query heads do not share \(kvHeads) key heads evenly")
+        precondition(
+            kvHeads >= 1 && heads % kvHeads == 0, "\(heads) query heads do not share \(kvHeads) key heads evenly")
         precondition(window.map { $0 >= 1 } ?? true, "an attention window holds at least the query itself")
         return dk_attention(
             heads: heads, kv_heads: kvHeads, head_width: headWidth, q_stride: heads * headWidth,

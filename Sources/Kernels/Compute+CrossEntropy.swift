@@ -3,12 +3,12 @@ internal import CKernels
 extension Compute {
     /// Linear head and cross-entropy in one: the sum of -log p over trained rows; full logits never exist.
     ///
-    /// h `[T,D]`, head `[V,D]`, bias `[V]`; `targets[t]` in `0 ..< V`, or -1 = untrained, which costs nothing. Gradients are those
-    /// of the sum: `dh[T,D]` is overwritten (zero where untrained), `dHead[V,D]` and `dBias[V]` are added to. `rowLosses[T]`
-    /// receives each row's loss (0 where untrained).
+    /// h `[T,D]`, head `[V,D]`, bias `[V]`; `targets[t]` in `0 ..< V`, or -1 = untrained, which costs nothing.
+    /// Gradients are those of the sum: `dh[T,D]` is overwritten (zero where untrained), `dHead[V,D]` and `dBias[V]` are
+    /// added to. `rowLosses[T]` receives each row's loss (0 where untrained).
     ///
-    /// Trained rows are gathered and worked off in chunks of whole runs of 256 rows, whose logits fill at most 256 MiB of
-    /// `workspace`; how many runs make a chunk changes no bit.
+    /// Trained rows are gathered and worked off in chunks of whole runs of 256 rows, whose logits fill at most 256 MiB
+    /// of `workspace`; how many runs make a chunk changes no bit.
     package func crossEntropy(
         _ h: UnsafePointer<Float>, head: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
         targets: UnsafePointer<Int32>, rows: Int, width: Int, vocabulary: Int, dh: UnsafeMutablePointer<Float>?,
@@ -20,14 +20,16 @@ extension Compute {
         dh?.update(repeating: 0, count: rows * width)
         rowLosses?.update(repeating: 0, count: rows)
         let chunk = CrossEntropyChunk(
-            trained: trained.count, width: width, vocabulary: vocabulary, gradient: dh != nil || dHead != nil || dBias != nil,
+            trained: trained.count, width: width, vocabulary: vocabulary,
+            gradient: dh != nil || dHead != nil || dBias != nil,
             workspace)
         var total = 0.0
         for start in stride(from: 0, to: trained.count, by: chunk.capacity) {
             let tokens = trained[start..<min(trained.count, start + chunk.capacity)]
             gatherChunk(chunk, tokens, h, targets)
             let product = dk_gemm(
-                c: chunk.logits, a: chunk.hidden, b: head, bias: bias, ldc: chunk.stride, lda: width, ldb: width, k: width,
+                c: chunk.logits, a: chunk.hidden, b: head, bias: bias, ldc: chunk.stride, lda: width, ldb: width,
+                k: width,
                 columns: vocabulary, a_transposed: 0, b_transposed: 1, accumulate: 0)
             multiply(product, rows: tokens.count)
             softmax(chunk, rows: tokens.count)
@@ -42,7 +44,8 @@ extension Compute {
 
     /// Copies the chunk's rows of h and their targets side by side.
     private func gatherChunk(
-        _ chunk: CrossEntropyChunk, _ tokens: ArraySlice<Int>, _ h: UnsafePointer<Float>, _ targets: UnsafePointer<Int32>
+        _ chunk: CrossEntropyChunk, _ tokens: ArraySlice<Int>, _ h: UnsafePointer<Float>,
+        _ targets: UnsafePointer<Int32>
     ) {
         for (row, token) in tokens.enumerated() {
             chunk.hidden.advanced(by: row * chunk.width).update(from: h + token * chunk.width, count: chunk.width)
@@ -66,17 +69,21 @@ extension Compute {
         _ chunk: CrossEntropyChunk, _ tokens: ArraySlice<Int>, head: UnsafePointer<Float>,
         dh: UnsafeMutablePointer<Float>?, dHead: UnsafeMutablePointer<Float>?, dBias: UnsafeMutablePointer<Float>?
     ) {
-        let rows = tokens.count, width = chunk.width, vocabulary = chunk.vocabulary
+        let rows = tokens.count
+        let width = chunk.width
+        let vocabulary = chunk.vocabulary
         if let dHead {
             let product = dk_gemm(
-                c: dHead, a: chunk.logits, b: chunk.hidden, bias: nil, ldc: width, lda: chunk.stride, ldb: width, k: rows,
+                c: dHead, a: chunk.logits, b: chunk.hidden, bias: nil, ldc: width, lda: chunk.stride, ldb: width,
+                k: rows,
                 columns: width, a_transposed: 1, b_transposed: 0, accumulate: 1)
             multiply(product, rows: vocabulary)
         }
         if let dBias { columnSums(dBias, chunk.logits, step: chunk.stride, rows: rows, columns: vocabulary) }
         guard let dh else { return }
         let product = dk_gemm(
-            c: chunk.hidden, a: chunk.logits, b: head, bias: nil, ldc: width, lda: chunk.stride, ldb: width, k: vocabulary,
+            c: chunk.hidden, a: chunk.logits, b: head, bias: nil, ldc: width, lda: chunk.stride, ldb: width,
+            k: vocabulary,
             columns: width, a_transposed: 0, b_transposed: 0, accumulate: 0)
         multiply(product, rows: rows)
         for (row, token) in tokens.enumerated() {
@@ -103,7 +110,8 @@ private struct CrossEntropyChunk {
     let targets: UnsafeMutablePointer<Int32>
 
     init(trained: Int, width: Int, vocabulary: Int, gradient: Bool, _ workspace: Workspace) {
-        let run = Int(DK_GEMM_K), budget = 64 << 20
+        let run = Int(DK_GEMM_K)
+        let budget = 64 << 20
         stride = padded(vocabulary, to: 16)
         capacity = max(1, min(trained, max(1, budget / (stride * run)) * run))
         (self.width, self.vocabulary, self.gradient) = (width, vocabulary, gradient)

@@ -13,7 +13,8 @@ extension Compute {
 
     /// `dtable[ids[t]] += dy[t]`, in token order; divided by columns, so that no two threads add to one row's element.
     package func scatterAdd(
-        _ dtable: UnsafeMutablePointer<Float>, _ dy: UnsafePointer<Float>, ids: UnsafePointer<Int32>, rows: Int, width: Int
+        _ dtable: UnsafeMutablePointer<Float>, _ dy: UnsafePointer<Float>, ids: UnsafePointer<Int32>, rows: Int,
+        width: Int
     ) {
         let kernels = kernels
         team.share(width, by: 128) { columns in

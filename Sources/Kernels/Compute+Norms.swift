@@ -15,7 +15,8 @@ extension Compute {
         }
     }
 
-    /// Gradient of `rmsNorm`: `dx[T,D]` is overwritten or added to (`accumulate`), `dw[D]` is always added to; dx may be dy.
+    /// Gradient of `rmsNorm`: `dx[T,D]` is overwritten or added to (`accumulate`), `dw[D]` is always added to; dx may
+    /// be dy.
     package func rmsNormBackward(
         _ dx: UnsafeMutablePointer<Float>, dw: UnsafeMutablePointer<Float>?, _ dy: UnsafePointer<Float>,
         _ x: UnsafePointer<Float>, weight: UnsafePointer<Float>, rstd: UnsafePointer<Float>,
@@ -26,7 +27,8 @@ extension Compute {
         team.share(rows, by: rowRun) { run in
             let t = run.lowerBound
             kernels.pointee.rmsnorm_backward(
-                dx + t * width, partial.map { $0 + t / rowRun * width }, dy + t * width, x + t * width, weight, rstd + t,
+                dx + t * width, partial.map { $0 + t / rowRun * width }, dy + t * width, x + t * width, weight,
+                rstd + t,
                 run.count, width, accumulate ? 1 : 0)
         }
         if let dw, let partial { columnSums(dw, partial, step: width, rows: blocks(rows, of: rowRun), columns: width) }
@@ -46,8 +48,8 @@ extension Compute {
         }
     }
 
-    /// Gradient of `layerNorm`: `dx[T,D]` is overwritten or added to (`accumulate`), `dw[D]` and `db[D]` are always added
-    /// to; dx may be dy.
+    /// Gradient of `layerNorm`: `dx[T,D]` is overwritten or added to (`accumulate`), `dw[D]` and `db[D]` are always
+    /// added to; dx may be dy.
     package func layerNormBackward(
         _ dx: UnsafeMutablePointer<Float>, dw: UnsafeMutablePointer<Float>?, db: UnsafeMutablePointer<Float>?,
         _ dy: UnsafePointer<Float>, _ x: UnsafePointer<Float>, weight: UnsafePointer<Float>,
@@ -55,9 +57,11 @@ extension Compute {
     ) {
         let kernels = kernels
         let partials = dw != nil || db != nil ? team.scratch.floats(blocks(rows, of: rowRun) * 2 * width) : nil
-        let dwPartial = dw != nil ? partials : nil, dbPartial = db != nil ? partials.map { $0 + width } : nil
+        let dwPartial = dw != nil ? partials : nil
+        let dbPartial = db != nil ? partials.map { $0 + width } : nil
         team.share(rows, by: rowRun) { run in
-            let t = run.lowerBound, partial = t / rowRun * 2 * width
+            let t = run.lowerBound
+            let partial = t / rowRun * 2 * width
             kernels.pointee.layernorm_backward(
                 dx + t * width, dwPartial.map { $0 + partial }, dbPartial.map { $0 + partial }, dy + t * width,
                 x + t * width, weight, mean + t, rstd + t, run.count, width, accumulate ? 1 : 0)

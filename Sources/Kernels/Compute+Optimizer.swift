@@ -55,16 +55,19 @@ extension Compute {
         }
     }
 
-    /// One AdamW update of `p`, `m`, `v`, each `[N]`, from the gradient sum `g[N]`; returns `stateDigest` of the result.
+    /// One AdamW update of `p`, `m`, `v`, each `[N]`, from the gradient sum `g[N]`; returns `stateDigest` of the
+    /// result.
     ///
     /// Weight decay applies inside `decayRanges` (ascending, apart), nowhere else; nil = everywhere.
     package func adamW(
         p: UnsafeMutablePointer<Float>, m: UnsafeMutablePointer<Float>, v: UnsafeMutablePointer<Float>,
         g: UnsafePointer<Float>, count: Int, step: AdamWStep, decayRanges: [Range<Int>]? = nil
     ) -> UInt64 {
-        let ranges = decayRanges ?? [0..<count], kernels = kernels
+        let ranges = decayRanges ?? [0..<count]
+        let kernels = kernels
         for (range, next) in zip(ranges, ranges.dropFirst() + [count..<count]) {
-            precondition(0 <= range.lowerBound && range.upperBound <= next.lowerBound, "decay ranges ascend inside the vector")
+            precondition(
+                0 <= range.lowerBound && range.upperBound <= next.lowerBound, "decay ranges ascend inside the vector")
         }
         return withUnsafePointer(to: step.folded) { constants in
             digest(count) { block in
@@ -100,7 +103,8 @@ extension Compute {
     }
 
     /// One 64-bit word per block, in the team's scratch.
-    private func withBlockWords<Result>(_ count: Int, _ body: (UnsafeMutableBufferPointer<UInt64>) -> Result) -> Result {
+    private func withBlockWords<Result>(_ count: Int, _ body: (UnsafeMutableBufferPointer<UInt64>) -> Result) -> Result
+    {
         let blocks = blocks(count, of: stateBlock)
         return team.scratch.floats(2 * blocks).withMemoryRebound(to: UInt64.self, capacity: blocks) {
             body(UnsafeMutableBufferPointer(start: $0, count: blocks))

@@ -2,8 +2,8 @@ internal import CKernels
 
 /// All arithmetic of a model on fp32 memory, shared out over one team.
 ///
-/// Tensors are row-major; T = tokens (`rows`), D = width, H = heads, hd = head width, V = vocabulary. Results are the same
-/// bits for any number of threads and at any level. Outputs must not overlap inputs unless an op says so.
+/// Tensors are row-major; T = tokens (`rows`), D = width, H = heads, hd = head width, V = vocabulary. Results are the
+/// same bits for any number of threads and at any level. Outputs must not overlap inputs unless an op says so.
 package struct Compute: Sendable {
     /// The threads that work.
     package let team: Team
@@ -13,7 +13,9 @@ package struct Compute: Sendable {
 
     /// Ops on `team`, with the fastest kernels of this machine.
     package init(team: Team) {
-        guard let best = Compute(team: team, level: .best) else { preconditionFailure("the best level is always there") }
+        guard let best = Compute(team: team, level: .best) else {
+            preconditionFailure("the best level is always there")
+        }
         self = best
     }
 

@@ -1,7 +1,7 @@
 internal import CKernels
 
-/// How one matrix product is cut into tasks. No cut changes a bit, so they may follow the team: see `gemm.h` for the rule
-/// that each element keeps to.
+/// How one matrix product is cut into tasks. No cut changes a bit, so they may follow the team: see `gemm.h` for the
+/// rule that each element keeps to.
 struct GemmCuts {
     /// Rows of a task, at most `DK_GEMM_ROWS`; a multiple of 12.
     let rows: Int
@@ -9,7 +9,8 @@ struct GemmCuts {
     let columns: Int
     /// Columns and k of a slab, whose packed B of at most 16 MiB is shared by all tasks.
     let slabColumns: Int, slabK: Int
-    /// Whether B is packed once for all tasks; else each task packs its own part, because one block of rows is all there is.
+    /// Whether B is packed once for all tasks; else each task packs its own part, because one block of rows is all
+    /// there is.
     let shared: Bool
 
     private static let run = Int(DK_GEMM_K), rowsMax = Int(DK_GEMM_ROWS)
@@ -25,11 +26,12 @@ struct GemmCuts {
         (self.rows, self.columns) = GemmCuts.task(rows: rows, columns: min(columns, slabColumns), threads: threads)
     }
 
-    /// The task that lets the team finish first: a round costs the task's area, plus 24 columns' worth for packing its rows
-    /// and 6 rows' worth for fetching its panels (fitted to measurements, coarse is enough).
+    /// The task that lets the team finish first: a round costs the task's area, plus 24 columns' worth for packing its
+    /// rows and 6 rows' worth for fetching its panels (fitted to measurements, coarse is enough).
     private static func task(rows: Int, columns: Int, threads: Int) -> (rows: Int, columns: Int) {
         var best = (cost: Int.max, rows: rowsMax, columns: 768)
-        let fewest = max(1, blocks(rows, of: rowsMax)), narrowest = max(1, blocks(columns, of: 64))
+        let fewest = max(1, blocks(rows, of: rowsMax))
+        let narrowest = max(1, blocks(columns, of: 64))
         for down in fewest...max(fewest, min(fewest + 2 * threads, blocks(rows, of: 48))) {
             let height = padded(blocks(rows, of: down), to: 12)
             for across in max(1, blocks(columns, of: 768))...narrowest {
@@ -60,12 +62,16 @@ extension Compute {
 
     /// Packs all of B, run after run, into the team's scratch.
     private func pack(_ gemm: dk_gemm) -> UnsafePointer<Float> {
-        let run = Int(DK_GEMM_K), width = padded(gemm.columns, to: 16), step = 256
+        let run = Int(DK_GEMM_K)
+        let width = padded(gemm.columns, to: 16)
+        let step = 256
         let panels = team.scratch.floats(width * gemm.k)
-        let across = blocks(gemm.columns, of: step), kernels = kernels
+        let across = blocks(gemm.columns, of: step)
+        let kernels = kernels
         withUnsafePointer(to: gemm) { gemm in
             team.share(across * blocks(gemm.pointee.k, of: run)) { task in
-                let k0 = task / across * run, column = task % across * step
+                let k0 = task / across * run
+                let column = task % across * step
                 let k = min(run, gemm.pointee.k - k0)
                 kernels.pointee.gemm_pack(
                     panels + k0 * width + column * k, gemm, k0, k, column, min(gemm.pointee.columns, column + step))
@@ -75,10 +81,12 @@ extension Compute {
     }
 
     private func shareTasks(_ gemm: dk_gemm, rows: Int, _ cuts: GemmCuts, packed: UnsafePointer<Float>?) {
-        let across = blocks(gemm.columns, of: cuts.columns), kernels = kernels
+        let across = blocks(gemm.columns, of: cuts.columns)
+        let kernels = kernels
         withUnsafePointer(to: gemm) { gemm in
             team.share(across * blocks(rows, of: cuts.rows)) { task in
-                let row = task / across * cuts.rows, column = task % across * cuts.columns
+                let row = task / across * cuts.rows
+                let column = task % across * cuts.columns
                 kernels.pointee.gemm_block(
                     gemm, packed, row, min(rows, row + cuts.rows), column,
                     min(gemm.pointee.columns, column + cuts.columns))
@@ -88,7 +96,8 @@ extension Compute {
 }
 
 extension dk_gemm {
-    /// The part of the product over some columns and some of k (from a multiple of `DK_GEMM_K` on); later parts of k add.
+    /// The part of the product over some columns and some of k (from a multiple of `DK_GEMM_K` on); later parts of k
+    /// add.
     fileprivate func slab(columns: Range<Int>, k: Range<Int>) -> dk_gemm {
         var part = self
         part.c += columns.lowerBound

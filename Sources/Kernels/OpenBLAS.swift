@@ -1,6 +1,7 @@
 internal import COpenBLAS
 
-/// The system's OpenBLAS: the yardstick that `bench` holds beside our own matrix products. No training arithmetic uses it.
+/// The system's OpenBLAS: the yardstick that `bench` holds beside our own matrix products. No training arithmetic uses
+/// it.
 package enum OpenBLAS {
     /// Its version, build options and the core it chose, in its own words.
     package static var description: String {

@@ -18,7 +18,9 @@ extension Compute {
     private func probeProducts(_ results: inout Results) {
         // Rows cross a block, k crosses a run, columns end inside a panel.
         let (rows, inputs, outputs) = (205, 301, 37)
-        let x = values(rows * inputs, 1), w = values(outputs * inputs, 2), dy = values(rows * outputs, 3)
+        let x = values(rows * inputs, 1)
+        let w = values(outputs * inputs, 2)
+        let dy = values(rows * outputs, 3)
         var (y, dx, dw) = (dy, x, w)
         linear(&y, x, w, bias: Array(x.prefix(outputs)), rows: rows, inputs: inputs, outputs: outputs, accumulate: true)
         linearInputGradient(&dx, dy, w, rows: rows, inputs: inputs, outputs: outputs, accumulate: false)
@@ -28,27 +30,33 @@ extension Compute {
 
     private func probeNorms(_ results: inout Results) {
         let (rows, width) = (131, 83)
-        let x = values(rows * width, 4), dy = values(rows * width, 5), w = values(width, 6)
+        let x = values(rows * width, 4)
+        let dy = values(rows * width, 5)
+        let w = values(width, 6)
         var (y, dx, mean, rstd, dw, db) = (x, x, values(rows, 7), values(rows, 8), w, w)
         rmsNorm(&y, rstd: &rstd, x, weight: w, rows: rows, width: width, epsilon: 1e-6)
         rmsNormBackward(&dx, dw: &dw, dy, x, weight: w, rstd: rstd, rows: rows, width: width, accumulate: true)
         results.add(y, rstd, dx, dw)
         layerNorm(&y, mean: &mean, rstd: &rstd, x, weight: w, bias: w, rows: rows, width: width, epsilon: 1e-5)
         layerNormBackward(
-            &dx, dw: &dw, db: &db, dy, x, weight: w, mean: mean, rstd: rstd, rows: rows, width: width, accumulate: false)
+            &dx, dw: &dw, db: &db, dy, x, weight: w, mean: mean, rstd: rstd, rows: rows, width: width, accumulate: false
+        )
         results.add(y, mean, rstd, dx, dw, db)
     }
 
     private func probeAttention(_ results: inout Results) {
         let (rows, heads, kvHeads, width) = (230, 2, 1, 24)
-        let q = values(rows * heads * width, 9), k = values(rows * width, 10), v = values(rows * width, 11)
+        let q = values(rows * heads * width, 9)
+        let k = values(rows * width, 10)
+        let v = values(rows * width, 11)
         var (out, lse, dq, dk, dv) = (q, values(heads * rows, 12), q, k, v)
         for window in [nil, 100] {
             attention(
                 &out, lse: &lse, q: q, k: k, v: v, documents: [0, 17], rows: rows, heads: heads, kvHeads: kvHeads,
                 headWidth: width, scale: 0.3, window: window)
             attentionBackward(
-                dq: &dq, dk: &dk, dv: &dv, dout: q, out: out, lse: lse, q: q, k: k, v: v, documents: [0, 17], rows: rows,
+                dq: &dq, dk: &dk, dv: &dv, dout: q, out: out, lse: lse, q: q, k: k, v: v, documents: [0, 17],
+                rows: rows,
                 heads: heads, kvHeads: kvHeads, headWidth: width, scale: 0.3, window: window)
             results.add(out, lse, dq, dk, dv)
         }
@@ -62,7 +70,9 @@ extension Compute {
     }
 
     private func probeElements(_ results: inout Results) {
-        let count = 1003, wide = values(count, 13).map { $0 * 20 }, dy = values(count, 14)
+        let count = 1003
+        let wide = values(count, 13).map { $0 * 20 }
+        let dy = values(count, 14)
         var (y, dgate, dup) = (dy, dy, dy)
         swiglu(&y, gate: wide, up: dy, count: count)
         swigluBackward(dgate: &dgate, dup: &dup, dy, gate: wide, up: y, count: count)
@@ -74,7 +84,9 @@ extension Compute {
 
     private func probeLoss(_ results: inout Results) {
         let (rows, width, vocabulary) = (70, 21, 333)
-        let h = values(rows * width, 15), head = values(vocabulary * width, 16), bias = values(vocabulary, 17)
+        let h = values(rows * width, 15)
+        let head = values(vocabulary * width, 16)
+        let bias = values(vocabulary, 17)
         let targets = (0..<Int32(rows)).map { $0 % 4 == 0 ? -1 : $0 * 31 % Int32(vocabulary) }
         var (dh, dHead, dBias) = (h, head, bias)
         let loss = crossEntropy(
@@ -87,7 +99,8 @@ extension Compute {
     }
 
     private func probeState(_ results: inout Results) {
-        let count = 5001, g = values(count, 18)
+        let count = 5001
+        let g = values(count, 18)
         var (p, m, v) = (values(count, 19), values(count, 20), values(count, 21).map(\.magnitude))
         let step = AdamWStep(
             learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1, biasCorrection1: 0.1,
@@ -95,7 +108,8 @@ extension Compute {
         results.add(adamW(p: &p, m: &m, v: &v, g: g, count: count, step: step, decayRanges: [7..<4500]))
     }
 
-    /// Floats in [-1, 1) from a linear congruential sequence (Knuth 1997, TAOCP 2, §3.3.4, line 25); not random, only varied.
+    /// Floats in [-1, 1) from a linear congruential sequence (Knuth 1997, TAOCP 2, §3.3.4, line 25); not random, only
+    /// varied.
     private func values(_ count: Int, _ seed: UInt32) -> [Float] {
         var state = seed
         return (0..<count).map { _ in

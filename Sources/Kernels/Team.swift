@@ -24,19 +24,22 @@ package final class Team: @unchecked Sendable {
 
     deinit { dk_team_destroy(team) }
 
-    /// Runs `body(0 ..< count)`, each index once, on whichever thread is free; returns when all are done. Not reentrant.
+    /// Runs `body(0 ..< count)`, each index once, on whichever thread is free; returns when all are done. Not
+    /// reentrant.
     package func run(_ count: Int, _ body: @Sendable (Int) -> Void) { share(count, body) }
 
     /// As `run`, for bodies that write through pointers: each index must write memory of its own.
     func share(_ count: Int, _ body: (Int) -> Void) {
-        precondition(!busy.exchange(true, ordering: .acquiring), "a team serves one caller at a time, and no body runs a loop")
+        precondition(
+            !busy.exchange(true, ordering: .acquiring), "a team serves one caller at a time, and no body runs a loop")
         defer { busy.store(false, ordering: .releasing) }
         withoutActuallyEscaping(body) { escapable in
             var escapable = escapable
             withUnsafeMutablePointer(to: &escapable) { context in
                 dk_team_run(
                     team, count,
-                    { context, index in context!.assumingMemoryBound(to: ((Int) -> Void).self).pointee(index) }, context)
+                    { context, index in context!.assumingMemoryBound(to: ((Int) -> Void).self).pointee(index) }, context
+                )
             }
         }
     }

@@ -33,7 +33,8 @@ private struct Problem {
         let (out, lse) = forward(compute)
         var (dq, dk, dv) = (q, k, v)
         compute.attentionBackward(
-            dq: &dq, dk: &dk, dv: &dv, dout: dout, out: out, lse: lse, q: q, k: k, v: v, documents: documents, rows: rows,
+            dq: &dq, dk: &dk, dv: &dv, dout: dout, out: out, lse: lse, q: q, k: k, v: v, documents: documents,
+            rows: rows,
             heads: heads, kvHeads: kvHeads, headWidth: headWidth, scale: scale, window: window)
         return [out, lse, dq, dk, dv]
     }
@@ -57,9 +58,11 @@ private struct Problem {
 
 private let problems: [Problem] =
     (1...9).map { Problem($0, $0 % 3 + 1, 1, 10 - $0) } + [
-        Problem(33, 2, 2, 9), Problem(65, 2, 1, 33), Problem(257, 1, 1, 16), Problem(97, 2, 1, 64), Problem(100, 2, 1, 128),
+        Problem(33, 2, 2, 9), Problem(65, 2, 1, 33), Problem(257, 1, 1, 16), Problem(97, 2, 1, 64),
+        Problem(100, 2, 1, 128),
         Problem(100, 2, 2, 20, [0, 1, 7, 40, 99]), Problem(230, 2, 1, 32, [0, 100, 200]),
-        Problem(33, 2, 1, 8, window: 1), Problem(200, 2, 1, 16, window: 5), Problem(300, 1, 1, 8, [0, 100], window: 97),
+        Problem(33, 2, 1, 8, window: 1), Problem(200, 2, 1, 16, window: 5),
+        Problem(300, 1, 1, 8, [0, 100], window: 97),
         Problem(5, 2, 2, 3, [0, 0, 3]),
     ]
 
@@ -86,8 +89,11 @@ private let problems: [Problem] =
         }
     }
 
-    @Test(arguments: [nil, 50] as [Int?]) func `a document gives the same bits wherever it lies in the row`(window: Int?) {
-        let lengths = [100, 1, 130, 97], starts: [Int32] = [0, 100, 101, 231]
+    @Test(arguments: [nil, 50] as [Int?]) func `a document gives the same bits wherever it lies in the row`(
+        window: Int?
+    ) {
+        let lengths = [100, 1, 130, 97]
+        let starts: [Int32] = [0, 100, 101, 231]
         let packed = Problem(328, 2, 1, 24, starts, window: window)
         let together = packed.everything(anyCompute)
         for (start, length) in zip(starts.map { Int($0) }, lengths) {
@@ -112,15 +118,19 @@ private let problems: [Problem] =
     }
 
     @Test func `queries, keys and values may live in one fused buffer`() {
-        let problem = Problem(70, 2, 1, 12, [0, 30]), stride = 24 + 12 + 12
+        let problem = Problem(70, 2, 1, 12, [0, 30])
+        let stride = 24 + 12 + 12
         let fused = sideBySide(problem.q, problem.k, problem.v)
         let dense = problem.everything(anyCompute)
-        var out = problem.q, lse = [Float](repeating: 0, count: 140), gradient = [Float](repeating: -1, count: fused.count)
+        var out = problem.q
+        var lse = [Float](repeating: 0, count: 140)
+        var gradient = [Float](repeating: -1, count: fused.count)
         fused.withUnsafeBufferPointer { buffer in
             gradient.withUnsafeMutableBufferPointer { result in
                 let (x, d) = (buffer.baseAddress!, result.baseAddress!)
                 anyCompute.attention(
-                    &out, lse: &lse, q: x, k: x + 24, v: x + 36, documents: problem.documents, rows: 70, heads: 2, kvHeads: 1,
+                    &out, lse: &lse, q: x, k: x + 24, v: x + 36, documents: problem.documents, rows: 70, heads: 2,
+                    kvHeads: 1,
                     headWidth: 12, scale: problem.scale, window: nil, qStride: stride, kvStride: stride)
                 anyCompute.attentionBackward(
                     dq: d, dk: d + 24, dv: d + 36, dout: problem.dout, out: out, lse: lse, q: x, k: x + 24, v: x + 36,
@@ -142,7 +152,8 @@ private let problems: [Problem] =
         return fused
     }
 
-    @Test(arguments: [nil, 3] as [Int?]) func `decoding against a cache equals the last row of attention`(window: Int?) {
+    @Test(arguments: [nil, 3] as [Int?]) func `decoding against a cache equals the last row of attention`(window: Int?)
+    {
         let problem = Problem(37, 4, 2, 20, window: window)
         let last = Array(problem.q[36 * 80..<37 * 80])
         let decoded = everywhere { compute in

@@ -33,7 +33,8 @@ import Testing
 
     @Test func `narrowing rounds to nearest, ties to even, and keeps a NaN`() {
         let patterns: [UInt32] = [
-            0x3F80_7FFF, 0x3F80_8000, 0x3F80_8001, 0x3F81_8000, 0x7F7F_FFFF, 0x7F80_0001, 0xFFC0_0000, 0x8000_8000, 0x0000_8001,
+            0x3F80_7FFF, 0x3F80_8000, 0x3F80_8001, 0x3F81_8000, 0x7F7F_FFFF, 0x7F80_0001, 0xFFC0_0000, 0x8000_8000,
+            0x0000_8001,
         ]
         let expected: [UInt16] = [0x3F80, 0x3F80, 0x3F81, 0x3F82, 0x7F80, 0x7FC0, 0xFFC0, 0x8000, 0x0001]
         let x = patterns.map { Float(bitPattern: $0) }

@@ -19,7 +19,8 @@ private struct Problem {
         var (losses, dh) = ([Float](repeating: 9, count: rows), h)
         var (dHead, dBias) = ([Float](repeating: 1, count: head.count), [Float](repeating: 1, count: vocabulary))
         let sum = compute.crossEntropy(
-            h, head: head, bias: biased ? bias : nil, targets: targets, rows: rows, width: width, vocabulary: vocabulary,
+            h, head: head, bias: biased ? bias : nil, targets: targets, rows: rows, width: width,
+            vocabulary: vocabulary,
             dh: &dh, dHead: &dHead, dBias: biased ? .some(&dBias) : nil, rowLosses: &losses, workspace: Workspace())
         return [[Float(sum)], losses, dh, dHead, dBias]
     }
@@ -27,8 +28,10 @@ private struct Problem {
     func reference(biased: Bool = true) -> [[Float]] {
         var (losses, dh) = ([Float](repeating: 9, count: rows), h)
         var (dHead, dBias) = ([Float](repeating: 1, count: head.count), [Float](repeating: 1, count: vocabulary))
-        let sum = biased
-            ? dk_crossentropy_f32_reference(h, head, bias, targets, rows, width, vocabulary, &dh, &dHead, &dBias, &losses)
+        let sum =
+            biased
+            ? dk_crossentropy_f32_reference(
+                h, head, bias, targets, rows, width, vocabulary, &dh, &dHead, &dBias, &losses)
             : dk_crossentropy_f32_reference(h, head, nil, targets, rows, width, vocabulary, &dh, &dHead, nil, &losses)
         return [[Float(sum)], losses, dh, dHead, dBias]
     }
@@ -48,7 +51,8 @@ private struct Problem {
     @Test func `the loss alone equals the loss with gradients`() {
         let problem = Problem(40, 12, 50)
         let alone = anyCompute.crossEntropy(
-            problem.h, head: problem.head, bias: problem.bias, targets: problem.targets, rows: 40, width: 12, vocabulary: 50,
+            problem.h, head: problem.head, bias: problem.bias, targets: problem.targets, rows: 40, width: 12,
+            vocabulary: 50,
             dh: nil, dHead: nil, dBias: nil, workspace: Workspace())
         #expect(Float(alone) == problem.everything(anyCompute)[0][0])
     }
@@ -59,7 +63,8 @@ private struct Problem {
             var changed = problem
             change(&changed)
             return anyCompute.crossEntropy(
-                changed.h, head: changed.head, bias: changed.bias, targets: changed.targets, rows: 4, width: 3, vocabulary: 5,
+                changed.h, head: changed.head, bias: changed.bias, targets: changed.targets, rows: 4, width: 3,
+                vocabulary: 5,
                 dh: nil, dHead: nil, dBias: nil, workspace: Workspace())
         }
         let results = problem.everything(anyCompute)
@@ -81,11 +86,13 @@ private struct Problem {
     @Test func `chunks of rows do not show in the result`() {
         // A chunk holds 256 rows of 262,144 logits, so 296 rows are worked off in two; or in two calls.
         let problem = Problem(296, 1, 262_144, untrained: false)
-        var whole = [Float](repeating: 1, count: problem.vocabulary), parts = whole
+        var whole = [Float](repeating: 1, count: problem.vocabulary)
+        var parts = whole
         func losses(_ rows: Range<Int>, _ dHead: inout [Float]) -> [Float] {
             var losses = [Float](repeating: 0, count: rows.count)
             _ = anyCompute.crossEntropy(
-                Array(problem.h[rows]), head: problem.head, bias: nil, targets: Array(problem.targets[rows]), rows: rows.count,
+                Array(problem.h[rows]), head: problem.head, bias: nil, targets: Array(problem.targets[rows]),
+                rows: rows.count,
                 width: 1, vocabulary: problem.vocabulary, dh: nil, dHead: &dHead, dBias: nil, rowLosses: &losses,
                 workspace: Workspace())
             return losses
@@ -105,7 +112,8 @@ private struct Problem {
 
     @Test func `large logits neither overflow nor lose their loss`() {
         let sum = anyCompute.crossEntropy(
-            [1000], head: [1, -1], bias: nil, targets: [1], rows: 1, width: 1, vocabulary: 2, dh: nil, dHead: nil, dBias: nil,
+            [1000], head: [1, -1], bias: nil, targets: [1], rows: 1, width: 1, vocabulary: 2, dh: nil, dHead: nil,
+            dBias: nil,
             workspace: Workspace())
         #expect(sum == 2000)
     }

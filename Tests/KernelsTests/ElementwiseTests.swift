@@ -8,7 +8,8 @@ import Testing
 
     @Test func `SwiGLU and its gradient equal their references`() {
         var numbers = Numbers(1)
-        let up = numbers.floats(x.count), dy = numbers.floats(x.count)
+        let up = numbers.floats(x.count)
+        let dy = numbers.floats(x.count)
         let fast = everywhere { compute in
             var (y, dgate, dup) = (x, x, x)
             compute.swiglu(&y, gate: x, up: up, count: x.count)
@@ -40,7 +41,9 @@ import Testing
 
     @Test func `the gradients are slopes`() {
         var numbers = Numbers(3)
-        let gate = numbers.floats(7, scale: 3), up = numbers.floats(7), dy = numbers.floats(7)
+        let gate = numbers.floats(7, scale: 3)
+        let up = numbers.floats(7)
+        let dy = numbers.floats(7)
         var (dgate, dup, dx) = (gate, up, gate)
         anyCompute.swigluBackward(dgate: &dgate, dup: &dup, dy, gate: gate, up: up, count: 7)
         anyCompute.geluBackward(&dx, dy, gate, count: 7)
@@ -73,7 +76,8 @@ import Testing
 
     @Test func `addition and scaling do what they say`() {
         var numbers = Numbers(4)
-        let a = numbers.floats(40_001), b = numbers.floats(40_001)
+        let a = numbers.floats(40_001)
+        let b = numbers.floats(40_001)
         let fast = everywhere { compute in
             var (sum, scaled) = (a, a)
             compute.add(&sum, b, count: a.count)

@@ -3,11 +3,14 @@ import Kernels
 import Testing
 
 @Suite struct EmbeddingTests {
-    @Test(arguments: [(1, 1), (5, 7), (9, 33), (130, 257), (300, 16)]) func `rows go out by id and their gradients come back`(
+    @Test(arguments: [(1, 1), (5, 7), (9, 33), (130, 257), (300, 16)])
+    func `rows go out by id and their gradients come back`(
         rows: Int, width: Int
     ) {
         var numbers = Numbers(1)
-        let table = numbers.floats(11 * width), ids = numbers.ids(rows, below: 11), dy = numbers.floats(rows * width)
+        let table = numbers.floats(11 * width)
+        let ids = numbers.ids(rows, below: 11)
+        let dy = numbers.floats(rows * width)
         let fast = everywhere { compute in
             var (y, dtable) = (dy, table)
             compute.gather(&y, table: table, ids: ids, rows: rows, width: width)

@@ -5,7 +5,8 @@ import Testing
 /// Shapes around the tile (6, 12, 16, 32), the run of k (256) and the block of rows (192).
 private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
     (1...9).map { ($0, 10 - $0, $0 % 4 + 1) } + [
-        (33, 65, 17), (65, 33, 257), (257, 5, 33), (5, 257, 65), (193, 300, 40), (400, 513, 31), (12, 32, 96), (7, 600, 300),
+        (33, 65, 17), (65, 33, 257), (257, 5, 33), (5, 257, 65), (193, 300, 40), (400, 513, 31), (12, 32, 96),
+        (7, 600, 300),
     ]
 
 @Suite struct LinearTests {
@@ -13,13 +14,16 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
         rows: Int, inputs: Int, outputs: Int
     ) {
         var numbers = Numbers(1)
-        let x = numbers.floats(rows * inputs), w = numbers.floats(outputs * inputs), bias = numbers.floats(outputs)
+        let x = numbers.floats(rows * inputs)
+        let w = numbers.floats(outputs * inputs)
+        let bias = numbers.floats(outputs)
         let old = numbers.floats(rows * outputs)
         for (accumulate, biased) in [(false, false), (false, true), (true, false), (true, true)] {
             let fast = everywhere { compute in
                 var y = old
                 compute.linear(
-                    &y, x, w, bias: biased ? bias : nil, rows: rows, inputs: inputs, outputs: outputs, accumulate: accumulate)
+                    &y, x, w, bias: biased ? bias : nil, rows: rows, inputs: inputs, outputs: outputs,
+                    accumulate: accumulate)
                 return [y]
             }
             var slow = old
@@ -32,8 +36,12 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
         rows: Int, inputs: Int, outputs: Int
     ) {
         var numbers = Numbers(2)
-        let x = numbers.floats(rows * inputs), w = numbers.floats(outputs * inputs), dy = numbers.floats(rows * outputs)
-        let oldX = numbers.floats(rows * inputs), oldW = numbers.floats(outputs * inputs), oldB = numbers.floats(outputs)
+        let x = numbers.floats(rows * inputs)
+        let w = numbers.floats(outputs * inputs)
+        let dy = numbers.floats(rows * outputs)
+        let oldX = numbers.floats(rows * inputs)
+        let oldW = numbers.floats(outputs * inputs)
+        let oldB = numbers.floats(outputs)
         let fast = everywhere { compute in
             var (dx, dxNew, dw, db) = (oldX, oldX, oldW, oldB)
             compute.linearInputGradient(&dx, dy, w, rows: rows, inputs: inputs, outputs: outputs, accumulate: true)
@@ -54,7 +62,9 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
         rows: Int, inputs: Int, outputs: Int
     ) {
         var numbers = Numbers(3)
-        let x = numbers.floats(rows * inputs), w = numbers.floats(outputs * inputs), dy = numbers.floats(rows * outputs)
+        let x = numbers.floats(rows * inputs)
+        let w = numbers.floats(outputs * inputs)
+        let dy = numbers.floats(rows * outputs)
         let bias = numbers.floats(outputs)
         let turned = (0..<inputs * outputs).map { w[$0 % outputs * inputs + $0 / outputs] }
         var (y, dx, dw) = ([Float](repeating: 0, count: rows * outputs), x, [Float](repeating: 0, count: w.count))
@@ -74,13 +84,15 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
     @Test func `a row gives the same bits alone and among others`() {
         var numbers = Numbers(4)
         let (rows, inputs, outputs) = (250, 300, 70)
-        let x = numbers.floats(rows * inputs), w = numbers.floats(outputs * inputs)
+        let x = numbers.floats(rows * inputs)
+        let w = numbers.floats(outputs * inputs)
         var all = [Float](repeating: 0, count: rows * outputs)
         anyCompute.linear(&all, x, w, bias: nil, rows: rows, inputs: inputs, outputs: outputs, accumulate: false)
         for part in [0..<1, 7..<20, 100..<249, 191..<193, 249..<250] {
             var some = [Float](repeating: 0, count: part.count * outputs)
             let from = Array(x[part.lowerBound * inputs..<part.upperBound * inputs])
-            anyCompute.linear(&some, from, w, bias: nil, rows: part.count, inputs: inputs, outputs: outputs, accumulate: false)
+            anyCompute.linear(
+                &some, from, w, bias: nil, rows: part.count, inputs: inputs, outputs: outputs, accumulate: false)
             #expect(bits([some]) == bits([Array(all[part.lowerBound * outputs..<part.upperBound * outputs])]))
         }
     }
@@ -88,8 +100,10 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
     @Test func `a product too large for one slab gives the bits of its parts`() {
         var numbers = Numbers(5)
         let (rows, long, short) = (193, 16_640, 256)
-        let x = numbers.floats(rows * long), w = numbers.floats(short * long)
-        var whole = [Float](repeating: 0, count: rows * short), parts = whole
+        let x = numbers.floats(rows * long)
+        let w = numbers.floats(short * long)
+        var whole = [Float](repeating: 0, count: rows * short)
+        var parts = whole
         anyCompute.linear(&whole, x, w, bias: nil, rows: rows, inputs: long, outputs: short, accumulate: false)
         for row in [0, 64, 143] {
             parts.withUnsafeMutableBufferPointer { y in
@@ -115,7 +129,8 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
 
     @Test func `not a number and infinity pass through`() {
         var y: [Float] = [0, 0]
-        anyCompute.linear(&y, [.infinity, 1], [0, 1, 1, 1], bias: nil, rows: 1, inputs: 2, outputs: 2, accumulate: false)
+        anyCompute.linear(
+            &y, [.infinity, 1], [0, 1, 1, 1], bias: nil, rows: 1, inputs: 2, outputs: 2, accumulate: false)
         #expect(y[0].isNaN && y[1] == .infinity)
     }
 }

@@ -8,8 +8,11 @@ private let shapes: [(rows: Int, width: Int)] =
 @Suite struct NormTests {
     @Test(arguments: shapes) func `RMSNorm and its gradient equal their references`(rows: Int, width: Int) {
         var numbers = Numbers(1)
-        let x = numbers.floats(rows * width, scale: 3), weight = numbers.floats(width), dy = numbers.floats(rows * width)
-        let oldX = numbers.floats(rows * width), oldW = numbers.floats(width)
+        let x = numbers.floats(rows * width, scale: 3)
+        let weight = numbers.floats(width)
+        let dy = numbers.floats(rows * width)
+        let oldX = numbers.floats(rows * width)
+        let oldW = numbers.floats(width)
         let fast = everywhere { compute in
             var (y, rstd, dx, dxNew, dw) = (x, [Float](repeating: 0, count: rows), oldX, oldX, oldW)
             compute.rmsNorm(&y, rstd: &rstd, x, weight: weight, rows: rows, width: width, epsilon: 1e-6)
@@ -29,9 +32,13 @@ private let shapes: [(rows: Int, width: Int)] =
     @Test(arguments: shapes) func `LayerNorm and its gradient equal their references`(rows: Int, width: Int) {
         guard width > 1 else { return }
         var numbers = Numbers(2)
-        let x = numbers.floats(rows * width, scale: 3), weight = numbers.floats(width), bias = numbers.floats(width)
-        let dy = numbers.floats(rows * width), oldX = numbers.floats(rows * width)
-        let oldW = numbers.floats(width), oldB = numbers.floats(width)
+        let x = numbers.floats(rows * width, scale: 3)
+        let weight = numbers.floats(width)
+        let bias = numbers.floats(width)
+        let dy = numbers.floats(rows * width)
+        let oldX = numbers.floats(rows * width)
+        let oldW = numbers.floats(width)
+        let oldB = numbers.floats(width)
         let zeros = [Float](repeating: 0, count: rows)
         let fast = everywhere { compute in
             var (y, mean, rstd, dx, dxNew, dw, db) = (x, zeros, zeros, oldX, oldX, oldW, oldB)
@@ -57,7 +64,9 @@ private let shapes: [(rows: Int, width: Int)] =
     @Test func `the gradient of RMSNorm is its slope`() {
         var numbers = Numbers(3)
         let (rows, width) = (2, 5)
-        let x = numbers.floats(rows * width, scale: 2), weight = numbers.floats(width), dy = numbers.floats(rows * width)
+        let x = numbers.floats(rows * width, scale: 2)
+        let weight = numbers.floats(width)
+        let dy = numbers.floats(rows * width)
         func loss(_ x: [Float], _ weight: [Float]) -> Double {
             var (y, rstd) = (x, [Float](repeating: 0, count: rows))
             dk_rmsnorm_f32_reference(&y, &rstd, x, weight, rows, width, 0.1)
@@ -74,8 +83,11 @@ private let shapes: [(rows: Int, width: Int)] =
     @Test func `the gradient of LayerNorm is its slope`() {
         var numbers = Numbers(4)
         let (rows, width) = (2, 5)
-        let x = numbers.floats(rows * width, scale: 2), weight = numbers.floats(width), bias = numbers.floats(width)
-        let dy = numbers.floats(rows * width), zeros = [Float](repeating: 0, count: rows)
+        let x = numbers.floats(rows * width, scale: 2)
+        let weight = numbers.floats(width)
+        let bias = numbers.floats(width)
+        let dy = numbers.floats(rows * width)
+        let zeros = [Float](repeating: 0, count: rows)
         func loss(_ x: [Float], _ weight: [Float], _ bias: [Float]) -> Double {
             var (y, mean, rstd) = (x, zeros, zeros)
             dk_layernorm_f32_reference(&y, &mean, &rstd, x, weight, bias, rows, width, 0.1)
@@ -86,7 +98,8 @@ private let shapes: [(rows: Int, width: Int)] =
         anyCompute.layerNorm(
             &y, mean: &mean, rstd: &rstd, x, weight: weight, bias: bias, rows: rows, width: width, epsilon: 0.1)
         anyCompute.layerNormBackward(
-            &dx, dw: &dw, db: &db, dy, x, weight: weight, mean: mean, rstd: rstd, rows: rows, width: width, accumulate: false)
+            &dx, dw: &dw, db: &db, dy, x, weight: weight, mean: mean, rstd: rstd, rows: rows, width: width,
+            accumulate: false)
         expectGradient(dx, of: { loss($0, weight, bias) }, at: x)
         expectGradient(dw, of: { loss(x, $0, bias) }, at: weight)
         expectGradient(db, of: { loss(x, weight, $0) }, at: bias)

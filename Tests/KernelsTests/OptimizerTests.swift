@@ -13,7 +13,8 @@ private func words(_ p: [Float], _ m: [Float], _ v: [Float], _ digest: UInt64) -
 }
 
 @Suite struct OptimizerTests {
-    @Test(arguments: [1, 9, 33, 4096, 4097, 12_345]) func `AdamW equals its reference and returns the digest of the result`(
+    @Test(arguments: [1, 9, 33, 4096, 4097, 12_345])
+    func `AdamW equals its reference and returns the digest of the result`(
         count: Int
     ) {
         var numbers = Numbers(1)
@@ -27,7 +28,8 @@ private func words(_ p: [Float], _ m: [Float], _ v: [Float], _ digest: UInt64) -
             return words(p, m, v, digest)
         }
         #expect(
-            words(fast[0], fast[1], fast[2], dk_state_digest_reference(fast[0], fast[1], fast[2], count))[3].map(\.bitPattern)
+            words(fast[0], fast[1], fast[2], dk_state_digest_reference(fast[0], fast[1], fast[2], count))[3].map(
+                \.bitPattern)
                 == fast[3].map(\.bitPattern))
         var (slowP, slowM, slowV) = (p, m, v)
         var constants = step.folded
@@ -71,7 +73,9 @@ private func words(_ p: [Float], _ m: [Float], _ v: [Float], _ digest: UInt64) -
         #expect(digest(state, count - 1) != old)
     }
 
-    @Test(arguments: [1, 16, 4095, 4096, 10_000]) func `the sum of squares is right and the same for any team`(count: Int) {
+    @Test(arguments: [1, 16, 4095, 4096, 10_000]) func `the sum of squares is right and the same for any team`(
+        count: Int
+    ) {
         var numbers = Numbers(3)
         let g = numbers.floats(count, scale: 100)
         let sums = everyCompute.map { $0.sumOfSquares(g, count: count) }

@@ -11,7 +11,8 @@ import Testing
 @Suite struct OpenBLASTests {
     @Test func `the yardstick multiplies the same matrices`() {
         var numbers = Numbers(1)
-        let x = numbers.floats(20 * 30), w = numbers.floats(10 * 30)
+        let x = numbers.floats(20 * 30)
+        let w = numbers.floats(10 * 30)
         var (own, theirs) = ([Float](repeating: 0, count: 200), [Float](repeating: 0, count: 200))
         anyCompute.linear(&own, x, w, bias: nil, rows: 20, inputs: 30, outputs: 10, accumulate: false)
         OpenBLAS.linear(&theirs, x, w, rows: 20, inputs: 30, outputs: 10, threads: 1)

@@ -11,9 +11,13 @@ private let shapes: [(rows: Int, heads: Int, headWidth: Int, rotary: Int)] = [
         rows: Int, heads: Int, headWidth: Int, rotary: Int
     ) {
         var numbers = Numbers(1)
-        let x = numbers.floats(rows * heads * headWidth), positions = numbers.ids(rows, below: 12)
-        let cosines = numbers.floats(12 * rotary / 2), sines = numbers.floats(12 * rotary / 2)
-        for (layout, inverse) in [(RotaryLayout.half, false), (.half, true), (.interleaved, false), (.interleaved, true)] {
+        let x = numbers.floats(rows * heads * headWidth)
+        let positions = numbers.ids(rows, below: 12)
+        let cosines = numbers.floats(12 * rotary / 2)
+        let sines = numbers.floats(12 * rotary / 2)
+        for (layout, inverse) in [
+            (RotaryLayout.half, false), (.half, true), (.interleaved, false), (.interleaved, true),
+        ] {
             let fast = everywhere { compute in
                 var y = x
                 compute.rope(
@@ -31,13 +35,16 @@ private let shapes: [(rows: Int, heads: Int, headWidth: Int, rotary: Int)] = [
 
     @Test func `the inverse undoes a rotation and leaves the other dimensions of the token alone`() {
         var numbers = Numbers(2)
-        let x = numbers.floats(3 * 20), positions: [Int32] = [0, 5, 2]
+        let x = numbers.floats(3 * 20)
+        let positions: [Int32] = [0, 5, 2]
         let angles = numbers.floats(6 * 2, scale: 3)
-        let cosines = angles.map { Float(cosine($0)) }, sines = angles.map { Float(sine($0)) }
+        let cosines = angles.map { Float(cosine($0)) }
+        let sines = angles.map { Float(sine($0)) }
         var y = x
         for inverse in [false, true] {
             anyCompute.rope(
-                &y, positions: positions, cos: cosines, sin: sines, rows: 3, heads: 2, headWidth: 5, rotary: 4, layout: .half,
+                &y, positions: positions, cos: cosines, sin: sines, rows: 3, heads: 2, headWidth: 5, rotary: 4,
+                layout: .half,
                 inverse: inverse, stride: 20)
             if !inverse { #expect(y != x) }
             for token in 0..<3 { #expect(y[token * 20 + 10..<token * 20 + 20] == x[token * 20 + 10..<token * 20 + 20]) }

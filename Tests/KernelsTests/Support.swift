@@ -30,8 +30,8 @@ struct Numbers {
     }
 }
 
-/// 1, 2 and 3 threads at the best level, and 2 at every other that this machine has. Made afresh, because a team serves one
-/// caller and tests run side by side.
+/// 1, 2 and 3 threads at the best level, and 2 at every other that this machine has. Made afresh, because a team serves
+/// one caller and tests run side by side.
 var everyCompute: [Compute] {
     let best = [1, 2, 3].map { Compute(team: Team(threads: $0)) }
     return best + KernelLevel.allCases.filter { $0 != .best }.compactMap { Compute(team: Team(threads: 2), level: $0) }
@@ -63,7 +63,9 @@ struct Bits: Equatable, CustomStringConvertible {
     private static func memcmp(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {
         var i = 0
         while i < a.count {
-            guard a.loadUnaligned(fromByteOffset: i, as: UInt32.self) == b.loadUnaligned(fromByteOffset: i, as: UInt32.self)
+            guard
+                a.loadUnaligned(fromByteOffset: i, as: UInt32.self)
+                    == b.loadUnaligned(fromByteOffset: i, as: UInt32.self)
             else { return false }
             i += 4
         }

@@ -8,7 +8,8 @@ import Testing
         let team = Team(threads: threads)
         for count in [0, 1, 2, 3, 17, 1000] {
             for _ in 0..<20 {
-                let sum = Atomic(0), calls = Atomic(0)
+                let sum = Atomic(0)
+                let calls = Atomic(0)
                 team.run(count) { index in
                     sum.add(index + 1, ordering: .relaxed)
                     calls.add(1, ordering: .relaxed)

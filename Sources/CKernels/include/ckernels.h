@@ -11,11 +11,13 @@
 struct dk_team;
 struct dk_team *_Nullable dk_team_create(int threads);
 void dk_team_destroy(struct dk_team *team);
-// Runs body(context, 0 ..< count), each index once, on whichever thread is free; returns when all are done. Not reentrant.
+// Runs body(context, 0 ..< count), each index once, on whichever thread is free; returns when all are done. Not
+// reentrant.
 void dk_team_run(struct dk_team *team, long count, void (*body)(void *_Nullable context, long index),
                  void *_Nullable context);
 
-// Floating-point mode of the calling thread: subnormals are zero, round to nearest even. `leave` restores what `enter` found.
+// Floating-point mode of the calling thread: subnormals are zero, round to nearest even. `leave` restores what `enter`
+// found.
 uint64_t dk_floats_enter(void);
 void dk_floats_leave(uint64_t found);
 
@@ -45,8 +47,9 @@ static inline uint64_t dk_digest_fold(uint64_t digest, uint64_t word) {
 struct dk_kernels {
     // Packs columns column0 ..< column1 (column0 a multiple of 16) and rows k0 ..< k0+k of B as panels[k][16].
     void (*gemm_pack)(float *panels, const struct dk_gemm *gemm, long k0, long k, long column0, long column1);
-    // Rows row0 ..< row1 (at most DK_GEMM_ROWS) and columns column0 ..< column1 (column0 a multiple of 16) of C. `packed`
-    // holds all of B, run of DK_GEMM_K after run, each padded to 16 columns; NULL = the block packs its part of B itself.
+    // Rows row0 ..< row1 (at most DK_GEMM_ROWS) and columns column0 ..< column1 (column0 a multiple of 16) of C.
+    // `packed` holds all of B, run of DK_GEMM_K after run, each padded to 16 columns; NULL = the block packs its part
+    // of B itself.
     void (*gemm_block)(const struct dk_gemm *gemm, const float *_Nullable packed, long row0, long row1, long column0,
                        long column1);
 

@@ -1,6 +1,7 @@
 // ckernels_reference.h: the slow twins. Plain loops, one thread, no vectors: what every fast kernel is tested against.
 //
-// Shape letters: T tokens (rows), D width, I inputs, O outputs, H heads, V vocabulary, N elements. All tensors are row-major fp32.
+// Shape letters: T tokens (rows), D width, I inputs, O outputs, H heads, V vocabulary, N elements. All tensors are
+// row-major fp32.
 #pragma once
 #include "ckernels_types.h"
 
@@ -20,15 +21,16 @@ void dk_bias_gradient_f32_reference(float *db, const float *dy, long rows, long 
 
 void dk_rmsnorm_f32_reference(float *y, float *rstd, const float *x, const float *weight, long rows, long width,
                               float epsilon);
-void dk_rmsnorm_f32_backward_reference(float *dx, float *_Nullable dw, const float *dy, const float *x, const float *weight,
-                                       const float *rstd, long rows, long width, int accumulate);
+void dk_rmsnorm_f32_backward_reference(float *dx, float *_Nullable dw, const float *dy, const float *x,
+                                       const float *weight, const float *rstd, long rows, long width, int accumulate);
 void dk_layernorm_f32_reference(float *y, float *mean, float *rstd, const float *x, const float *weight,
                                 const float *bias, long rows, long width, float epsilon);
-void dk_layernorm_f32_backward_reference(float *dx, float *_Nullable dw, float *_Nullable db, const float *dy, const float *x,
-                                         const float *weight, const float *mean, const float *rstd, long rows,
-                                         long width, int accumulate);
+void dk_layernorm_f32_backward_reference(float *dx, float *_Nullable dw, float *_Nullable db, const float *dy,
+                                         const float *x, const float *weight, const float *mean, const float *rstd,
+                                         long rows, long width, int accumulate);
 
-// Rotates the first `rotary` dimensions of x[T,H,hd] in place; interleaved pairs are (2i, 2i+1), halves are (i, i+rotary/2).
+// Rotates the first `rotary` dimensions of x[T,H,hd] in place; interleaved pairs are (2i, 2i+1), halves are (i,
+// i+rotary/2).
 void dk_rope_f32_reference(float *x, const int32_t *positions, const float *cosines, const float *sines, long rows,
                            long heads, long head_width, long rotary, int interleaved, int inverse);
 
@@ -53,9 +55,10 @@ void dk_gather_f32_reference(float *y, const float *table, const int32_t *ids, l
 void dk_scatter_add_f32_reference(float *table, const float *dy, const int32_t *ids, long rows, long width);
 
 // Sum of -log p over rows with targets[t] >= 0. dh (overwritten), dhead and dbias (+=), bias and losses may be NULL.
-double dk_crossentropy_f32_reference(const float *h, const float *head, const float *_Nullable bias, const int32_t *targets,
-                                     long rows, long width, long vocabulary, float *_Nullable dh,
-                                     float *_Nullable dhead, float *_Nullable dbias, float *_Nullable losses);
+double dk_crossentropy_f32_reference(const float *h, const float *head, const float *_Nullable bias,
+                                     const int32_t *targets, long rows, long width, long vocabulary,
+                                     float *_Nullable dh, float *_Nullable dhead, float *_Nullable dbias,
+                                     float *_Nullable losses);
 
 double dk_sum_of_squares_f32_reference(const float *g, long count);
 void dk_adamw_f32_reference(float *p, float *m, float *v, const float *g, long count, const struct dk_adamw *step,

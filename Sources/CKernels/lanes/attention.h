@@ -1,7 +1,7 @@
 // attention.h: causal attention of one head inside one document, forward, tile by tile, so that scores never leave the
 // cache. Dao et al. 2022, "FlashAttention", arXiv:2205.14135, algorithm 1; Milakov & Gimelshein 2018, arXiv:1805.02867.
-// L = document length, hd = head width. All positions, blocks and tiles count from the document's own start, so a document
-// gives the same bits wherever it lies in the row.
+// L = document length, hd = head width. All positions, blocks and tiles count from the document's own start, so a
+// document gives the same bits wherever it lies in the row.
 //   s[t,j] = scale q[t]·k[j];  p = exp(s - top);  out[t] = sum_j p v[j] / sum_j p;  lse[t] = top + log(sum_j p)
 #pragma once
 #include "gemm.h"
@@ -157,15 +157,17 @@ static void finish_rows(float *out, float *lse, const struct running *run, const
     }
 }
 
-// Queries q0 ..< q1 of one head of one document. out, q, k, v point at the document's first token and this head; lse at its
-// first token.
+// Queries q0 ..< q1 of one head of one document. out, q, k, v point at the document's first token and this head; lse at
+// its first token.
 static void attention_forward(float *out, float *lse, const float *q, const float *k, const float *v,
                               const struct dk_attention *s, long q0, long q1) {
-    long width = s->head_width, step = padded(width, LANES), first = first_key(s, q0) / KEYS * KEYS, length = q1 - first;
+    long width = s->head_width, step = padded(width, LANES);
+    long first = first_key(s, q0) / KEYS * KEYS, length = q1 - first;
     long height = padded(length, LANES);
     // 1. Pack the keys and values that these queries see, from the start of a block on.
     size_t floats = (size_t)(height * width + height * step + KEYS * width + KEYS * step + 4 * LANES);
-    float *keys = dk_scratch(floats * sizeof(float)), *values = keys + height * width, *queries = values + height * step;
+    float *keys = dk_scratch(floats * sizeof(float));
+    float *values = keys + height * width, *queries = values + height * step;
     struct running run = {.out = queries + padded(KEYS * width, LANES)};
     pack_keys(keys, k + first * s->kv_stride, s->kv_stride, length, width);
     pack_tokens(values, v + first * s->kv_stride, s->kv_stride, length, width, 1);

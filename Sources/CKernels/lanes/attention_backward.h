@@ -1,5 +1,5 @@
-// attention_backward.h: the gradient of attention.h, one head of one document, scores recomputed tile by tile from the kept
-// log-sum-exp. Dao et al. 2022, arXiv:2205.14135, algorithm 4 (without dropout).
+// attention_backward.h: the gradient of attention.h, one head of one document, scores recomputed tile by tile from the
+// kept log-sum-exp. Dao et al. 2022, arXiv:2205.14135, algorithm 4 (without dropout).
 // L = document length, hd = head width; blocks of KEYS keys by KEYS queries, both counted from the document's start.
 //   p = exp(s - lse[t])           dv[j] = sum_t p dout[t]           delta[t] = dout[t]·out[t]
 //   ds = p (dout[t]·v[j] - delta[t])     dq[t] = scale sum_j ds k[j]     dk[j] = scale sum_t ds q[t]
@@ -85,10 +85,11 @@ static void backward_pair(float *dq, const struct backward_pack *b, const struct
     for (long i = 0; i < rows; i += TILE_ROWS) {
         long t = t0 + i, here = least(TILE_ROWS, rows - i), count = least(keys, t + TILE_ROWS - key0);
         tile_weights(b->p + i * KEYS, b->ds + i * KEYS, b, s, t, here, key0, padded(count, LANES));
-        tile_tokens(dq + t * s->dq_stride, s->dq_stride, b->ds + i * KEYS, KEYS, 1, b->key_tokens + key0 * LANES, height,
-                    count, here, width, start);
+        tile_tokens(dq + t * s->dq_stride, s->dq_stride, b->ds + i * KEYS, KEYS, 1, b->key_tokens + key0 * LANES,
+                    height, count, here, width, start);
     }
-    // 2. Sums over the queries; in the block on the diagonal a tile of keys is seen by the queries from its own first on.
+    // 2. Sums over the queries; in the block on the diagonal a tile of keys is seen by the queries from its own first
+    // on.
     for (long j = 0; j < keys; j += TILE_ROWS) {
         long skip = t0 == key0 ? j : 0;
         const float *p = b->p + skip * KEYS + j, *ds = b->ds + skip * KEYS + j;
@@ -99,11 +100,12 @@ static void backward_pair(float *dq, const struct backward_pack *b, const struct
 }
 
 static void unpack_rows(float *out, long stride, const float *rows, long count, long width) {
-    for (long t = 0; t < count; t++) memcpy(out + t * stride, rows + t * padded(width, LANES), (size_t)width * sizeof(float));
+    long step = padded(width, LANES);
+    for (long t = 0; t < count; t++) memcpy(out + t * stride, rows + t * step, (size_t)width * sizeof(float));
 }
 
-// All gradients of one query head of one document; the pointers are at the document's first token and this head, lse at its
-// first token. dk and dv receive this query head's share.
+// All gradients of one query head of one document; the pointers are at the document's first token and this head, lse at
+// its first token. dk and dv receive this query head's share.
 static void attention_backward(float *dq, float *dk, float *dv, const float *dout, const float *out, const float *lse,
                                const float *q, const float *k, const float *v, const struct dk_attention *s,
                                long length) {

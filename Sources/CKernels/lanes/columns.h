@@ -1,5 +1,5 @@
-// columns.h: sums down columns, and rows by id. The work is divided by columns, so each column is summed by one thread, in
-// row order; long sums are broken into runs of DK_ROW_RUN rows, so that rounding errors do not grow with T.
+// columns.h: sums down columns, and rows by id. The work is divided by columns, so each column is summed by one thread,
+// in row order; long sums are broken into runs of DK_ROW_RUN rows, so that rounding errors do not grow with T.
 #pragma once
 #include "lanes.h"
 
@@ -11,7 +11,8 @@ static void columns_sum(float *sums, const float *x, long step, long rows, long 
         long end = rows - start < DK_ROW_RUN ? rows : start + DK_ROW_RUN;
         memset(run, 0, sizeof run);
         for (long t = start; t < end; t++) {
-            for (long j = 0; j < columns; j += LANES) store(run + j, load(run + j) + load_some(x + t * step + j, columns - j));
+            const float *row = x + t * step;
+            for (long j = 0; j < columns; j += LANES) store(run + j, load(run + j) + load_some(row + j, columns - j));
         }
         for (long j = 0; j < columns; j += LANES) {
             store_some(sums + j, load_some(sums + j, columns - j) + load(run + j), columns - j);
@@ -24,7 +25,8 @@ static void columns_gather(float *y, const float *table, const int32_t *ids, lon
 }
 
 // table[ids[t], columns] += dy[t, columns], in token order; both have rows of `width`.
-static void columns_scatter_add(float *table, const float *dy, const int32_t *ids, long rows, long width, long columns) {
+static void columns_scatter_add(float *table, const float *dy, const int32_t *ids, long rows, long width,
+                                long columns) {
     for (long t = 0; t < rows; t++) {
         float *to = table + ids[t] * width;
         const float *from = dy + t * width;

@@ -13,7 +13,8 @@ static void ew_swiglu(float *y, const float *gate, const float *up, long count) 
     }
 }
 
-static void ew_swiglu_backward(float *dgate, float *dup, const float *dy, const float *gate, const float *up, long count) {
+static void ew_swiglu_backward(float *dgate, float *dup, const float *dy, const float *gate, const float *up,
+                               long count) {
     for (long i = 0; i < count; i += LANES) {
         v16 g = load_some(gate + i, count - i), u = load_some(up + i, count - i), d = load_some(dy + i, count - i);
         v16 s = sigmoid16(g), silu = g * s;
@@ -47,7 +48,10 @@ static void ew_gelu_backward(float *dx, const float *dy, const float *x, long co
 }
 
 static void ew_add(float *y, const float *x, long count) {
-    for (long i = 0; i < count; i += LANES) store_some(y + i, load_some(y + i, count - i) + load_some(x + i, count - i), count - i);
+    for (long i = 0; i < count; i += LANES) {
+        long n = count - i;
+        store_some(y + i, load_some(y + i, n) + load_some(x + i, n), n);
+    }
 }
 
 static void ew_scale(float *y, float factor, long count) {

@@ -22,8 +22,8 @@
 #endif
 
 // s[i][p] = sum over k of a[i*row_step + k*k_step] * panel p of b, in order of k.
-INLINE void tile_sum(v16 s[TILE_ROWS][TILE_PANELS], const int panels, long k, const float *restrict a, const long row_step,
-                     const long k_step, const float *restrict b, long panel_step) {
+INLINE void tile_sum(v16 s[TILE_ROWS][TILE_PANELS], const int panels, long k, const float *restrict a,
+                     const long row_step, const long k_step, const float *restrict b, long panel_step) {
     UNROLL for (int i = 0; i < TILE_ROWS; i++) {
         UNROLL for (int p = 0; p < panels; p++) s[i][p] = (v16){0};
     }
@@ -41,7 +41,8 @@ INLINE void tile_sum(v16 s[TILE_ROWS][TILE_PANELS], const int panels, long k, co
 enum tile_start { START_NONE = 0, START_OLD = 1, START_BIAS = 2 };
 
 // c (+)= s for a whole tile.
-INLINE void tile_store(float *c, long ldc, v16 s[TILE_ROWS][TILE_PANELS], const int panels, int start, const float *bias) {
+INLINE void tile_store(float *c, long ldc, v16 s[TILE_ROWS][TILE_PANELS], const int panels, int start,
+                       const float *bias) {
     UNROLL for (int i = 0; i < TILE_ROWS; i++) {
         UNROLL for (int p = 0; p < panels; p++) {
             float *at = c + i * ldc + p * LANES;
@@ -57,8 +58,8 @@ INLINE void tile_store(float *c, long ldc, v16 s[TILE_ROWS][TILE_PANELS], const 
 }
 
 // The same for the valid part of a tile, `rows` x `columns`.
-static void tile_store_part(float *c, long ldc, const v16 s[TILE_ROWS][TILE_PANELS], int start, const float *bias, long rows,
-                            long columns) {
+static void tile_store_part(float *c, long ldc, const v16 s[TILE_ROWS][TILE_PANELS], int start, const float *bias,
+                            long rows, long columns) {
     for (int i = 0; i < TILE_ROWS && i < rows; i++) {
         for (int p = 0; p < TILE_PANELS && p * LANES < columns; p++) {
             long n = columns - p * LANES;
@@ -71,21 +72,21 @@ static void tile_store_part(float *c, long ldc, const v16 s[TILE_ROWS][TILE_PANE
 }
 
 // A whole tile as a function of its own: with few values alive the compiler keeps all sums in registers.
-#define WHOLE_TILE(name, row_step, k_step)                                                                               \
-    static __attribute__((noinline)) void name(float *c, long ldc, const float *a, const float *b, long panel_step, long k, \
-                                               int start, const float *bias) {                                           \
-        v16 s[TILE_ROWS][TILE_PANELS];                                                                                   \
-        tile_sum(s, TILE_PANELS, k, a, row_step, k_step, b, panel_step);                                                 \
-        if (start == START_OLD) tile_store(c, ldc, s, TILE_PANELS, START_OLD, NULL);                                     \
-        else tile_store(c, ldc, s, TILE_PANELS, start, bias);                                                            \
+#define SEPARATE static __attribute__((noinline))
+#define WHOLE_TILE(name, row_step, k_step)                                                                             \
+    SEPARATE void name(float *c, long ldc, const float *a, const float *b, long panel_step, long k, int start,         \
+                       const float *bias) {                                                                            \
+        v16 s[TILE_ROWS][TILE_PANELS];                                                                                 \
+        tile_sum(s, TILE_PANELS, k, a, row_step, k_step, b, panel_step);                                               \
+        if (start == START_OLD) tile_store(c, ldc, s, TILE_PANELS, START_OLD, NULL);                                   \
+        else tile_store(c, ldc, s, TILE_PANELS, start, bias);                                                          \
     }
 WHOLE_TILE(tile_of_rows, K_RUN, 1)
 WHOLE_TILE(tile_of_strip, 1, STRIP)
 
 // A tile on the right or lower edge of C, from A of either shape.
-static __attribute__((noinline)) void tile_on_edge(float *c, long ldc, const float *a, long row_step, long k_step,
-                                                   const float *b, long panel_step, long k, int start, const float *bias,
-                                                   long rows, long columns) {
+SEPARATE void tile_on_edge(float *c, long ldc, const float *a, long row_step, long k_step, const float *b,
+                           long panel_step, long k, int start, const float *bias, long rows, long columns) {
     v16 s[TILE_ROWS][TILE_PANELS];
     if (TILE_PANELS == 1 || columns > LANES) tile_sum(s, TILE_PANELS, k, a, row_step, k_step, b, panel_step);
     else tile_sum(s, 1, k, a, row_step, k_step, b, panel_step);
@@ -100,8 +101,8 @@ INLINE void prefetch_panel(const float *share) {
 }
 
 // One run of k for a block of C: rows x columns. A is packed in rows or in strips; panels of B lie k * 16 floats apart.
-static void block_product(float *c, long ldc, const float *a, int strips, const float *b, long k, long rows, long columns,
-                          int start, const float *bias) {
+static void block_product(float *c, long ldc, const float *a, int strips, const float *b, long k, long rows,
+                          long columns, int start, const float *bias) {
     long panel_step = k * LANES;
     for (long j = 0; j < columns; j += TILE_PANELS * LANES) {
         const float *panels = b + j * k, *next = panels + TILE_PANELS * panel_step;
@@ -110,8 +111,8 @@ static void block_product(float *c, long ldc, const float *a, int strips, const 
             float *at = c + i * ldc + j;
             prefetch_panel(next);
             if (rows - i < TILE_ROWS || columns - j < TILE_PANELS * LANES) {
-                tile_on_edge(at, ldc, from, strips ? 1 : K_RUN, strips ? STRIP : 1, panels, panel_step, k, start, bias + j,
-                             rows - i, columns - j);
+                tile_on_edge(at, ldc, from, strips ? 1 : K_RUN, strips ? STRIP : 1, panels, panel_step, k, start,
+                             bias + j, rows - i, columns - j);
             } else if (strips) {
                 tile_of_strip(at, ldc, from, panels, panel_step, k, start, bias + j);
             } else {
@@ -147,7 +148,8 @@ INLINE void transpose8(float *restrict out, const float *restrict rows, long ste
 }
 
 // One panel[k][16] from b[n][k] (rows of b are columns of the panel), n <= 16, times `factor`.
-static void pack_panel_transposed(float *restrict panel, const float *restrict b, long ldb, long k, long n, float factor) {
+static void pack_panel_transposed(float *restrict panel, const float *restrict b, long ldb, long k, long n,
+                                  float factor) {
     v8 times = {factor, factor, factor, factor, factor, factor, factor, factor};
     long at = 0;
     if (n == LANES) {
@@ -198,8 +200,8 @@ static void gemm_pack(float *panels, const struct dk_gemm *g, long k0, long k, l
     }
 }
 
-// Rows row0 ..< row1 (at most DK_GEMM_ROWS) and columns column0 ..< column1 of C, over all of K. With `packed` = NULL the
-// block packs what it needs of B itself, else packed holds all of B's panels, run after run.
+// Rows row0 ..< row1 (at most DK_GEMM_ROWS) and columns column0 ..< column1 of C, over all of K. With `packed` = NULL
+// the block packs what it needs of B itself, else packed holds all of B's panels, run after run.
 static void gemm_block(const struct dk_gemm *g, const float *packed, long row0, long row1, long column0, long column1) {
     long rows = row1 - row0, columns = column1 - column0, padded = (g->columns + LANES - 1) / LANES * LANES;
     float *a = dk_scratch(sizeof(float) * (size_t)K_RUN * (size_t)(DK_GEMM_ROWS + columns + LANES));

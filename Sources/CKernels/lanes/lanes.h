@@ -1,9 +1,10 @@
 // lanes.h: sixteen floats at a time, with the same bits on every machine.
 //
 // Every fast kernel is written once, over vectors of exactly 16 floats, and compiled three times: for AVX-512 (one
-// register a vector), for AVX2 (two) and for the machine's baseline (NEON: four; else emulated). Lane i of a sum takes the
-// elements i, i+16, i+32 …, and lanes are added by one fixed tree, so the width of the machine's registers cannot change a
-// bit. A fused multiply-add is one because fused() says so; the compiler may make or break none (-ffp-contract=off).
+// register a vector), for AVX2 (two) and for the machine's baseline (NEON: four; else emulated). Lane i of a sum takes
+// the elements i, i+16, i+32 …, and lanes are added by one fixed tree, so the width of the machine's registers cannot
+// change a bit. A fused multiply-add is one because fused() says so; the compiler may make or break none
+// (-ffp-contract=off).
 //
 // Everything here is static: the file is included once by each of lanes_avx512.c, lanes_avx2.c and lanes_portable.c.
 #pragma once
@@ -11,8 +12,8 @@
 #include <math.h>
 #include <string.h>
 
-// Vectors wider than the target's registers are passed between these functions, all of which are static: no other file's
-// calling convention is concerned.
+// Vectors wider than the target's registers are passed between these functions, all of which are static: no other
+// file's calling convention is concerned.
 #pragma clang diagnostic ignored "-Wpsabi"
 
 #define LANES 16
@@ -58,7 +59,8 @@ INLINE v16 smaller(v16 a, v16 b) { return choose(a < b, a, b); }
 
 // The one order in which lanes are added: i with i+8, then i+4, i+2, i+1.
 INLINE float sum_lanes(v16 x) {
-    v8 a = __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7) + __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15);
+    v8 low = __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7);
+    v8 a = low + __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15);
     v4 b = __builtin_shufflevector(a, a, 0, 1, 2, 3) + __builtin_shufflevector(a, a, 4, 5, 6, 7);
     return (b[0] + b[2]) + (b[1] + b[3]);
 }

@@ -71,7 +71,8 @@ INLINE void backward_row(float *dx, float *dw, float *db, const float *dy, const
         if (dw) store_some(dw + at, fused(slope, normal, load_some(dw + at, n)), n);
         if (db) store_some(db + at, load_some(db + at, n) + slope, n);
     }
-    v16 mean_g = splat(centred ? sum_chunks(g_sums) / (float)width : 0), mean_gn = splat(sum_chunks(gn_sums) / (float)width);
+    v16 mean_g = splat(centred ? sum_chunks(g_sums) / (float)width : 0);
+    v16 mean_gn = splat(sum_chunks(gn_sums) / (float)width);
     FOR_ROW(width) {
         v16 normal = (load_some(x + at, n) - splat(mean)) * splat(r);
         v16 g = load_some(dy + at, n) * load_some(weight + at, n);

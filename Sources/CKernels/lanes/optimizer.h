@@ -69,7 +69,8 @@ static uint64_t optimizer_adamw(float *p, float *m, float *v, const float *g, lo
     return digest_fold(&lanes);
 }
 
-// Sum of squares in fp64; a product of two floats is exact there, so only the order of additions counts: 16 lanes, then a tree.
+// Sum of squares in fp64; a product of two floats is exact there, so only the order of additions counts: 16 lanes, then
+// a tree.
 static double optimizer_squares(const float *g, long count) {
     d16 sums = {0};
     for (long i = 0; i < count; i += LANES) {

@@ -22,8 +22,8 @@ INLINE void rope_pairs(float *head, const float *c, const float *s, long half, f
     }
 }
 
-static void rope_rows(float *x, const int32_t *positions, const float *cosines, const float *sines, long rows, long step,
-                      long heads, long head_width, long rotary, int interleaved, int inverse) {
+static void rope_rows(float *x, const int32_t *positions, const float *cosines, const float *sines, long rows,
+                      long step, long heads, long head_width, long rotary, int interleaved, int inverse) {
     long half = rotary / 2;
     float sign = inverse ? -1 : 1;
     for (long t = 0; t < rows; t++) {

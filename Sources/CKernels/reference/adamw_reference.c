@@ -1,5 +1,5 @@
-// adamw_reference.c: one AdamW update. Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2; arithmetic as PyTorch's.
-// p, m, v, g: (N). The constants are explained at struct dk_adamw.
+// adamw_reference.c: one AdamW update. Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2; arithmetic as
+// PyTorch's. p, m, v, g: (N). The constants are explained at struct dk_adamw.
 #include "ckernels.h"
 #include "ckernels_reference.h"
 #include <math.h>

@@ -2,7 +2,8 @@
 // T = tokens, Hq query heads, Hkv key and value heads, hd = head width. q, out: (T, Hq, hd); k, v: (T, Hkv, hd);
 // lse: (Hq, T) = log of the sum of exp of the scaled scores. Query head h reads key head h / (Hq / Hkv).
 //   s[t,j] = scale * q[t]·k[j]    p[t,j] = exp(s[t,j] - lse[t])    out[t] = sum_j p[t,j] v[j],   first(t) <= j <= t
-//   dp[t,j] = dout[t]·v[j]        ds = p * (dp - dout[t]·out[t])   dq[t] = scale * sum_j ds k[j]   dk[j] += scale * ds q[t]
+//   dp[t,j] = dout[t]·v[j]        ds = p * (dp - dout[t]·out[t])
+//   dq[t] = scale * sum_j ds k[j]   dk[j] += scale * ds q[t]      dv[j] += p dout[t]
 #include "ckernels_reference.h"
 #include <math.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 // crossentropy_reference.c: linear head and cross-entropy, one row at a time, logits recomputed instead of kept.
-// T = tokens, D = width, V = vocabulary. h, dh: (T, D).  head, dhead: (V, D).  bias, dbias: (V).  targets: (T), -1 = untrained.
-//   z[v] = h[t]·head[v] + bias[v]     loss[t] = log(sum_v exp z[v]) - z[target]     dz[v] = softmax(z)[v] - [v = target]
+// T = tokens, D = width, V = vocabulary. h, dh: (T, D).  head, dhead: (V, D).  bias, dbias: (V).  targets: (T), -1 =
+// untrained.
+//   z[v] = h[t]·head[v] + bias[v]   loss[t] = log(sum_v exp z[v]) - z[target]   dz[v] = softmax(z)[v] - [v = target]
 #include "ckernels_reference.h"
 #include <math.h>
 #include <string.h>

@@ -1,9 +1,11 @@
 // norms_reference.c: RMSNorm (Zhang & Sennrich 2019, arXiv:1910.07467, §3) and LayerNorm (Ba, Kiros & Hinton 2016,
 // arXiv:1607.06450, §3) with their gradients, sums in fp64.
-// T = tokens, D = width. x, y, dx, dy: (T, D).  weight, bias, dw, db: (D).  mean, rstd: (T), kept for the backward pass.
+// T = tokens, D = width. x, y, dx, dy: (T, D).  weight, bias, dw, db: (D).  mean, rstd: (T), kept for the backward
+// pass.
 //   RMSNorm:    n[t,d] = x[t,d] * r[t],              r[t] = 1 / sqrt(mean_d x² + eps),   y = n * w
 //   LayerNorm:  n[t,d] = (x[t,d] - mean[t]) * r[t],  r[t] = 1 / sqrt(var_d x + eps),     y = n * w + b
-//   with g = dy * w:   dx = r * (g - [mean_d g] - n * mean_d(g * n)), the bracket for LayerNorm only;   dw += sum_t dy * n
+//   with g = dy * w:   dx = r * (g - [mean_d g] - n * mean_d(g * n)), the bracket for LayerNorm only
+//                      dw += sum_t dy * n                              db += sum_t dy
 #include "ckernels_reference.h"
 #include <math.h>
 
@@ -55,7 +57,9 @@ void dk_layernorm_f32_reference(float *y, float *mean, float *rstd, const float 
         double r = 1 / sqrt(squares / (double)width + epsilon);
         mean[t] = (float)middle;
         rstd[t] = (float)r;
-        for (long d = 0; d < width; d++) y[t * width + d] = (float)((x[t * width + d] - middle) * r * weight[d] + bias[d]);
+        for (long d = 0; d < width; d++) {
+            y[t * width + d] = (float)((x[t * width + d] - middle) * r * weight[d] + bias[d]);
+        }
     }
 }
 
