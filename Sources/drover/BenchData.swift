@@ -99,7 +99,8 @@ struct BenchCheckpoint: ParsableCommand {
         let restorePlan = try RestorePlan(manifest: record.manifest, layout: layout)
         let restore = try Measuring.seconds { try store.restore(restorePlan, into: state) }
         let raw = try Self.writeRaw(vectors, joinPath(folder, "raw"))
-        let hash = Measuring.seconds { _ = Digest.sha256(of: UnsafeRawBufferPointer(start: vectors[0].pointer, count: elements * 4)) }
+        let hashed = UnsafeRawBufferPointer(start: vectors[0].pointer, count: elements * 4)
+        let hash = Measuring.seconds { _ = Digest.sha256(of: hashed) }
         let bytes = Double(12 * elements)
         func rate(_ seconds: Double) -> JSONValue { .double(bytes / seconds / 1e6) }
         let summary = JSONValue.members([
@@ -130,8 +131,8 @@ struct BenchCheckpoint: ParsableCommand {
             progress: Manifest.Progress(tokens: 0, samples: 0, epoch: 0),
             model: Manifest.Model(config: nothing, base: nil, tokenizer: nil), numerics: .members([:]),
             optimizer: .members([:]), schedule: .members([:]),
-            data: Manifest.DataPosition(digest: nothing, epoch: 0, sample: 0), rng: .members([:]), budget: .members([:]),
-            tensors: tensors,
+            data: Manifest.DataPosition(digest: nothing, epoch: 0, sample: 0), rng: .members([:]),
+            budget: .members([:]), tensors: tensors,
             expectedTensors: Digest.sha256(of: Manifest.tensorListBytes(layout, roles: TensorRole.allCases)),
             modelDigest: model)
     }

@@ -50,10 +50,12 @@ struct BenchGemm: ParsableCommand {
         }
         guard json else {
             Output.line(Output.table(["LAYER", "SHAPE", "FORWARD", "DX", "DW"], lines))
-            return Output.line("GFLOP/s; ceiling \(Int(ceiling.gigaflops)) (\(ceiling.library)) on \(compute.team.threads) threads")
+            return Output.line(
+                "GFLOP/s; ceiling \(Int(ceiling.gigaflops)) (\(ceiling.library)) on \(compute.team.threads) threads")
         }
         Output.json(.members([
-            "bench": .string("gemm"), "precision": .string(machine.precisionName), "threads": .int(compute.team.threads),
+            "bench": .string("gemm"), "precision": .string(machine.precisionName),
+            "threads": .int(compute.team.threads),
             "gemm_ceiling_gflops": .double(ceiling.gigaflops), "gemm_ceiling_library": .string(ceiling.library),
             "results": .array(results),
         ]))
@@ -63,8 +65,10 @@ struct BenchGemm: ParsableCommand {
     static func shapes(_ config: String?) throws -> [Shape] {
         guard let config else {
             return [
-                Shape(name: "attn.c_attn", inputs: 768, outputs: 2304), Shape(name: "attn.c_proj", inputs: 768, outputs: 768),
-                Shape(name: "mlp.c_fc", inputs: 768, outputs: 3072), Shape(name: "mlp.c_proj", inputs: 3072, outputs: 768),
+                Shape(name: "attn.c_attn", inputs: 768, outputs: 2304),
+                Shape(name: "attn.c_proj", inputs: 768, outputs: 768),
+                Shape(name: "mlp.c_fc", inputs: 768, outputs: 3072),
+                Shape(name: "mlp.c_proj", inputs: 3072, outputs: 768),
                 Shape(name: "lm_head", inputs: 768, outputs: 50_257),
             ]
         }
@@ -73,7 +77,8 @@ struct BenchGemm: ParsableCommand {
         for module in configuration.linearModules(layer: 0) {
             let name = module.path.split(separator: ".").suffix(2).joined(separator: ".")
             let shape = Shape(name: name, inputs: module.inputs, outputs: module.outputs)
-            if !shapes.contains(where: { $0.inputs == shape.inputs && $0.outputs == shape.outputs }) { shapes.append(shape) }
+            let isKnown = shapes.contains { $0.inputs == shape.inputs && $0.outputs == shape.outputs }
+            if !isKnown { shapes.append(shape) }
         }
         return shapes + [Shape(name: "lm_head", inputs: configuration.width, outputs: configuration.vocabulary)]
     }
@@ -127,7 +132,9 @@ struct BenchAttention: ParsableCommand {
         guard seq >= 1, documents >= 1, heads >= 1, headWidth >= 1, seq * documents <= 1 << 20, headWidth <= 1024 else {
             throw ValidationError("--seq, --documents, --heads and --head-width must be at least 1")
         }
-        guard shared >= 1, heads % shared == 0 else { throw ValidationError("--heads must be a multiple of --kv-heads") }
+        guard shared >= 1, heads % shared == 0 else {
+            throw ValidationError("--heads must be a multiple of --kv-heads")
+        }
     }
 
     func run() throws {
@@ -137,7 +144,8 @@ struct BenchAttention: ParsableCommand {
         let scale = 1 / Float(headWidth).squareRoot()
         let (wide, narrow) = (rows * heads * headWidth, rows * kvHeads * headWidth)
         let (q, k, v) = (Measuring.filled(wide), Measuring.filled(narrow, seed: 2), Measuring.filled(narrow, seed: 3))
-        let (out, lse, dout) = (FloatBuffer(count: wide), FloatBuffer(count: heads * rows), Measuring.filled(wide, seed: 4))
+        let (out, lse) = (FloatBuffer(count: wide), FloatBuffer(count: heads * rows))
+        let dout = Measuring.filled(wide, seed: 4)
         let (dq, dk, dv) = (FloatBuffer(count: wide), FloatBuffer(count: narrow), FloatBuffer(count: narrow))
         let forward = Measuring.best {
             compute.attention(

@@ -48,7 +48,9 @@ struct Chat: ParsableCommand {
             stopTokens: ends.tokens, stopTexts: ends.texts + generation.stop)
         Signals.watch()
         let name = [loaded.directory.configuration.family.modelType, adapter.map { "with \($0)" }].compactMap(\.self)
-        if Output.isTerminal { Output.line(Output.styled("\(name.joined(separator: " ")); /exit or Ctrl-D ends", .dim)) }
+        if Output.isTerminal {
+            Output.line(Output.styled("\(name.joined(separator: " ")); /exit or Ctrl-D ends", .dim))
+        }
         try converse(speaker, chat)
     }
 

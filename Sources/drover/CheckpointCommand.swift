@@ -21,7 +21,9 @@ struct CheckpointCommand: ParsableCommand {
 
         /// The store's folder; also runs whose resolved.yaml is gone have one.
         func store() throws -> String {
-            guard Disk.hasFolder(run) else { throw Failure.input("\(run) is no directory: give the output_dir of a run") }
+            guard Disk.hasFolder(run) else {
+                throw Failure.input("\(run) is no directory: give the output_dir of a run")
+            }
             let folder = joinPath(run, "checkpoints")
             guard Disk.hasFolder(folder) else { throw Failure.input("\(run): the run has no checkpoints yet") }
             return folder
@@ -99,7 +101,9 @@ struct CheckpointCommand: ParsableCommand {
                     "unusable": .array(report.unusable.map(JSONValue.string)),
                 ]))
             } else {
-                for finding in report.findings { Output.line(Output.styled(finding.path, .red) + ": " + finding.problem) }
+                for finding in report.findings {
+                    Output.line(Output.styled(finding.path, .red) + ": " + finding.problem)
+                }
                 for name in report.unusable { Output.line("checkpoint \(name) can't be used") }
                 Output.line(
                     "\(report.manifests) checkpoints, \(report.objects) objects, \(Output.bytes(report.bytes)): "
@@ -112,7 +116,7 @@ struct CheckpointCommand: ParsableCommand {
     struct Prune: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Deletes old checkpoints and objects that no checkpoint names.",
-            discussion: "Pinned, trunk and final checkpoints stay, and so do the two newest that are known to be right.")
+            discussion: "Pinned, trunk and final checkpoints stay, and so do the two newest known to be right.")
         @OptionGroup var target: Target
         @Option(help: "How many of the newest stay, at least 2; default: the run's save_total_limit.")
         var keep: Int?
@@ -137,7 +141,8 @@ struct CheckpointCommand: ParsableCommand {
                 ]))
             } else {
                 for decision in decisions {
-                    Output.line("\(decision.keeps ? "keeps" : dryRun ? "would delete" : "deleted")  \(decision.name)  \(decision.reason)")
+                    let fate = decision.keeps ? "keeps" : dryRun ? "would delete" : "deleted"
+                    Output.line("\(fate)  \(decision.name)  \(decision.reason)")
                 }
                 let verb = dryRun ? "would be freed" : "freed"
                 Output.line("\(report.plan.sweep.count) objects, \(Output.bytes(report.plan.sweptBytes)) \(verb)")

@@ -68,14 +68,14 @@ struct DataCommand: ParsableCommand {
             var at = 0
             while at < sample.count {
                 let isTrained = sample.labels[at] != Sample.ignored
-                let end = (at..<sample.count).first { (sample.labels[$0] != Sample.ignored) != isTrained } ?? sample.count
-                let piece = encoder.text(of: Array(sample.ids[at..<end]))
+                let end = (at..<sample.count).first { (sample.labels[$0] != Sample.ignored) != isTrained }
+                let piece = encoder.text(of: Array(sample.ids[at..<(end ?? sample.count)]))
                 if isTrained {
                     text += isColoured ? Output.styled(piece, .green, when: true) : "⟦\(piece)⟧"
                 } else {
                     text += piece
                 }
-                at = end
+                at = end ?? sample.count
             }
             return text
         }

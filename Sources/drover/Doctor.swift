@@ -45,7 +45,8 @@ struct Doctor: ParsableCommand {
         findings += MachineFindings.clock() + MachineFindings.limits()
         let gemm = Ceiling.gemm(compute, budget: 0.2)
         findings.append(Finding(
-            "matrix products", "\(Int(gemm.gigaflops)) GFLOP/s fp32 on \(compute.team.threads) threads (\(gemm.library))"))
+            "matrix products",
+            "\(Int(gemm.gigaflops)) GFLOP/s fp32 on \(compute.team.threads) threads (\(gemm.library))"))
         let copy = Ceiling.copyBytesPerSecond(compute) / 1e9
         findings.append(Finding("memory speed", "\((copy * 10).rounded() / 10) GB/s, read and written together"))
         if json {

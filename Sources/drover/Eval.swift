@@ -51,7 +51,8 @@ struct Eval: ParsableCommand {
             return Output.line("loss \(loss)  perplexity \(exp(loss))  over \(tokens) tokens of \(sequences) sequences")
         }
         Output.json(.members([
-            "loss": .double(loss), "perplexity": .double(exp(loss)), "tokens": .int(tokens), "sequences": .int(sequences),
+            "loss": .double(loss), "perplexity": .double(exp(loss)), "tokens": .int(tokens),
+            "sequences": .int(sequences),
         ]))
     }
 

@@ -14,7 +14,7 @@ struct Export: ParsableCommand {
     @Argument(help: "A run directory, RUN@STEP, or the path of a checkpoint's manifest.")
     var runOrCheckpoint: String
 
-    @Option(help: "peft (the adapter), hf (all weights of a full run) or merged (base weights with the adapter in them).")
+    @Option(help: "peft (the adapter), hf (all weights of a full run) or merged (base weights and adapter in one).")
     var format: ExportFormat
 
     @Option(name: [.customShort("o"), .customLong("out"), .customLong("output")], help: "The folder to make.")

@@ -40,7 +40,9 @@ enum Failure: Error, Equatable, CustomStringConvertible {
         do { command = try root.parseAsRoot() } catch { end(parsing: root, error) }
         do { try command.run() } catch { end(root, error) }
         guard let failure = Output.failure else { exit(0) }
-        if failure != EPIPE { Output.note("drover: can't write to standard output: \(String(cString: strerror(failure)))") }
+        if failure != EPIPE {
+            Output.note("drover: can't write to standard output: \(String(cString: strerror(failure)))")
+        }
         exit(1)
     }
 
@@ -83,8 +85,8 @@ enum Failure: Error, Equatable, CustomStringConvertible {
         case Failure.input: return true
         case is SpecIssues, is ModelError, is TokenizationError, is TemplateError, is JSONError: return true
         case let error as ModelFileError:
-            if case .system(_, let operation, let code) = error { return isBadInput(code, isWriting: operation == "write") }
-            return true
+            guard case .system(_, let operation, let code) = error else { return true }
+            return isBadInput(code, isWriting: operation == "write")
         case let error as DatasetError:
             if case .unwritable = error { return false }
             return true

@@ -73,8 +73,8 @@ struct Generate: ParsableCommand {
     private static func summary(_ prompt: String, _ ids: [Int32], _ answer: Speaker.Answer) -> JSONValue {
         .members([
             "prompt": .string(prompt), "text": .string(answer.text),
-            "ids": .array(answer.ids.map { .int(Int($0)) }), "prompt_tokens": .int(ids.count),
-            "tokens": .int(answer.ids.count), "finish_reason": .string(answer.reason.rawValue),
+            "ids": .array(answer.ids.map { .int(Int($0)) }), "prompt_ids": .array(ids.map { .int(Int($0)) }),
+            "prompt_tokens": .int(ids.count), "tokens": .int(answer.ids.count), "finish_reason": .string(answer.reason.rawValue),
             "prompt_seconds": .double(answer.readingSeconds), "seconds": .double(answer.writingSeconds),
         ])
     }

@@ -32,7 +32,9 @@ struct GenerationOptions: ParsableArguments {
 
     func validate() throws {
         guard maxTokens >= 1 else { throw ValidationError("--max-tokens must be at least 1") }
-        guard (temperature ?? 0) >= 0, (temperature ?? 0).isFinite else { throw ValidationError("--temperature must be 0 or more") }
+        guard (temperature ?? 0) >= 0, (temperature ?? 0).isFinite else {
+            throw ValidationError("--temperature must be 0 or more")
+        }
         guard topK >= 0 else { throw ValidationError("--top-k must be 0 or more") }
         guard (topP ?? 1) > 0, (topP ?? 1) <= 1 else { throw ValidationError("--top-p must be above 0 and at most 1") }
         guard repetitionPenalty > 0, repetitionPenalty.isFinite else {
@@ -74,7 +76,8 @@ final class Speaker {
     enum Reason: String { case stop, length, interrupted }
 
     init(
-        _ model: LoadedModel, _ text: ModelText, sampler: Sampler, maxTokens: Int, stopTokens: [Int32], stopTexts: [String]
+        _ model: LoadedModel, _ text: ModelText, sampler: Sampler, maxTokens: Int, stopTokens: [Int32],
+        stopTexts: [String]
     ) {
         (self.model, self.text, self.sampler, self.maxTokens) = (model, text, sampler, maxTokens)
         (self.stopTokens, self.stopTexts) = (stopTokens, stopTexts)
@@ -85,7 +88,8 @@ final class Speaker {
         guard !prompt.isEmpty else { throw Failure.input("the prompt gives no tokens: write something") }
         let limit = model.directory.configuration.longestDocument ?? Int.max
         guard prompt.count < limit else {
-            throw Failure.input("the prompt has \(prompt.count) tokens, the model takes \(limit) with the answer: shorten it")
+            throw Failure.input(
+                "the prompt has \(prompt.count) tokens, the model takes \(limit) with the answer: shorten it")
         }
         let room = min(maxTokens, limit - prompt.count)
         let start = DispatchTime.now().uptimeNanoseconds
@@ -93,7 +97,8 @@ final class Speaker {
         let begin = DispatchTime.now().uptimeNanoseconds
         var decoder = text.tokenizer.streamingDecoder(skipSpecialTokens: true)
         var filter = StopFilter(stopTexts)
-        var answer = Answer(text: "", ids: [], reason: .length, readingSeconds: Double(begin - start) / 1e9, writingSeconds: 0)
+        var answer = Answer(
+            text: "", ids: [], reason: .length, readingSeconds: Double(begin - start) / 1e9, writingSeconds: 0)
         func show(_ piece: String) -> Bool {
             answer.text += piece
             return piece.isEmpty || emit(piece)

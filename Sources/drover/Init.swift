@@ -9,7 +9,7 @@ import Tokenization
 struct Init: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Writes a freshly initialised Hugging Face model directory.",
-        discussion: "Every tensor is drawn from the seed and its own name, so that the same command gives the same bytes.")
+        discussion: "Every tensor is drawn from the seed and its own name: the same command gives the same bytes.")
 
     @Option(help: "The config.json that describes the model.")
     var config: String
@@ -29,7 +29,9 @@ struct Init: ParsableCommand {
     func run() throws {
         let configuration = try ModelDirectory.readConfiguration(config)
         if let tokenizer {
-            guard Disk.hasFolder(tokenizer) else { throw Failure.input("\(tokenizer) is no directory: give a tokenizer's") }
+            guard Disk.hasFolder(tokenizer) else {
+                throw Failure.input("\(tokenizer) is no directory: give a tokenizer's")
+            }
             let count = try ModelText(TokenizerFiles(directory: tokenizer)).tokenizer.vocabularySize
             guard count <= configuration.vocabulary else {
                 throw Failure.input(
@@ -54,6 +56,7 @@ struct Init: ParsableCommand {
             staging.discard()
             throw error
         }
-        Output.line("\(out): \(configuration.family.modelType), \(table.count) parameters in \(table.tensors.count) tensors")
+        let type = configuration.family.modelType
+        Output.line("\(out): \(type), \(table.count) parameters in \(table.tensors.count) tensors")
     }
 }

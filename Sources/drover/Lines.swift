@@ -41,7 +41,9 @@ enum Lines {
                 start = end + 1
             }
             pending += buffer[start..<count]
-            guard pending.count <= limit else { throw Failure.input("\(path): line \(number + 1) is longer than 1 GiB") }
+            guard pending.count <= limit else {
+                throw Failure.input("\(path): line \(number + 1) is longer than 1 GiB")
+            }
         }
         if !pending.isEmpty { _ = try body(pending, number + 1) }
     }
@@ -49,8 +51,8 @@ enum Lines {
     /// Where the next line feed stands.
     private static func lineFeed(in buffer: [UInt8], from start: Int, to end: Int) -> Int? {
         buffer.withUnsafeBytes { bytes in
-            guard start < end, let base = bytes.baseAddress, let found = memchr(base + start, 0x0A, end - start) else { return nil }
-            return UnsafeRawPointer(found) - base
+            guard start < end, let base = bytes.baseAddress else { return nil }
+            return memchr(base + start, 0x0A, end - start).map { UnsafeRawPointer($0) - base }
         }
     }
 
@@ -62,7 +64,7 @@ enum Lines {
         return text
     }
 
-    /// The next line of standard input, byte by byte so that nothing behind it is taken; nil at its end or after a signal.
+    /// The next line of standard input, byte by byte so that nothing behind it is taken; nil at its end or by a signal.
     static func next() -> String? {
         var bytes: [UInt8] = []
         var byte: UInt8 = 0

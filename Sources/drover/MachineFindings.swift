@@ -14,27 +14,29 @@ enum MachineFindings {
         var findings = [Finding("cores", "\(usable) of \(all) usable, \(model)")]
         if usable < all {
             findings[0].state = .warning
-            findings[0].advice = "this process is pinned to \(usable) cores; start it without taskset or cpuset to use all"
+            findings[0].advice = "this process is pinned to \(usable) cores; start it without taskset to use all"
         }
         if let quota = text("/sys/fs/cgroup/cpu.max")?.split(separator: " "), quota.count == 2,
             let limit = Double(quota[0]), let period = Double(quota[1].trimmingCharacters(in: .whitespacesAndNewlines)),
             limit / period < Double(usable) {
             findings.append(Finding(
                 "cpu quota", "\(limit / period) cores", .warning,
-                advice: "the container gets less than its cores: raise its CPU limit, or give --threads \(max(1, Int(limit / period)))"))
+                advice: "the container gets less than its cores: raise its CPU limit, or give --threads "
+                    + "\(max(1, Int(limit / period)))"))
         }
         return findings
     }
 
     static func instructions(_ level: KernelLevel) -> [Finding] {
-        let flags = Set((line("/proc/cpuinfo", "flags") ?? line("/proc/cpuinfo", "Features") ?? "").split(separator: " "))
+        let text = line("/proc/cpuinfo", "flags") ?? line("/proc/cpuinfo", "Features") ?? ""
+        let flags = Set(text.split(separator: " "))
         let known = ["avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_bf16", "amx_bf16", "asimd", "bf16", "sve"]
         let found = known.filter { flags.contains(Substring($0)) }
         var finding = Finding("instruction set", "\(found.joined(separator: " ")); kernels: \(level.rawValue)")
         #if arch(x86_64)
         if level == .portable {
             finding.state = .warning
-            finding.advice = "the processor has no AVX2, so everything runs several times slower; use a machine from 2015 or later"
+            finding.advice = "the processor has no AVX2, so everything runs several times slower; use one from 2015 or later"
         }
         #endif
         return [finding]
@@ -43,9 +45,11 @@ enum MachineFindings {
     static func libraries() -> [Finding] {
         var findings: [Finding] = []
         if let blas = OpenBLAS.configuration {
-            findings.append(Finding("OpenBLAS", "\(blas.split(separator: " ").prefix(2).joined(separator: " ")), kernels \(OpenBLAS.core ?? "?")"))
+            let version = blas.split(separator: " ").prefix(2).joined(separator: " ")
+            findings.append(Finding("OpenBLAS", "\(version), kernels \(OpenBLAS.core ?? "unknown")"))
         } else {
-            findings.append(Finding("OpenBLAS", "not loaded", .warning, advice: "install libopenblas (apt install libopenblas0)"))
+            findings.append(Finding(
+                "OpenBLAS", "not loaded", .warning, advice: "install it (apt install libopenblas0)"))
         }
         findings.append(Finding("oneDNN", Library.symbol("dnnl_version") == nil
             ? "not used by this release: fp32 runs on Drover's own kernels" : "loaded"))
@@ -61,7 +65,7 @@ enum MachineFindings {
         let hasCurve = unsafeBitCast(has, to: Has.self)("curve") == 1
         findings.append(Finding(
             "libzmq", "\(major).\(minor).\(patch), CURVE \(hasCurve ? "yes" : "no")", hasCurve ? .ok : .broken,
-            advice: hasCurve ? nil : "this libzmq can't encrypt: install one built with libsodium (apt install libzmq5)"))
+            advice: hasCurve ? nil : "this libzmq can't encrypt: install one with libsodium (apt install libzmq5)"))
         return findings
     }
 
@@ -79,7 +83,8 @@ enum MachineFindings {
             let isOff = pages.contains("[never]")
             findings.append(Finding(
                 "huge pages", isOff ? "off" : "on", isOff ? .warning : .ok,
-                advice: isOff ? "training is a few per cent slower: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled" : nil))
+                advice: isOff ? "training is a little slower: write madvise to /sys/kernel/mm/transparent_hugepage/enabled"
+                    : nil))
         }
         return findings
     }
@@ -87,7 +92,8 @@ enum MachineFindings {
     static func disk(_ directory: String) -> [Finding] {
         let fileSystem = POSIXFileSystem()
         guard let space = try? fileSystem.space(directory) else {
-            return [Finding("disk", "\(directory) can't be looked at", .broken, advice: "give a folder that exists with --directory")]
+            return [Finding(
+                "disk", "\(directory) can't be looked at", .broken, advice: "give a folder that exists with --directory")]
         }
         var findings = [Finding("disk", "\(Output.bytes(space.available)) free in \(directory)")]
         if space.available < 5 << 30 {
@@ -107,7 +113,9 @@ enum MachineFindings {
             try? fileSystem.remove(path)
         }
         guard times.count == 5 else {
-            return findings + [Finding("disk writes", "\(directory) is not writable", .broken, advice: "change its permissions, or give another --directory")]
+            return findings + [Finding(
+                "disk writes", "\(directory) is not writable", .broken,
+                advice: "change its permissions, or give another --directory")]
         }
         let milliseconds = (Measuring.median(times) * 1e4).rounded() / 10
         findings.append(Finding(
@@ -121,11 +129,14 @@ enum MachineFindings {
         let year = Calendar(identifier: .gregorian).component(.year, from: Date())
         let isSynchronised = kernelClockState() != 5
         if year < 2025 {
-            findings.append(Finding("clock", "says \(year)", .broken, advice: "set the clock: keys and budgets depend on it"))
+            findings.append(Finding(
+                "clock", "says \(year)", .broken, advice: "set the clock: keys and budgets depend on it"))
         } else {
             findings.append(Finding(
-                "clock", isSynchronised ? "synchronised" : "right year, but no service keeps it right", isSynchronised ? .ok : .warning,
-                advice: isSynchronised ? nil : "install chrony or systemd-timesyncd, so that the times in logs of several machines agree"))
+                "clock", isSynchronised ? "synchronised" : "right year, but no service keeps it right",
+                isSynchronised ? .ok : .warning,
+                advice: isSynchronised ? nil
+                    : "install chrony or systemd-timesyncd, so that the logs of several machines agree"))
         }
         if let source = text("/sys/devices/system/clocksource/clocksource0/current_clocksource")?
             .trimmingCharacters(in: .whitespacesAndNewlines) {

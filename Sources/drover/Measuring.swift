@@ -110,8 +110,8 @@ enum Ceiling {
 /// The BLAS that is loaded in this process, as a second opinion on what the machine can do.
 enum OpenBLAS {
     typealias Product = @convention(c) (
-        Int32, Int32, Int32, Int32, Int32, Int32, Float, UnsafePointer<Float>, Int32, UnsafePointer<Float>, Int32, Float,
-        UnsafeMutablePointer<Float>, Int32
+        Int32, Int32, Int32, Int32, Int32, Int32, Float, UnsafePointer<Float>, Int32, UnsafePointer<Float>, Int32,
+        Float, UnsafeMutablePointer<Float>, Int32
     ) -> Void
 
     /// `cblas_sgemm`, nil when no BLAS is loaded.

@@ -15,6 +15,11 @@ struct ModelText {
     /// Bytes of the largest tokenizer file that is read.
     private static let fileLimit = 256 << 20
 
+    /// Whether a directory has any tokenizer that can be read.
+    static func isPresent(_ files: TokenizerFiles) -> Bool {
+        ["tokenizer.json", "tokenizer.model", "qwen.tiktoken"].contains { files.path(of: $0) != nil }
+    }
+
     /// Reads the tokenizer of an opened model directory.
     init(_ model: ModelDirectory) throws { try self.init(model.tokenizer) }
 

@@ -66,7 +66,7 @@ struct Samples {
     private init(_ options: DataOptions, _ files: TokenizerFiles, vocabulary: Int?, threads: Int) throws {
         (self.options, self.threads) = (options, threads)
         detection = try DatasetReader.detection(of: options.file)
-        guard detection.format != .tokens || !files.names.isEmpty else {
+        guard detection.format != .tokens || ModelText.isPresent(files) else {
             maker = SampleMaker(
                 encoder: NoText(), template: nil, stage: options.stage, trainOnPrompt: options.trainOnPrompt,
                 vocabularyCount: vocabulary ?? Int(Int32.max))
@@ -75,7 +75,8 @@ struct Samples {
         let text = try ModelText(files)
         if let vocabulary, text.tokenizer.vocabularySize > vocabulary {
             throw Failure.input(
-                "\(files.directory): the tokenizer has \(text.tokenizer.vocabularySize) tokens, the model only \(vocabulary)")
+                "\(files.directory): the tokenizer has \(text.tokenizer.vocabularySize) tokens, the model only "
+                    + "\(vocabulary)")
         }
         maker = SampleMaker(
             encoder: text.encoder, template: try text.template(named: options.template), stage: options.stage,

@@ -32,7 +32,9 @@ struct Staging {
         let exists = lstat(target, &status) == 0
         if exists, !replaces {
             // It was empty when this began; rmdir refuses if it no longer is.
-            guard rmdir(target) == 0 else { throw Failure.failed("\(target) was filled meanwhile: choose another folder") }
+            guard rmdir(target) == 0 else {
+                throw Failure.failed("\(target) was filled meanwhile: choose another folder")
+            }
         } else if exists {
             try rename(target, to: old)
         }

@@ -110,7 +110,8 @@ final class StepBench {
     private func update(_ step: Int) -> UpdateParameters {
         UpdateParameters(
             learningRate: options.learningRate, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0,
-            biasCorrection1: 1 - pow(0.9, Double(step)), biasCorrection2: 1 - pow(0.999, Double(step)), maxGradientNorm: 1)
+            biasCorrection1: 1 - pow(0.9, Double(step)), biasCorrection2: 1 - pow(0.999, Double(step)),
+            maxGradientNorm: 1)
     }
 
     /// One micro-batch of whole sequences; every token but a sequence's last has a target.
@@ -146,8 +147,9 @@ extension StepBench {
         let rate = Double(tokensPerStep) / seconds
         return .members([
             "bench": .string(name), "model_type": .string(trainer.configuration.family.modelType),
-            "precision": .string(precision), "threads": .int(compute.team.threads), "kernels": .string(compute.level.rawValue),
-            "seq": .int(options.seq), "micro_batch": .int(options.microBatch), "virtual_shards": .int(options.virtualShards),
+            "precision": .string(precision), "threads": .int(compute.team.threads),
+            "kernels": .string(compute.level.rawValue), "seq": .int(options.seq),
+            "micro_batch": .int(options.microBatch), "virtual_shards": .int(options.virtualShards),
             "tokens_per_step": .int(tokensPerStep), "steps": .int(options.steps),
             "lora": rank.map(JSONValue.int) ?? .null, "trained_parameters": .int(trainer.count),
             "tokens_per_second": .double(rate), "step_seconds": .double(seconds),
@@ -159,12 +161,13 @@ extension StepBench {
             "peak_rss_mib": .double(run.peakMiB), "flops_per_token": .double(flops),
             "achieved_gflops": .double(flops * rate / 1e9), "gemm_ceiling_gflops": .double(ceiling.gigaflops),
             "gemm_ceiling_library": .string(ceiling.library),
-            "efficiency": .double(flops * rate / 1e9 / ceiling.gigaflops), "losses": .array(run.losses.map(JSONValue.double)),
+            "efficiency": .double(flops * rate / 1e9 / ceiling.gigaflops),
+            "losses": .array(run.losses.map(JSONValue.double)),
         ])
     }
 
-    /// Floating-point operations of a token's forward and backward pass: 6·N + 6·L·T·q for a full step, where N counts the
-    /// matrices with the head and q is the width of all heads; an adapter leaves out the gradients of the frozen ones.
+    /// Floating-point operations of a token's forward and backward pass: 6·N + 6·L·T·q for a full step, where N counts
+    /// the matrices with the head and q is the width of all heads; an adapter needs no gradients of the frozen ones.
     static func flopsPerToken(_ configuration: DecoderConfiguration, rank: Int?, sequence: Int) -> Double {
         let modules = configuration.linearModules
         let layers = modules.reduce(0.0) { $0 + Double($1.inputs * $1.outputs) }

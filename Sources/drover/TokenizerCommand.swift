@@ -35,7 +35,9 @@ struct TokenizerCommand: ParsableCommand {
 
         func validate() throws {
             guard !files.isEmpty else { throw ValidationError("--files needs a file") }
-            guard (256 + 3...1 << 20).contains(vocabSize) else { throw ValidationError("--vocab-size must be in 259…1048576") }
+            guard (256 + 3...1 << 20).contains(vocabSize) else {
+                throw ValidationError("--vocab-size must be in 259…1048576")
+            }
         }
 
         func run() throws {
@@ -55,7 +57,7 @@ struct TokenizerCommand: ParsableCommand {
             }
             Output.line("\(out): \(vocabulary.count) tokens")
             if vocabulary.count < vocabSize {
-                Output.note("drover: the text has no more pairs that occur twice, so there are fewer tokens than asked for")
+                Output.note("drover: no more pairs occur twice in the text, so there are fewer tokens than asked for")
             }
         }
 
@@ -77,7 +79,9 @@ struct TokenizerCommand: ParsableCommand {
             }
         }
 
-        private static let keys: Set<String> = ["text", "content", "instruction", "input", "output", "prompt", "completion"]
+        private static let keys: Set<String> = [
+            "text", "content", "instruction", "input", "output", "prompt", "completion",
+        ]
 
         /// The texts of a row in the order written, deep inside its lists too.
         static func texts(of value: JSONValue) -> [String] {

@@ -41,7 +41,9 @@ struct TrainedState {
             return found.record
         case .newest:
             guard let found = try store.recover(RunFolder.run, at: now) else { break }
-            for rejected in found.rejected { Output.note("drover: passed over checkpoint \(rejected.name): \(rejected.reason)") }
+            for rejected in found.rejected {
+                Output.note("drover: passed over checkpoint \(rejected.name): \(rejected.reason)")
+            }
             return found.record
         }
         throw Failure.input("\(folder.path): the run has no checkpoint yet")
@@ -77,7 +79,8 @@ struct TrainedState {
         let weights = try submission.model.loadWeights()
         let adapter = Adapter(modules: try modules(), parameters: parameters.pointer, owner: parameters)
         let decoder = try Decoder(
-            configuration: configuration, weights: weights.table, adapter: adapter, trainable: .nothing, compute: compute)
+            configuration: configuration, weights: weights.table, adapter: adapter, trainable: .nothing,
+            compute: compute)
         return withExtendedLifetime(weights) { RunExport.logits(decoder, batch) }
     }
 }

@@ -78,14 +78,17 @@ import Tokenization
             var addedTokens: [AddedToken] { [] }
             func document(_ text: String) -> [Int32] { text.unicodeScalars.map { Int32($0.value) } }
             func piece(_ text: String, after place: PiecePlace) -> [Int32] { document(text) }
-            func text(of ids: [Int32]) -> String { String(String.UnicodeScalarView(ids.compactMap { Unicode.Scalar(UInt32($0)) })) }
+            func text(of ids: [Int32]) -> String {
+                String(String.UnicodeScalarView(ids.compactMap { Unicode.Scalar(UInt32($0)) }))
+            }
         }
         let sample = Sample(ids: [97, 98, 99, 100], labels: [-100, 98, 99, -100])
         #expect(DataCommand.Preview.marked(sample, Letters(), isColoured: false) == "a⟦bc⟧d")
     }
 
     @Test func `the texts of a row are its contents, not its roles`() throws {
-        let row = try JSONValue.parse(#"{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"yo"}],"text":"t"}"#)
+        let row = try JSONValue.parse(
+            #"{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"yo"}],"text":"t"}"#)
         #expect(TokenizerCommand.Train.texts(of: row) == ["hi", "yo", "t"])
     }
 
