@@ -26,7 +26,7 @@ extension Coordinator {
         case .published(let id, let step): update(id) { $0.saved = max($0.saved, step) }
         case .rewound(let id, let step): update(id) { $0.rewind(to: step) }
         case .spent(let id, let wall, let cores):
-            update(id) { $0.meter = Meter(wall: .milliseconds(Int64(wall)), cores: .milliseconds(Int64(cores))) }
+            update(id) { $0.meter = Meter(wallMilliseconds: wall, coreMilliseconds: cores) }
         }
     }
 

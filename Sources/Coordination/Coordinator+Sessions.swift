@@ -34,6 +34,9 @@ package struct SessionRecord: Sendable {
 }
 
 extension Coordinator {
+    /// Most threads that a worker is believed to have.
+    private static let threadLimit: UInt32 = 4096
+
     mutating func admit(_ hello: Hello, _ session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput) {
         func refuse(_ code: Refusal.Code, _ text: String) {
             output.sends.append((session, .refuse(Refusal(code: code, text: text))))
@@ -57,7 +60,8 @@ extension Coordinator {
             if old.id != session { output.commands.append(.close(old.id)) }
         }
         let record = SessionRecord(
-            id: session, node: hello.node, name: hello.name, role: hello.role, threads: Int(hello.threads),
+            id: session, node: hello.node, name: hello.name, role: hello.role,
+            threads: Int(min(hello.threads, Self.threadLimit)),
             profile: hello.profile, dataEndpoint: hello.dataEndpoint, lastHeard: now)
         let place = sessions.firstIndex { $0.id > session } ?? sessions.count
         sessions.insert(record, at: place)

@@ -1,5 +1,6 @@
 import Recipes
 import Terms
+import Wire
 
 /// Why a job description could not be read.
 package struct DescriptionError: Error, Equatable, CustomStringConvertible {
@@ -39,7 +40,10 @@ extension JobDescription {
         return Array(value.canonicalText.utf8)
     }
 
-    /// Reads what `encoded` wrote; total over any bytes.
+    /// Most sequences a step: four recipes of them fit in a message, and one in a journal entry.
+    package static let batchLimit = 1 << 16
+
+    /// Reads what `encoded` wrote; total over any bytes, and what it gives can be run without a number out of range.
     package init(decoding bytes: [UInt8]) throws(DescriptionError) {
         let root: JSONValue
         do { root = try JSONValue.parse(bytes, limits: JSONLimits(depth: 32, values: 1_000_000)) } catch {
@@ -49,24 +53,26 @@ extension JobDescription {
         guard root["format"]?.string == "drover-job/1" else { throw DescriptionError(problem: "unknown format") }
         self.init(
             name: try reader.string("name"), parameters: try reader.count("parameters"),
-            sequences: try reader.count("sequences"), globalBatch: try reader.positive("global_batch"),
-            microBatch: try reader.positive("micro_batch"), virtualShards: try reader.positive("virtual_shards"),
-            shuffleSeed: root["shuffle_seed"]?.string.flatMap { UInt64($0) },
-            totalSequences: try reader.positive("total_sequences"), beta1: try reader.real("beta1"),
-            beta2: try reader.real("beta2"), schedule: try reader.schedule(), peakRate: try reader.real("peak_rate"),
-            warmupRatio: try reader.real("warmup_ratio"), saveSteps: try reader.count("save_steps"),
-            saveMilliseconds: try reader.count("save_ms"), evaluationSteps: try reader.count("eval_steps"),
+            sequences: try reader.positive("sequences"),
+            globalBatch: try reader.positive("global_batch", most: Self.batchLimit),
+            microBatch: try reader.positive("micro_batch"),
+            virtualShards: try reader.positive("virtual_shards", most: WireLimits.members),
+            shuffleSeed: try reader.seed("shuffle_seed"), totalSequences: try reader.positive("total_sequences"),
+            beta1: try reader.real("beta1", within: 0...1), beta2: try reader.real("beta2", within: 0...1),
+            schedule: try reader.schedule(), peakRate: try reader.real("peak_rate", within: 0...1e6),
+            warmupRatio: try reader.real("warmup_ratio", within: 0...1), saveSteps: try reader.count("save_steps"),
+            saveMilliseconds: try reader.count("save_ms", most: 1 << 40), evaluationSteps: try reader.count("eval_steps"),
             evaluationSequences: try reader.count("eval_sequences"),
-            evaluationShards: try reader.positive("eval_shards"), files: try reader.files(),
+            evaluationShards: try reader.positive("eval_shards", most: WireLimits.ranges), files: try reader.files(),
             training: root["training"] ?? .null)
         project = try reader.string("project")
         priority = try reader.count("priority")
         workersMin = try reader.positive("workers_min")
         workersMax = try reader.positive("workers_max")
-        stepLimit = root["step_limit"]?.int
-        tokenLimit = root["token_limit"]?.int
-        wallMillisecondsLimit = root["wall_ms_limit"]?.int
-        coreMillisecondsLimit = root["core_ms_limit"]?.int
+        stepLimit = try reader.limit("step_limit")
+        tokenLimit = try reader.limit("token_limit")
+        wallMillisecondsLimit = try reader.limit("wall_ms_limit")
+        coreMillisecondsLimit = try reader.limit("core_ms_limit")
         saveTotalLimit = try reader.positive("save_total_limit")
         loggingSteps = try reader.positive("logging_steps")
         tensors = try reader.tensors()
@@ -81,22 +87,31 @@ private struct FieldReader {
         guard let value = root[key]?.string else { throw DescriptionError(problem: "`\(key)` is no text") }
         return value
     }
-    func count(_ key: String) throws(DescriptionError) -> Int {
-        guard let value = root[key]?.int, value >= 0, value < 1 << 48 else {
-            throw DescriptionError(problem: "`\(key)` is no count")
+    func count(_ key: String, most: Int = 1 << 48) throws(DescriptionError) -> Int {
+        guard let value = root[key]?.int, value >= 0, value <= most else {
+            throw DescriptionError(problem: "`\(key)` is no count up to \(most)")
         }
         return value
     }
-    func positive(_ key: String) throws(DescriptionError) -> Int {
-        let value = try count(key)
+    func positive(_ key: String, most: Int = 1 << 48) throws(DescriptionError) -> Int {
+        let value = try count(key, most: most)
         guard value > 0 else { throw DescriptionError(problem: "`\(key)` is zero") }
         return value
     }
-    func real(_ key: String) throws(DescriptionError) -> Double {
-        guard let bits = UInt64(try string(key), radix: 16) else {
-            throw DescriptionError(problem: "`\(key)` is no bit pattern")
+    /// A budget limit; null = none. Anything else that is no count is an error, never a missing limit.
+    func limit(_ key: String) throws(DescriptionError) -> Int? {
+        root[key].map(\.isNull) ?? true ? nil : try count(key)
+    }
+    func seed(_ key: String) throws(DescriptionError) -> UInt64? {
+        if root[key].map(\.isNull) ?? true { return nil }
+        guard let seed = UInt64(try string(key)) else { throw DescriptionError(problem: "`\(key)` is no seed") }
+        return seed
+    }
+    func real(_ key: String, within range: ClosedRange<Double>) throws(DescriptionError) -> Double {
+        guard let value = UInt64(try string(key), radix: 16).map(Double.init(bitPattern:)), range.contains(value) else {
+            throw DescriptionError(problem: "`\(key)` is no bit pattern of a number in \(range)")
         }
-        return Double(bitPattern: bits)
+        return value
     }
     func schedule() throws(DescriptionError) -> LearningRateSchedule.Kind {
         guard let kind = LearningRateSchedule.Kind(rawValue: try string("schedule")) else {
@@ -108,9 +123,15 @@ private struct FieldReader {
         guard let list = root["tensors"]?.array else { throw DescriptionError(problem: "`tensors` is no list") }
         var tensors: [TrainedTensor] = []
         for entry in list {
-            guard let name = entry["name"]?.string, let shape = entry["shape"]?.array?.map(\.int), !shape.contains(nil)
+            guard let name = entry["name"]?.string, let sizes = entry["shape"]?.array?.map(\.int)
             else { throw DescriptionError(problem: "a tensor is incomplete") }
-            tensors.append(TrainedTensor(name: name, shape: shape.compactMap(\.self)))
+            let shape = sizes.compactMap(\.self)
+            // The product must not run over, whatever stands in it.
+            let elements = shape.reduce(1.0) { $0 * Double(max(1, $1)) }
+            guard shape.count == sizes.count, shape.allSatisfy({ $0 >= 0 }), elements <= 0x1p48 else {
+                throw DescriptionError(problem: "a tensor has an impossible shape")
+            }
+            tensors.append(TrainedTensor(name: name, shape: shape))
         }
         return tensors
     }

@@ -6,26 +6,29 @@ package import Terms
 /// it is at most one lease old, so a crash forgets no more than that.
 package struct Meter: Sendable, Equatable {
     /// Time with a generation.
-    package private(set) var wall = Span.zero
-    /// The same times the threads of its members.
-    package private(set) var cores = Span.zero
+    package private(set) var wall: Span
+    /// The same times the threads of its members, in microseconds: nanoseconds would run over within a month.
+    package private(set) var coreMicroseconds: Int
     private var readAt: Instant?
 
-    init(wall: Span = .zero, cores: Span = .zero) {
-        self.wall = wall
-        self.cores = cores
+    init(wallMilliseconds: Int = 0, coreMilliseconds: Int = 0) {
+        wall = .milliseconds(Int64(min(wallMilliseconds, Self.mostMilliseconds)))
+        coreMicroseconds = min(coreMilliseconds, Self.mostMilliseconds) * 1000
     }
+
+    /// Thirty-five years.
+    private static let mostMilliseconds = 1 << 40
 
     /// Counts the time since the last reading for a generation of so many threads; nil = there is none.
     mutating func read(threads: Int?, _ now: Instant) {
         if let threads, let readAt {
-            let span = now - readAt
-            wall = wall + span
-            cores = cores + span * Int64(threads)
+            let span = Int((now - readAt).nanoseconds)
+            wall = wall + (now - readAt)
+            coreMicroseconds += span / 1000 * threads + span % 1000 * threads / 1000
         }
         readAt = threads == nil ? nil : now
     }
 
     var wallMilliseconds: Int { Int(wall.nanoseconds / 1_000_000) }
-    var coreMilliseconds: Int { Int(cores.nanoseconds / 1_000_000) }
+    var coreMilliseconds: Int { coreMicroseconds / 1000 }
 }

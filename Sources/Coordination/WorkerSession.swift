@@ -140,7 +140,7 @@ package struct WorkerSession: Sendable {
         session = (welcome.epoch, welcome.session)
         isWelcome = true
         hello.lastEpoch = welcome.epoch
-        heartbeat = .milliseconds(Int64(max(100, welcome.heartbeatMilliseconds)))
+        heartbeat = .milliseconds(Int64(min(max(100, welcome.heartbeatMilliseconds), 60_000)))
         output.notices.append(.welcomed(epoch: welcome.epoch))
     }
 
