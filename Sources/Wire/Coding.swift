@@ -61,9 +61,10 @@ extension ByteReader {
 }
 
 extension ByteWriter {
-    /// Texts are for people: cut to what a reader accepts, at a character.
+    /// Texts are for people: cut to what a reader accepts, between two Unicode scalars of at most four bytes each.
     mutating func text(_ value: String) {
-        if value.utf8.count <= WireLimits.textBytes { string(value) } else { string(String(value.prefix(WireLimits.textBytes / 4))) }
+        guard value.utf8.count > WireLimits.textBytes else { return string(value) }
+        string(String(String.UnicodeScalarView(value.unicodeScalars.prefix(WireLimits.textBytes / 4))))
     }
 }
 

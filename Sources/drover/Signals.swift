@@ -11,6 +11,12 @@ enum Signals {
             Glibc.signal(signal) { _ in Signals.count.add(1, ordering: .relaxed) }
         }
         Glibc.signal(SIGPIPE, SIG_IGN)
+        // Whoever started this process may have blocked them, and a mask is inherited.
+        var wanted = sigset_t()
+        sigemptyset(&wanted)
+        sigaddset(&wanted, SIGINT)
+        sigaddset(&wanted, SIGTERM)
+        pthread_sigmask(SIG_UNBLOCK, &wanted, nil)
     }
 
     /// How often the process was asked to stop.
