@@ -47,6 +47,11 @@ struct Chat: ParsableCommand {
             loaded, text, sampler: generation.sampler(temperature: 0.7, topP: 0.9), maxTokens: generation.maxTokens,
             stopTokens: ends.tokens, stopTexts: ends.texts + generation.stop)
         Signals.watch()
+        // Ctrl-C at the prompt ends the reading of a line, and so the conversation.
+        var action = sigaction()
+        sigaction(SIGINT, nil, &action)
+        action.sa_flags &= ~SA_RESTART
+        sigaction(SIGINT, &action, nil)
         let name = [loaded.directory.configuration.family.modelType, adapter.map { "with \($0)" }].compactMap(\.self)
         if Output.isTerminal {
             Output.line(Output.styled("\(name.joined(separator: " ")); /exit or Ctrl-D ends", .dim))
