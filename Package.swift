@@ -85,7 +85,8 @@ let package = Package(
         .executableTarget(
             name: "drover",
             dependencies: [
-                "Terms", "Hashing", "Recipes", "Budgeting", "Checkpoints", "Templates", "Tokenization", "Kernels",
+                "Terms", "Hashing", "Recipes", "Collectives", "Budgeting", "Checkpoints", "Templates", "Tokenization",
+                "Kernels",
                 "JobSpecs", "Datasets", "Models", "Coordination", "Training", "ModelFiles", "StorageShell",
                 "CoordinatorShell", "WorkerShell", "Simulation", "Wire", "ZeroMQShell", "CSystem", arguments, logging,
             ],
