@@ -39,6 +39,18 @@ import Testing
         for (value, reference) in zip(fast, [y, dx]) { expectClose(value, reference, tolerance: 3e-6) }
     }
 
+    @Test func `a gate far below zero keeps its relative precision`() {
+        let gates = (1...80).map { -Float($0) }
+        var y = gates
+        anyCompute.swiglu(&y, gate: gates, up: gates.map { 1 / $0 }, count: gates.count)
+        // What is left is 1 / (1 + exp(-gate)), close to exp(gate).
+        var expected = 1.0
+        for (i, value) in y.enumerated() {
+            expected /= 2.718281828459045235
+            #expect(abs(Double(value) * (1 + expected) / expected - 1) < 1e-6, "gate \(gates[i])")
+        }
+    }
+
     @Test func `the gradients are slopes`() {
         var numbers = Numbers(3)
         let gate = numbers.floats(7, scale: 3)
