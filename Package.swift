@@ -37,11 +37,12 @@ let package = Package(
         // MARK: L0 — C, and the field's words
         .systemLibrary(name: "CZeroMQ", pkgConfig: "libzmq", providers: [.apt(["libzmq3-dev"])]),
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+        .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
         .target(
             name: "CKernels",
             // Optimised in debug builds too: tests run real models. No contraction that the compiler may choose.
             cSettings: [.unsafeFlags(["-O3", "-ffp-contract=off", "-fno-fast-math"])],
-            linkerSettings: [.linkedLibrary("openblas"), .linkedLibrary("pthread"), .linkedLibrary("m")]),
+            linkerSettings: [.linkedLibrary("pthread"), .linkedLibrary("m")]),
         .target(name: "CSystem"),
         module("Terms"),
         module("Hashing", ["Terms", crypto]),
@@ -102,7 +103,7 @@ let package = Package(
         tests("CheckpointsTests", ["Checkpoints", "Hashing", "Terms"]),
         tests("TemplatesTests", ["Templates", "Terms"], resources: [.copy("Fixtures")]),
         tests("TokenizationTests", ["Tokenization", "Terms"], resources: [.copy("Fixtures")]),
-        tests("KernelsTests", ["Kernels", "CKernels"]),
+        tests("KernelsTests", ["Kernels", "CKernels", "COneDNN"]),
         tests("JobSpecsTests", ["JobSpecs", "Budgeting"]),
         tests(
             "DatasetsTests", ["Datasets", "Hashing", "Templates", "Terms", "Tokenization"],

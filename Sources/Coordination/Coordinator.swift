@@ -55,10 +55,11 @@ package struct Coordinator: Sendable {
     }
 
     /// When this process itself was not running at its deadline, the silence of the workers proves nothing: what they
-    /// said meanwhile waits in the sockets.
+    /// said meanwhile waits in the sockets, and they get two heartbeats more to say it.
     private mutating func forgiveOwnSleep(_ now: Instant) {
         guard let deadline, now - deadline > times.heartbeat else { return }
-        for index in sessions.indices { sessions[index].lastHeard = min(now, sessions[index].lastHeard + (now - deadline)) }
+        let slept = now - deadline + times.heartbeat * 2
+        for index in sessions.indices { sessions[index].lastHeard = min(now, sessions[index].lastHeard + slept) }
     }
 
     private mutating func receive(

@@ -18,7 +18,7 @@ extension JobRun {
     }
 
     private func saveIsDue(at step: Step, _ now: Instant) -> SaveReason? {
-        guard step == committed, saved != step else { return nil }
+        guard step == committed, saved != step, saving?.step != step else { return nil }
         if step == endStep { return exhausted == nil ? .final : .pause }
         if wantsPause { return .pause }
         if let wantsSave { return wantsSave }

@@ -29,6 +29,10 @@ package struct WorkerSession: Sendable {
         /// The `JobDescription` it was loaded from.
         let description: [UInt8]
         package var isLoaded = false
+        /// Its `load` is under way.
+        var isLoading = true
+        /// The session in which it was given last.
+        var assignedIn: UInt64
         package var generation = Generation(0)
         package var roster: Roster?
         package var rank = 0
@@ -154,7 +158,8 @@ package struct WorkerSession: Sendable {
             output.commands.append(.unload(id))
             job = nil
         case .prepare(let id, let generation):
-            guard job?.id == id, generation > job!.generation || !job!.isMember else { return }
+            // Only a coordinator that gave this worker the job in this session: another one counts generations anew.
+            guard job?.id == id, job?.assignedIn == session.number else { return }
             job!.stand(still: generation)
             output.commands.append(.stop(id, generation))
         case .begin(let roster): begin(roster, &output)
@@ -172,13 +177,14 @@ package struct WorkerSession: Sendable {
     }
 
     private mutating func assign(_ assignment: Assignment, _ output: inout WorkerOutput) {
-        if let job, job.id == assignment.job, job.description == assignment.description, job.isLoaded {
-            // A coordinator that came back: model and state are still here.
-            output.commands.append(.load(assignment.job, description: assignment.description))
+        if let job, job.id == assignment.job, job.description == assignment.description, job.isLoaded || job.isLoading {
+            // A coordinator that came back: model and state are still here, or on their way.
+            self.job!.assignedIn = session.number
+            if job.isLoaded { output.commands.append(.load(assignment.job, description: assignment.description)) }
             return
         }
         if let job { output.commands.append(.unload(job.id)) }
-        job = Course(id: assignment.job, description: assignment.description)
+        job = Course(id: assignment.job, description: assignment.description, assignedIn: session.number)
         output.commands.append(.load(assignment.job, description: assignment.description))
     }
 
@@ -234,6 +240,7 @@ extension WorkerSession {
         case .loaded(let id, let parameters, let problem):
             guard job?.id == id else { return }
             job!.isLoaded = problem.isEmpty
+            job!.isLoading = false
             output.sends.append(
                 .assigned(AssignmentResult(job: id, parameters: UInt64(parameters), problem: problem)))
         case .quiesced(let id, let generation, let held, let tag):

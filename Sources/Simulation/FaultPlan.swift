@@ -60,6 +60,8 @@ struct FaultPlan {
     var nonFinite = 0
     /// A worker is ten times as slow as the others.
     var slowWorkers = 0
+    /// A fault brings another one within a fraction of a second.
+    var bursts = 0
     /// After a crash the coordinator is told to go back to its newest checkpoint.
     var rewindsAtStart = 0
 
@@ -85,6 +87,7 @@ struct FaultPlan {
         nonFinite = rate(10)
         slowWorkers = rate(300)
         rewindsAtStart = rate(1000)
+        bursts = rate(800)
     }
 
     /// Whether any enabled fault can give a job the state `FAILED`.

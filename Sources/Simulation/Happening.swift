@@ -32,6 +32,7 @@ enum Happening {
     /// A stalled process goes on.
     case wakesUp(process: Int)
     case strikes(Int)
+    case strikesOnce(Int)
     case submits(Int)
     case calm
     case operatorLooks

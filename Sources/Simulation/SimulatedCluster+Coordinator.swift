@@ -184,7 +184,7 @@ extension SimulatedCluster {
             var answer = chunk
             answer.kind = .state
             answer.digest = found.digest
-            send(answer, from: Self.headEnd, to: from, extra: dice.span(milliseconds: 1...300))
+            send(answer, from: Self.headEnd, to: from, extra: dice.span(milliseconds: 1...300) * Int64(healingScale))
         case .node, .root, .state: break
         }
     }

@@ -48,9 +48,9 @@ extension SimulatedCluster {
             begin(&computing, worker)
             worker.tasks[0] = .compute(computing)
             span = computing.shardTime * Int64(computing.planned)
-        case .apply: span = dice.span(milliseconds: 1...30)
+        case .apply: span = dice.span(milliseconds: 1...30) * Int64(engineScale)
         case .evaluate(let order): span = worker.shardTime * Int64(order.shards.count)
-        case .copy, .becomeInitial, .finishHealing: span = dice.span(microseconds: 100...9000)
+        case .copy, .becomeInitial, .finishHealing: span = dice.span(microseconds: 100...9000) * Int64(engineScale)
         case .quiesce: span = .zero
         }
         worker.ticket += 1
@@ -75,7 +75,7 @@ extension SimulatedCluster {
     private func post(_ mail: SimulatedWorker.Mail, _ worker: SimulatedWorker) {
         worker.mail.append(mail)
         if worker.mail.count == 1 {
-            schedule(.mail(worker: worker.index, boot: worker.boot), after: dice.span(microseconds: 1...300))
+            schedule(.mail(worker: worker.index, boot: worker.boot), after: dice.span(microseconds: 1...300) * Int64(mailScale))
         }
     }
 

@@ -16,6 +16,17 @@ extension SimulatedCluster {
     func strike(_ place: Int) {
         guard !isCalm else { return }
         scheduleStrike(place)
+        strikeNow(place)
+        while !isCalm, dice.chance(plan.bursts) { scheduleBurst() }
+    }
+
+    /// One more fault of any enabled kind, right behind the last one.
+    private func scheduleBurst() {
+        schedule(.strikesOnce(dice.below(plan.intervals.count)), after: dice.span(milliseconds: 0...400))
+    }
+
+    func strikeNow(_ place: Int) {
+        guard !isCalm else { return }
         let fault = plan.intervals[place].fault
         trace.note(now, what: 32 + fault.rawValue, whom: 0)
         faults += 1

@@ -48,6 +48,10 @@ extension SimulatedCluster {
             times.suspectAfter = .milliseconds(1500)
             times.deadAfter = .seconds(3)
         }
+        networkScale = dice.pick([1, 1, 10, 50])
+        engineScale = dice.pick([1, 1, 10, 40])
+        healingScale = dice.pick([1, 1, 10, 40])
+        mailScale = dice.pick([1, 1, 100, 1000])
         let count = dice.within(3...9)
         for _ in 0..<count {
             let isSlow = dice.chance(plan.slowWorkers)

@@ -5,7 +5,7 @@ import Wire
 // MARK: Control connections
 extension SimulatedCluster {
     private func delay() -> Span {
-        let base = dice.span(microseconds: 20...600)
+        let base = dice.span(microseconds: 20...600) * Int64(networkScale)
         return dice.chance(plan.slowMessages) ? base * 100 : base
     }
 

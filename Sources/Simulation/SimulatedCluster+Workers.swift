@@ -183,7 +183,7 @@ extension SimulatedCluster {
         var answer = chunk
         answer.kind = .state
         answer.digest = state.digest
-        send(answer, from: worker.index, to: other, extra: dice.span(milliseconds: 1...200))
+        send(answer, from: worker.index, to: other, extra: dice.span(milliseconds: 1...200) * Int64(healingScale))
     }
 
     // MARK: Data

@@ -33,6 +33,11 @@ package final class SimulatedCluster {
     /// The undisturbed run of every job; the place is the job's `training.sim`.
     var references: [Reference] = []
     var times = CoordinatorTimes()
+    /// How long messages, updates, healing and mail from the engine take, times what is usual.
+    var networkScale = 1
+    var engineScale = 1
+    var healingScale = 1
+    var mailScale = 1
     /// Faults are over: whoever is down comes back.
     var isCalm = false
     /// Lives of the data connections and their last arrivals, by `link(from:to:)`.
@@ -124,7 +129,7 @@ package final class SimulatedCluster {
             .taskEnds(let worker, _, _), .mail(let worker, _):
             worker
         case .chunk(_, _, let to, _): to
-        case .coordinatorStarts, .workerStarts, .wakesUp, .strikes, .submits, .calm, .operatorLooks: -1
+        case .coordinatorStarts, .workerStarts, .wakesUp, .strikes, .strikesOnce, .submits, .calm, .operatorLooks: -1
         }
     }
 
@@ -160,6 +165,7 @@ package final class SimulatedCluster {
         case .workerStarts(let worker): start(workers[worker])
         case .wakesUp(let process): wakeUp(process)
         case .strikes(let place): strike(place)
+        case .strikesOnce(let place): strikeNow(place)
         case .submits(let reference):
             waitingSubmissions -= 1
             submit(reference)
