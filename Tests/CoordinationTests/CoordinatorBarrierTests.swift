@@ -1,0 +1,218 @@
+import Collectives
+import Coordination
+import Terms
+import Testing
+import Wire
+
+@Suite struct CoordinatorBarrierTests {
+    private func running(_ description: JobDescription, workers: Int = 2) -> (Stage, JobID, [SessionID]) {
+        let stage = Stage()
+        let job = stage.submit(description)
+        let sessions = (1...workers).map { stage.hello($0) }
+        sessions.forEach(stage.load)
+        stage.start(job, sessions)
+        return (stage, job, sessions)
+    }
+
+    /// Answers the newest evaluation orders; shard k has loss k + 1 and ten tokens.
+    private func evaluate(_ stage: Stage, _ sessions: [SessionID]) {
+        for session in sessions {
+            guard case .evaluate(let order)? = stage.messages(to: session).last(where: { if case .evaluate = $0 { true } else { false } })
+            else { continue }
+            let shards = Array(order.shards.lower..<order.shards.upper)
+            stage.say(.evaluated(EvaluationResult(
+                order: order, lossSums: shards.map { Double($0 + 1) }, tokens: shards.map { _ in 10 })), session)
+        }
+    }
+
+    @Test func `leases stop at a checkpoint and go on while it is written`() {
+        let (stage, job, sessions) = running(Stage.description { $0.saveSteps = 3 })
+        #expect(stage.leased(to: sessions[0]) == [1, 2, 3])
+
+        stage.run(job, to: 3, sessions)
+        #expect(stage.saves().map(\.step) == [3] && stage.saves().map(\.kind) == [.periodic])
+        #expect(stage.leased(to: sessions[0]) == [1, 2, 3], "the copies are not taken yet")
+        for session in sessions {
+            for case .save(let order) in stage.messages(to: session) { stage.say(.snapshotTaken(order), session) }
+        }
+
+        #expect(stage.leased(to: sessions[0]) == [1, 2, 3, 4, 5, 6])
+        stage.feed(.published(job, step: 3, attempt: 1))
+        #expect(stage.core.job(job)?.saved == 3)
+    }
+
+    @Test func `a save asks every member for its part of everything`() {
+        let (stage, job, sessions) = running(Stage.description { $0.saveSteps = 1 }, workers: 2)
+        stage.run(job, to: 1, sessions)
+
+        let ranges = sessions.flatMap { stage.messages(to: $0).compactMap { if case .save(let order) = $0 { order.range } else { nil } } }
+        #expect(ranges.map(\.lowerBound).min() == 0 && ranges.map(\.upperBound).max() == 10_000)
+        #expect(ranges.reduce(0) { $0 + $1.count } == 10_000)
+    }
+
+    @Test func `a save whose member is lost is given up and taken again`() {
+        let (stage, job, sessions) = running(Stage.description { $0.saveSteps = 1 })
+        stage.run(job, to: 1, sessions)
+
+        stage.feed(.connectionClosed(sessions[1]))
+        #expect(stage.commands.contains(.abandon(job, attempt: 1)))
+        stage.standStill(job, [sessions[0]]) { standing, _ in
+            standing.hasState = true
+            standing.step = 1
+            standing.digest = Stage.digest(1)
+        }
+        stage.getReady(job, [sessions[0]])
+
+        #expect(stage.saves().map(\.attempt) == [1, 2])
+    }
+
+    @Test func `a checkpoint that was published after all is known, and an unfit one is not`() {
+        let (stage, job, sessions) = running(Stage.description { $0.saveSteps = 1 })
+        stage.run(job, to: 1, sessions)
+        stage.feed(.connectionClosed(sessions[1]))
+
+        stage.feed(.published(job, step: 7, attempt: 1))
+        #expect(stage.core.job(job)?.saved == 0)
+        stage.feed(.published(job, step: 1, attempt: 1))
+
+        #expect(stage.core.job(job)?.saved == 1)
+        #expect(stage.journal.contains(.published(job, step: 1)))
+    }
+
+    @Test func `a checkpoint that fails is tried again after a while, three times`() {
+        let (stage, job, sessions) = running(Stage.description { $0.saveSteps = 2 })
+        func fail() {
+            for session in sessions {
+                for case .save(let order) in stage.messages(to: session) { stage.say(.snapshotTaken(order), session) }
+            }
+            if let save = stage.saves().last {
+                stage.feed(.publishFailed(job, step: save.step, attempt: save.attempt, problem: "disk full"))
+            }
+        }
+        stage.run(job, to: 2, sessions)
+        fail()
+        #expect(stage.saves().count == 1)
+        #expect(stage.leased(to: sessions[0]).last == 4, "training goes on meanwhile")
+
+        stage.run(job, to: 4, sessions)
+        #expect(stage.saves().count == 1, "it is too early for another attempt")
+        stage.wait(.seconds(3))
+        stage.run(job, to: 6, sessions)
+        #expect(stage.saves().count == 2)
+        fail()
+        stage.wait(.seconds(5))
+        stage.run(job, to: 8, sessions)
+        fail()
+
+        #expect(stage.saves().count == 3)
+        #expect(stage.state(job) == .paused)
+    }
+
+    @Test func `the held-out loss is added by the tree, in shard order`() throws {
+        let (stage, job, sessions) = running(Stage.description { job in
+            job.evaluationSequences = 6
+            job.evaluationShards = 3
+            job.evaluationSteps = 2
+        })
+        #expect(stage.leased(to: sessions[0]).isEmpty, "first the loss before training")
+
+        evaluate(stage, sessions.reversed())
+
+        #expect(stage.journal.contains(.evaluated(job, step: 0, lossSum: 6, tokens: 30)))
+        #expect(stage.leased(to: sessions[0]) == [1, 2])
+        stage.run(job, to: 2, sessions)
+        evaluate(stage, sessions)
+        #expect(stage.journal.contains(.evaluated(job, step: 2, lossSum: 6, tokens: 30)))
+    }
+
+    @Test func `an answer to another question is no answer`() {
+        let (stage, job, sessions) = running(Stage.description { job in
+            job.evaluationSequences = 4
+            job.evaluationShards = 4
+        })
+        let wrong = EvaluationOrder(job: job, generation: Generation(1), step: 0, shards: ShardRange(0, 1))
+
+        for session in sessions { stage.say(.evaluated(EvaluationResult(order: wrong, lossSums: [1], tokens: [1])), session) }
+        #expect(stage.leased(to: sessions[0]).isEmpty)
+        evaluate(stage, sessions)
+
+        #expect(stage.journal.contains(.evaluated(job, step: 0, lossSum: 10, tokens: 40)))
+    }
+
+    @Test func `a pause saves at the next boundary and then rests`() {
+        let (stage, job, sessions) = running(Stage.description())
+        stage.run(job, to: 1, sessions)
+
+        stage.feed(.ordered(.pause, job))
+        #expect(stage.state(job) == .running)
+        stage.run(job, to: 4, sessions)
+        #expect(stage.saves().map(\.kind) == [.pause] && stage.saves().map(\.step) == [4])
+        stage.publish(job, sessions)
+
+        #expect(stage.state(job) == .paused)
+        #expect(stage.leased(to: sessions[0]) == [1, 2, 3, 4])
+        #expect(stage.messages(to: sessions[0]).last == .release(job))
+    }
+
+    @Test func `a pause while a generation forms saves what its members have`() {
+        let (stage, job, sessions) = running(Stage.description())
+        stage.run(job, to: 2, sessions)
+        stage.feed(.connectionClosed(sessions[1]))
+
+        stage.feed(.ordered(.pause, job))
+        stage.standStill(job, [sessions[0]]) { standing, _ in
+            standing.hasState = true
+            standing.step = 2
+            standing.digest = Stage.digest(2)
+        }
+        stage.getReady(job, [sessions[0]])
+        #expect(stage.saves().map(\.step) == [2])
+        stage.publish(job, [sessions[0]])
+
+        #expect(stage.state(job) == .paused)
+    }
+
+    @Test func `a pause without workers rests at once`() {
+        let stage = Stage()
+        let job = stage.submit()
+
+        stage.feed(.ordered(.pause, job))
+
+        #expect(stage.state(job) == .paused)
+    }
+
+    @Test func `a cancelled job lets go at once and for ever`() {
+        let (stage, job, sessions) = running(Stage.description())
+        stage.run(job, to: 1, sessions)
+
+        stage.feed(.ordered(.cancel, job))
+        stage.feed(.ordered(.resume, job))
+
+        #expect(stage.state(job) == .cancelled)
+        #expect(stage.saves().isEmpty)
+        #expect(stage.messages(to: sessions[0]).last == .release(job))
+    }
+
+    @Test func `a checkpoint on request is made once`() {
+        let (stage, job, sessions) = running(Stage.description())
+        stage.feed(.ordered(.checkpoint, job))
+        stage.run(job, to: 4, sessions)
+        #expect(stage.saves().map(\.kind) == [.user])
+
+        stage.publish(job, sessions)
+        stage.run(job, to: 8, sessions)
+
+        #expect(stage.saves().count == 1)
+    }
+
+    @Test func `an interval saves at the first boundary after it`() {
+        let (stage, job, sessions) = running(Stage.description { $0.saveMilliseconds = 5000 })
+        stage.run(job, to: 2, sessions)
+        #expect(stage.saves().isEmpty)
+
+        stage.wait(.seconds(5))
+        stage.run(job, to: 8, sessions)
+
+        #expect(stage.saves().map(\.step) == [6])
+    }
+}

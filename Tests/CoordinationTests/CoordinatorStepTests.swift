@@ -1,0 +1,195 @@
+import Collectives
+import Coordination
+import Recipes
+import Terms
+import Testing
+import Wire
+
+@Suite struct CoordinatorStepTests {
+    private func running(_ description: JobDescription = Stage.description(), workers: Int = 2) -> (Stage, JobID, [SessionID]) {
+        let stage = Stage()
+        let job = stage.submit(description)
+        let sessions = (1...workers).map { stage.hello($0) }
+        sessions.forEach(stage.load)
+        stage.start(job, sessions)
+        return (stage, job, sessions)
+    }
+
+    @Test func `a job goes from QUEUED over STARTING to RUNNING`() {
+        let (stage, job, _) = running()
+
+        let states = stage.journal.compactMap { if case .state(_, let state, _) = $0 { state } else { nil } }
+        #expect(states == [.starting, .running])
+        #expect(stage.state(job) == .running)
+        #expect(stage.generation(job) == Generation(1))
+    }
+
+    @Test func `the roster shares out every shard and every parameter once`() throws {
+        let (stage, job, _) = running(Stage.description(shards: 5), workers: 3)
+
+        let roster = try #require(stage.roster(job))
+        #expect(roster.members.flatMap { Array($0.shards.lower..<$0.shards.upper) } == Array(0..<5))
+        #expect(roster.members.map(\.firstShards) == roster.members.map { [$0.shards] })
+        #expect(roster.members.first?.slice.lowerBound == 0 && roster.members.last?.slice.upperBound == 10_000)
+        #expect(roster.target == 0 && roster.sources.isEmpty)
+    }
+
+    @Test func `a lease holds recipes that are in the journal, and reaches no further than the window`() throws {
+        let (stage, job, sessions) = running()
+
+        #expect(stage.leased(to: sessions[0]) == [1, 2, 3, 4])
+        #expect(stage.leased(to: sessions[1]) == [1, 2, 3, 4])
+        #expect(stage.recipes(job).keys.sorted() == [1, 2, 3, 4])
+        guard case .lease(let lease)? = stage.messages(to: sessions[0]).last else {
+            Issue.record("the last message is no lease")
+            return
+        }
+        #expect(lease.recipes == stage.journal.compactMap { if case .recipe(_, _, let bytes) = $0 { bytes } else { nil } })
+    }
+
+    @Test func `the first valid report commits a step, the others must agree`() {
+        let (stage, job, sessions) = running()
+
+        stage.say(.report(stage.report(job, 1)), sessions[1])
+        #expect(stage.committed(job) == 1)
+        stage.say(.report(stage.report(job, 1)), sessions[0])
+        #expect(stage.committed(job) == 1)
+
+        let commits = stage.journal.compactMap { if case .committed(_, let step) = $0 { step } else { nil } }
+        #expect(commits.count == 1)
+        #expect(commits[0].digest == Stage.digest(1) && commits[0].inputTokens == 40 && commits[0].trainedTokens == 36)
+        #expect(commits[0].lossSum == 1 && commits[0].workers == 2 && commits[0].generation == Generation(1))
+    }
+
+    @Test func `two workers that disagree on a state stop the job`() {
+        let (stage, job, sessions) = running()
+        stage.say(.report(stage.report(job, 1)), sessions[0])
+
+        stage.say(.report(stage.report(job, 1, digest: 5)), sessions[1])
+
+        #expect(stage.state(job) == .failed)
+        #expect(stage.core.job(job)?.reason.contains("disagree") == true)
+        #expect(stage.messages(to: sessions[0]).last == .release(job))
+    }
+
+    @Test func `a report out of order, of another recipe, generation or stranger counts nothing`() {
+        let (stage, job, sessions) = running()
+        var other = stage.report(job, 1)
+        other.recipeTag ^= 1
+
+        stage.say(.report(stage.report(job, 2)), sessions[0])
+        stage.say(.report(other), sessions[1])
+        stage.say(.report(stage.report(job, 1, generation: Generation(9))), sessions[1])
+        stage.say(.report(stage.report(job, 1)), stage.hello(7))
+
+        #expect(stage.committed(job) == 0)
+    }
+
+    @Test func `leases go on as steps are applied, and end with the plan`() {
+        let (stage, job, sessions) = running(Stage.description(steps: 7))
+
+        stage.run(job, to: 7, sessions)
+
+        #expect(stage.leased(to: sessions[0]) == Array(1...7))
+        #expect(stage.saves().map(\.kind) == [.final])
+        #expect(stage.state(job) == .running)
+        stage.publish(job, sessions)
+        #expect(stage.state(job) == .done)
+    }
+
+    @Test func `non-finite twice at one step is DIVERGED, once is not`() {
+        let (stage, job, sessions) = running()
+        func trouble(_ step: UInt64) -> Message {
+            .trouble(Trouble(job: job, generation: stage.generation(job), step: step, kind: .nonFinite, text: "inf"))
+        }
+
+        stage.say(trouble(1), sessions[0])
+        #expect(stage.state(job) == .running)
+        stage.start(job, sessions)
+        stage.run(job, to: 1, sessions)
+        stage.say(trouble(2), sessions[0])
+        stage.start(job, sessions)
+        #expect(stage.state(job) == .running)
+        stage.say(trouble(2), sessions[1])
+
+        #expect(stage.state(job) == .diverged)
+    }
+
+    // MARK: Budgets
+
+    @Test func `a step limit ends the job before the first step beyond it, with a checkpoint`() {
+        let (stage, job, sessions) = running(Stage.description { $0.stepLimit = 3 })
+
+        stage.run(job, to: 3, sessions)
+
+        #expect(stage.leased(to: sessions[0]) == [1, 2, 3])
+        #expect(stage.saves().map(\.step) == [3])
+        stage.publish(job, sessions)
+        #expect(stage.state(job) == .budgetExhausted)
+    }
+
+    @Test func `a token limit counts what is leased and not yet committed`() {
+        let (stage, job, sessions) = running(Stage.description { $0.tokenLimit = 119 })
+
+        // 40 tokens a step: two fit, three do not.
+        #expect(stage.leased(to: sessions[0]) == [1, 2])
+        stage.run(job, to: 2, sessions)
+        stage.publish(job, sessions)
+        #expect(stage.state(job) == .budgetExhausted)
+        #expect(stage.core.job(job)?.tokens == 80)
+    }
+
+    @Test func `a limit of nothing runs nothing`() {
+        let (stage, job, sessions) = running(Stage.description { $0.stepLimit = 0 })
+
+        #expect(stage.leased(to: sessions[0]).isEmpty)
+        #expect(stage.state(job) == .budgetExhausted)
+    }
+
+    @Test func `core hours count threads and survive a restart`() throws {
+        let (stage, job, sessions) = running(Stage.description { $0.coreMillisecondsLimit = 100_000 })
+        // Two workers of four threads: eight core-seconds a second.
+        for step in 1...5 {
+            stage.wait(.seconds(2))
+            stage.run(job, to: step, sessions)
+        }
+        #expect(stage.state(job) == .running)
+
+        let next = try stage.restarted()
+        let back = (1...2).map { next.hello($0) }
+        back.forEach(next.load)
+        next.wait(.seconds(3))
+        next.standStill(job, back) { standing, _ in
+            standing.hasState = true
+            standing.step = 5
+            standing.digest = Stage.digest(5)
+        }
+        next.getReady(job, back)
+        #expect(next.state(job) == .running)
+        for step in 6...11 {
+            next.wait(.seconds(2))
+            next.run(job, to: step, back)
+        }
+        next.publish(job, back)
+
+        // 64 core-seconds were on record; the lease at step 9 finds the limit passed, and two steps are leased then.
+        #expect(next.state(job) == .budgetExhausted)
+        #expect(next.committed(job) == 11)
+    }
+
+    @Test func `a top-up goes on where the limit stopped`() {
+        let (stage, job, sessions) = running(Stage.description { $0.stepLimit = 2 })
+        stage.run(job, to: 2, sessions)
+        stage.publish(job, sessions)
+        stage.adjust { $0.amend(job, to: Stage.description { $0.stepLimit = 5 }) }
+        stage.forget()
+
+        stage.feed(.ordered(.resume, job))
+        sessions.forEach(stage.load)
+        stage.standStill(job, sessions)
+        #expect(stage.roster(job)?.target == 2 && stage.roster(job)?.sources == [])
+        stage.getReady(job, sessions)
+
+        #expect(stage.leased(to: sessions[0]) == [3, 4, 5])
+    }
+}
