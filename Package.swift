@@ -99,6 +99,7 @@ let package = Package(
         tests("RecipesTests", ["Recipes", "Terms"]),
         tests("CollectivesTests", ["Collectives", "Terms"]),
         tests("WireTests", ["Wire", "Collectives", "Terms"]),
+        tests("CoordinationTests", ["Coordination", "Wire", "Collectives", "Recipes", "Terms"]),
         tests("BudgetingTests", ["Budgeting", "Terms"]),
         tests("CheckpointsTests", ["Checkpoints", "Hashing", "Terms"]),
         tests("TemplatesTests", ["Templates", "Terms"], resources: [.copy("Fixtures")]),
