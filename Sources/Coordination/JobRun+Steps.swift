@@ -35,7 +35,8 @@ extension JobRun {
                         + "or has another numerics profile", &output)
             }
         } else {
-            guard step == digests.count else { return }
+            // After a rewind a step beyond all that is on record can't count before the ones below it do.
+            guard step == digests.count, step == committed + 1 else { return }
             digests.append(report.position.digest)
         }
         applied = max(applied, step)
