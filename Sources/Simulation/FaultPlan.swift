@@ -62,6 +62,8 @@ struct FaultPlan {
     var slowWorkers = 0
     /// A fault brings another one within a fraction of a second.
     var bursts = 0
+    /// A fault strikes just where something delicate goes on: a heal, an update, a standstill, a copy.
+    var weakSpots = 0
     /// After a crash the coordinator is told to go back to its newest checkpoint.
     var rewindsAtStart = 0
 
@@ -88,6 +90,7 @@ struct FaultPlan {
         slowWorkers = rate(300)
         rewindsAtStart = rate(1000)
         bursts = rate(800)
+        weakSpots = rate(150)
     }
 
     /// Whether any enabled fault can give a job the state `FAILED`.

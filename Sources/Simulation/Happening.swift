@@ -33,6 +33,8 @@ enum Happening {
     case wakesUp(process: Int)
     case strikes(Int)
     case strikesOnce(Int)
+    /// A fault aimed at one worker, or at its connection to `other`.
+    case hits(AimedFault, worker: Int, other: Int)
     case submits(Int)
     case calm
     case operatorLooks
@@ -72,4 +74,13 @@ struct Connection {
     var lastToWorker = Instant(nanoseconds: 0)
     /// Messages pass from here on (a held-up connection).
     var passesFrom = Instant(nanoseconds: 0)
+}
+
+/// What can be aimed at a worker.
+enum AimedFault: CaseIterable {
+    case kill
+    case cutControl
+    /// Its data connection to another end, worker or coordinator.
+    case breakLink
+    case crashCoordinator
 }

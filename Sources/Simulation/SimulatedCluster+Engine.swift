@@ -48,7 +48,9 @@ extension SimulatedCluster {
             begin(&computing, worker)
             worker.tasks[0] = .compute(computing)
             span = computing.shardTime * Int64(computing.planned)
-        case .apply: span = dice.span(milliseconds: 1...30) * Int64(engineScale)
+        case .apply:
+            span = dice.span(milliseconds: 1...30) * Int64(engineScale)
+            provoke(worker, with: peers(of: worker), within: span)
         case .evaluate(let order): span = worker.shardTime * Int64(order.shards.count)
         case .copy, .becomeInitial, .finishHealing: span = dice.span(microseconds: 100...9000) * Int64(engineScale)
         case .quiesce: span = .zero
@@ -238,6 +240,7 @@ extension SimulatedCluster {
             chunk.range = order.range
             chunk.digest = digest
             send(chunk, from: worker.index, to: Self.headEnd)
+            provoke(worker, with: [Self.headEnd], within: .milliseconds(1) * Int64(networkScale))
             feed(worker, .copied(order))
         }
     }

@@ -47,6 +47,32 @@ extension SimulatedCluster {
         }
     }
 
+    /// Something delicate goes on at `worker`, with `others`, for `span`: with some luck a fault strikes right there.
+    func provoke(_ worker: SimulatedWorker, with others: [Int], within span: Span) {
+        guard !isCalm, dice.chance(plan.weakSpots) else { return }
+        for _ in 0..<dice.within(1...2) {
+            let fault = dice.pick(AimedFault.allCases)
+            let other = others.isEmpty ? worker.index : dice.pick(others)
+            let victim = fault == .breakLink || other == Self.headEnd || dice.chance(300) ? worker.index : other
+            let delay = Span(nanoseconds: Int64(dice.below(Int(max(1, span.nanoseconds)))))
+            schedule(.hits(fault, worker: victim, other: other), after: delay)
+        }
+    }
+
+    func hit(_ fault: AimedFault, _ worker: SimulatedWorker, _ other: Int) {
+        guard !isCalm else { return }
+        faults += 1
+        trace.note(now, what: 16, whom: worker.index)
+        switch fault {
+        case .kill:
+            kill(worker)
+            schedule(.workerStarts(worker: worker.index), after: dice.span(milliseconds: 20...20_000))
+        case .cutControl: if let connection = worker.connection { cut(connection, tellsCoordinator: true, tellsWorker: true) }
+        case .breakLink: if other != worker.index { breakLink(from: worker.index, to: other) }
+        case .crashCoordinator: crashCoordinator()
+        }
+    }
+
     private func strikeNetwork(_ fault: Fault) {
         let worker = workers[dice.below(workers.count)]
         guard worker.isAlive else { return }

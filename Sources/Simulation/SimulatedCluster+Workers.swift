@@ -98,6 +98,7 @@ extension SimulatedCluster {
         case .unload(let id):
             if worker.loaded?.id == id || worker.wanted?.id == id { worker.dropJob() }
         case .stop(let id, let generation):
+            provoke(worker, with: peers(of: worker), within: .milliseconds(30))
             worker.gathered = nil
             worker.healing = nil
             interrupt(worker)
@@ -162,12 +163,22 @@ extension SimulatedCluster {
     /// Asks each source for its part; what is in memory is being overwritten from now on.
     private func ask(_ worker: SimulatedWorker, _ roster: Roster, _ sources: [Int]) {
         guard !sources.contains(where: { $0 < 0 || $0 == worker.index }) else { return fail("a worker is to heal from itself") }
+        // Requests are lost in the first instants, states later.
+        let usual = Span.milliseconds(1) * Int64(networkScale)
+        provoke(worker, with: sources, within: dice.chance(500) ? usual : usual * Int64(100 * healingScale))
         worker.state = nil
         worker.healing = .init(roster: roster, parts: Array(repeating: nil, count: sources.count))
         for (part, source) in sources.enumerated() {
             var chunk = Chunk(kind: .stateRequest, job: roster.job, generation: roster.generation, step: Step(roster.target))
             chunk.part = part
             send(chunk, from: worker.index, to: source)
+        }
+    }
+
+    /// The other members of the worker's generation.
+    func peers(of worker: SimulatedWorker) -> [Int] {
+        (worker.exchange?.roster.members ?? []).compactMap { member in
+            workers.firstIndex { $0.node == member.node && $0.index != worker.index }
         }
     }
 

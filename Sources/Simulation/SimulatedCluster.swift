@@ -129,7 +129,7 @@ package final class SimulatedCluster {
             .taskEnds(let worker, _, _), .mail(let worker, _):
             worker
         case .chunk(_, _, let to, _): to
-        case .coordinatorStarts, .workerStarts, .wakesUp, .strikes, .strikesOnce, .submits, .calm, .operatorLooks: -1
+        case .coordinatorStarts, .workerStarts, .wakesUp, .strikes, .strikesOnce, .hits, .submits, .calm, .operatorLooks: -1
         }
     }
 
@@ -166,6 +166,7 @@ package final class SimulatedCluster {
         case .wakesUp(let process): wakeUp(process)
         case .strikes(let place): strike(place)
         case .strikesOnce(let place): strikeNow(place)
+        case .hits(let fault, let worker, let other): hit(fault, workers[worker], other)
         case .submits(let reference):
             waitingSubmissions -= 1
             submit(reference)
