@@ -199,10 +199,13 @@ extension SimulatedCluster {
         head.collections[place].missing -= UInt64(chunk.range.count)
         guard head.collections[place].missing == 0 else { return }
         head.collections[place].isWriting = true
+        // One after another: a checkpoint that was given up meanwhile is still written first.
+        let end = max(now, head.storeIsFreeAt) + dice.span(milliseconds: 2...3000)
+        head.storeIsFreeAt = end
         schedule(
             .storeFinishes(
                 life: head.life, job: chunk.job, attempt: chunk.attempt, isGood: isCalm || !dice.chance(plan.publishFails)),
-            after: dice.span(milliseconds: 2...3000))
+            at: end)
     }
 
     func storeFinishes(_ life: Int, _ job: JobID, _ attempt: UInt32, _ isGood: Bool) {

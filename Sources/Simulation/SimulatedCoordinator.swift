@@ -24,6 +24,7 @@ struct SimulatedCoordinator {
     var records: [JobRecord] = []
     // MARK: In memory
     var collections: [Collection] = []
+    var storeIsFreeAt = Instant(nanoseconds: 0)
 
     /// The disk's side of one job.
     struct JobRecord {
