@@ -115,6 +115,7 @@ let package = Package(
         tests("StorageShellTests", ["StorageShell", "Checkpoints", "Hashing", "Terms"]),
         tests("ParityTests", ["Training", "ModelFiles", "Models", "Kernels", "Terms"], resources: [.copy("Fixtures")]),
         tests("ZeroMQShellTests", ["ZeroMQShell"]),
+        tests("CoordinatorShellTests", ["CoordinatorShell", "Wire", "ZeroMQShell", "Terms"]),
         tests("CommandTests", ["drover", "Datasets", "JobSpecs", "ModelFiles", "Terms", "Tokenization"]),
         tests("EndToEndTests", ["drover", "Terms"]),
     ],

@@ -28,6 +28,7 @@ extension CoordinatorService {
         guard frames.count == 3, let header = try? DataHeader(decoding: frames[1].bytes) else {
             return log.warning("dropped a malformed chunk")
         }
+        guard mayMoveData(frames[2].userID) else { return log.warning("dropped a chunk of somebody who is no worker") }
         let route = frames[0].bytes
         switch header.kind {
         case .checkpoint: desk(header.job)?.checkpoints.receive(header, frames[2].bytes)
@@ -41,6 +42,12 @@ extension CoordinatorService {
         case .fileRequest: try serveFile(header, frames[2].bytes, route)
         case .node, .root, .state, .file: break
         }
+    }
+
+    /// Whether the sender of a chunk is a worker; on loopback nobody is asked.
+    private func mayMoveData(_ userID: String?) -> Bool {
+        guard let gate, !PeerAddress.isLoopback(options.listen) else { return true }
+        return gate.entry(userID)?.role == .worker
     }
 
     /// Sends one of the job's own files; no other file can be asked for.

@@ -6,26 +6,33 @@ import Wire
 
 extension CoordinatorService {
     /// Answers a client.
-    func answer(_ id: UInt64, _ body: [UInt8], _ session: SessionID) throws {
+    ///
+    /// - Parameter key: who asks; nil without gate.
+    func answer(_ id: UInt64, _ body: [UInt8], _ session: SessionID, by key: KeyBook.Entry?) throws {
         func reply(_ value: JSONValue) { send(.reply(id: id, last: true, body: value.encoded()), to: session) }
         guard let request = try? JSONValue.parse(body, limits: JSONLimits(depth: 32, values: 10_000)),
             let operation = request["op"]?.string
-        else { return reply(.members(["error": .string("a request is a JSON object with `op`")])) }
+        else { return reply(Self.problem("a request is a JSON object with `op`")) }
+        if operation == "enrol" { return reply(try enrol(request, by: key)) }
+        guard key?.role.granted == nil else { return reply(Self.problem("an invitation is good for enrolling only")) }
         if operation == "submit" { return try submit(request, reply) }
         if operation == "follow" { return follow(request, id, session) }
         let job = request["job"]?.int.flatMap { UInt32(exactly: $0) }.map { JobID($0) }
         switch (operation, job) {
         case ("jobs", _): reply(.array(core.jobs.map(Self.status)))
-        case ("workers", _): reply(.array(core.sessions.filter { $0.role == .worker }.map(Self.status)))
+        case ("workers", _): reply(.array(core.sessions.filter { $0.role == .worker }.map(status)))
+        case ("invite", _): reply(try invite(request))
+        case ("drain", _): reply(try drain(request))
+        case ("revoke", _): reply(try revoke(request))
         case ("show", let job?): reply(core.job(job).map { status(of: $0) } ?? .null)
         case ("pause", let job?), ("resume", let job?), ("cancel", let job?), ("checkpoint", let job?):
-            guard let run = core.job(job) else { return reply(.members(["error": .string("no job \(job)")])) }
+            guard let run = core.job(job) else { return reply(Self.problem("no job \(job)")) }
             let orders: [String: JobOrder] = [
                 "pause": .pause, "resume": .resume, "cancel": .cancel, "checkpoint": .checkpoint,
             ]
             try feed(.ordered(orders[operation]!, job))
             reply(Self.status(core.job(job) ?? run))
-        default: reply(.members(["error": .string("unknown operation `\(operation)`")]))
+        default: reply(Self.problem("unknown operation `\(operation)`"))
         }
     }
 
@@ -42,7 +49,7 @@ extension CoordinatorService {
             try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8))
             try submit(description)
             reply(core.job(id).map { status(of: $0) } ?? .null)
-        } catch { reply(.members(["error": .string("\(error)")])) }
+        } catch { reply(Self.problem("\(error)")) }
     }
 
     /// Sends what the log holds after a step, then, when `live`, every event until the job rests.
@@ -51,7 +58,7 @@ extension CoordinatorService {
             send(.reply(id: id, last: last, body: value.encoded()), to: session)
         }
         guard let job = request["job"]?.int.flatMap({ UInt32(exactly: $0) }).map({ JobID($0) }), let run = core.job(job)
-        else { return reply(.members(["error": .string("the coordinator knows no such job")]), last: true) }
+        else { return reply(Self.problem("the coordinator knows no such job"), last: true) }
         let after = request["after_step"]?.int ?? 0
         let path = "\(options.jobFolder(job))/trainer_log.jsonl"
         for line in (FileManager.default.contents(atPath: path) ?? Data()).split(separator: 0x0A) {
@@ -96,10 +103,5 @@ extension CoordinatorService {
         ])
     }
 
-    private static func status(_ session: SessionRecord) -> JSONValue {
-        .members([
-            "worker": .string(session.node.description), "name": .string(session.name),
-            "threads": .int(session.threads), "job": session.job.map { .int(Int($0.number)) } ?? .null,
-        ])
-    }
+    static func problem(_ sentence: String) -> JSONValue { .members(["error": .string(sentence)]) }
 }

@@ -20,6 +20,9 @@ package final class CoordinatorService: @unchecked Sendable {
         /// Folder of a job's log and checkpoints.
         package var jobFolder: @Sendable (JobID) -> String
         package var times = CoordinatorTimes()
+        /// False only for a coordinator whose workers are its own child processes on loopback: then nobody is asked for a
+        /// key. Everywhere else every connection proves one.
+        package var isClosed = false
 
         package init(listen: String, state: String, jobFolder: @escaping @Sendable (JobID) -> String) {
             self.listen = listen
@@ -47,6 +50,8 @@ package final class CoordinatorService: @unchecked Sendable {
     let data: ZeroMQSocket
     private let poller = ZeroMQPoller()
     let journal: any Journal
+    /// Who is let in; nil when `Options.isClosed` is false.
+    package let gate: Gate?
     private(set) var core: Coordinator
     var desks: [(id: JobID, desk: JobDesk)] = []
     private let inbox = Mutex<(orders: [Order], events: [CoordinatorEvent])>(([], []))
@@ -68,6 +73,8 @@ package final class CoordinatorService: @unchecked Sendable {
         var route: [UInt8]
         /// File descriptor, to know it again when it closes.
         var descriptor: Int32
+        /// The key that its owner proved; nil without gate.
+        var key: String?
     }
 
     /// A client that is told of a job's events.
@@ -94,15 +101,27 @@ package final class CoordinatorService: @unchecked Sendable {
         let journal = try SQLiteJournal(folder: options.state)
         self.journal = journal
         waker = poller.waker
-        control = try ZeroMQSocket(
-            .router, ZeroMQSocket.Options(frameBytes: Int64(WireLimits.controlBytes), queue: 256, linger: 500))
+        precondition(options.isClosed || PeerAddress.isLoopback(options.listen), "an open coordinator stays on loopback")
+        // The gate stands before anybody can knock.
+        let gate = options.isClosed ? try Gate(folder: options.state, journal: journal) : nil
+        self.gate = gate
+        var controlOptions = ZeroMQSocket.Options(frameBytes: Int64(WireLimits.controlBytes), queue: 256, linger: 500)
+        var dataOptions = ZeroMQSocket.Options(frameBytes: Int64(WireLimits.chunkBytes + 1024), queue: 64)
+        if let gate {
+            controlOptions.curve = .server(gate.keys, domain: Gate.domain)
+            // On loopback the chunks go plain: their digests are on record, and encryption costs four fifths of the rate.
+            if !PeerAddress.isLoopback(options.listen) { dataOptions.curve = controlOptions.curve }
+        }
+        control = try ZeroMQSocket(.router, controlOptions)
         monitor = try control.monitor(named: "coordinator")
-        data = try ZeroMQSocket(
-            .router, ZeroMQSocket.Options(frameBytes: Int64(WireLimits.chunkBytes + 1024), queue: 64))
+        data = try ZeroMQSocket(.router, dataOptions)
         endpoint = try control.bind(options.listen)
         let host = endpoint.split(separator: ":").dropLast().joined(separator: ":")
         let dataEndpoint = try data.bind("\(host):*")
-        core = Coordinator(epoch: UInt64(journal.epoch), dataEndpoint: dataEndpoint, times: options.times)
+        let isPlain = PeerAddress.isLoopback(options.listen)
+        let address = PeerAddress(endpoint: dataEndpoint, key: isPlain ? nil : gate?.keys.publicKey)
+        core = Coordinator(epoch: UInt64(journal.epoch), dataEndpoint: address.description, times: options.times)
+        try gate?.test(endpoint)
         try restoreJobs()
     }
 
@@ -135,12 +154,13 @@ package final class CoordinatorService: @unchecked Sendable {
     private func turn() throws {
         let wait = deadline.map { max(0, min(500, Int(($0 - Self.now()).nanoseconds / 1_000_000) + 1)) } ?? 500
         try poller.wait(
-            [.init(control), .init(monitor), .init(data, sending: !pending.isEmpty)],
+            [.init(control), .init(monitor), .init(data, sending: !pending.isEmpty)] + (gate.map { [.init($0.socket)] } ?? []),
             milliseconds: pending.isEmpty ? wait : min(wait, 20))
         let (orders, events) = inbox.withLock { box in
             defer { box = ([], []) }
             return box
         }
+        try gate?.answer()
         for event in events { try feed(event) }
         for order in orders { try obey(order) }
         while let event = try monitor.connectionEvent() {
@@ -173,16 +193,57 @@ package final class CoordinatorService: @unchecked Sendable {
             log.warning("dropped a malformed message")
             return
         }
-        let session = self.session(of: frames[0].bytes, frames[1].connection)
-        if case .request(let id, let body) = message { return try answer(id, body, session) }
+        guard let key = admitted(message, frames) else { return }
+        let session = self.session(of: frames[0].bytes, frames[1].connection, key?.key.text)
+        if case .request(let id, let body) = message { return try answer(id, body, session, by: key) }
         try feed(.received(message, from: session))
     }
 
-    private func session(of route: [UInt8], _ descriptor: Int32) -> SessionID {
+    /// Whose message it is, `.some(nil)` without gate; nil when its sender may not say it, which he is told.
+    private func admitted(_ message: Message, _ frames: [ZeroMQSocket.Frame]) -> KeyBook.Entry?? {
+        guard let gate else { return .some(nil) }
+        guard let entry = gate.entry(frames[1].userID) else {
+            refuse(frames[0].bytes, .revoked, "this key is not enrolled here any more: ask for a new join line")
+            return nil
+        }
+        guard entry.role.allows(message), Self.isHonest(message, entry.key) else {
+            refuse(frames[0].bytes, .revoked, "a \(entry.role.rawValue)'s key may not do that")
+            log.warning("\(entry.role.rawValue) \(entry.key) said what it may not say")
+            return nil
+        }
+        return .some(entry)
+    }
+
+    /// Whether a worker that says hello names no other key than its own for its data socket.
+    private static func isHonest(_ message: Message, _ key: CurvePublicKey) -> Bool {
+        guard case .hello(let hello) = message, hello.role == .worker else { return true }
+        guard let address = PeerAddress(hello.dataEndpoint) else { return false }
+        return address.key.map { $0 == key } ?? true
+    }
+
+    private func refuse(_ route: [UInt8], _ code: Refusal.Code, _ text: String) {
+        // Whoever is refused may be gone already.
+        do { _ = try control.send([route, Message.refuse(Refusal(code: code, text: text)).encoded()]) } catch {
+            log.warning("\(error)")
+        }
+    }
+
+    /// Takes a key out and ends what its owner has here.
+    func revoke(_ key: CurvePublicKey) throws {
+        try gate?.revoke(key)
+        for connection in connections where connection.key == key.text {
+            refuse(connection.route, .revoked, "this key was revoked: ask for a new join line")
+            connections.removeAll { $0.session == connection.session }
+            followers.removeAll { $0.session == connection.session }
+            try feed(.connectionClosed(connection.session))
+        }
+    }
+
+    private func session(of route: [UInt8], _ descriptor: Int32, _ key: String?) -> SessionID {
         if let known = connections.first(where: { $0.route == route }) { return known.session }
         let session = SessionID(nextSession)
         nextSession += 1
-        connections.append(Connection(session: session, route: route, descriptor: descriptor))
+        connections.append(Connection(session: session, route: route, descriptor: descriptor, key: key))
         return session
     }
 

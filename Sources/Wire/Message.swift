@@ -92,7 +92,8 @@ package struct Hello: Sendable, Equatable {
     package var name: String
     /// Threads it computes with.
     package var threads: UInt32
-    /// Where peers reach its data socket, for instance `tcp://127.0.0.1:40001`; empty for clients.
+    /// Where peers reach its data socket, and whose key it proves there: `tcp://HOST:PORT` or `tcp://HOST:PORT#KEY`; empty
+    /// for clients. Only the shells read it.
     package var dataEndpoint: String
     /// What its arithmetic gives: equal profiles give equal bits (design §4.1, rule 9).
     package var profile: UInt64
@@ -120,7 +121,7 @@ package struct Welcome: Sendable, Equatable {
     /// +1 at every start of the coordinator.
     package var epoch: UInt64
     package var heartbeatMilliseconds: UInt32
-    /// Where the coordinator serves files and checkpoints.
+    /// Where the coordinator serves files and checkpoints; of the same form as a hello's.
     package var dataEndpoint: String
 
     package init(version: UInt16, session: UInt64, epoch: UInt64, heartbeatMilliseconds: UInt32, dataEndpoint: String) {
@@ -133,7 +134,7 @@ package struct Welcome: Sendable, Equatable {
 }
 
 package struct Refusal: Sendable, Equatable {
-    package enum Code: UInt16, Sendable { case version = 1, full, stale, profile, unknown, duplicate }
+    package enum Code: UInt16, Sendable { case version = 1, full, stale, profile, unknown, duplicate, revoked }
     package var code: Code
     /// One sentence for the person at the other end.
     package var text: String

@@ -32,19 +32,27 @@ final class DataLinks {
     private static let queue: Int32 = 16
     private var links: [(node: NodeID, link: Link)] = []
     private var made = 0
+    /// This worker's key, nil where no peer asks for one.
+    private let keys: CurveKeyPair?
+
+    init(keys: CurveKeyPair?) { self.keys = keys }
 
     static var options: ZeroMQSocket.Options {
         ZeroMQSocket.Options(frameBytes: Int64(WireLimits.chunkBytes + 1024), queue: queue)
     }
 
-    /// Keeps links to exactly these nodes; an unchanged one stays open.
+    /// Keeps links to exactly these nodes, each at a `PeerAddress`; an unchanged one stays open. No link is made to an
+    /// address off this machine that names no key.
     func keep(_ peers: [(node: NodeID, endpoint: String)]) throws(ZeroMQError) {
         links.removeAll { old in !peers.contains { $0.node == old.node && $0.endpoint == old.link.endpoint } }
         for peer in peers where !links.contains(where: { $0.node == peer.node }) {
-            let socket = try ZeroMQSocket(.dealer, Self.options)
+            guard let address = PeerAddress(peer.endpoint) else { continue }
+            var options = Self.options
+            if let key = address.key, let keys { options.curve = .client(keys, server: key) }
+            let socket = try ZeroMQSocket(.dealer, options)
             made += 1
             let monitor = try socket.monitor(named: "link\(made)")
-            try socket.connect(peer.endpoint)
+            try socket.connect(address.endpoint)
             links.append((peer.node, Link(endpoint: peer.endpoint, socket: socket, monitor: monitor)))
         }
     }

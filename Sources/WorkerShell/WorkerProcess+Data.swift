@@ -28,10 +28,15 @@ extension WorkerProcess {
     }
 
     /// A chunk from a peer or from the coordinator. Anything that does not fit is dropped.
-    func receiveData(_ frames: [ZeroMQSocket.Frame]) {
+    ///
+    /// - Parameter isPeer: true when it came in on this worker's own socket, false on a link that it made.
+    func receiveData(_ frames: [ZeroMQSocket.Frame], isPeer: Bool) {
         guard frames.count == 2, let header = try? DataHeader(decoding: frames[0].bytes),
             frames[1].bytes.count <= WireLimits.chunkBytes
         else { return log.warning("dropped a malformed chunk") }
+        guard !isPeer || isFrom(header.sender, frames[1].userID) else {
+            return log.warning("dropped a chunk whose sender is another than it says")
+        }
         let payload = frames[1].bytes
         switch header.kind {
         case .node, .root:
@@ -42,6 +47,12 @@ extension WorkerProcess {
         case .file: receiveFile(header, payload)
         case .checkpoint, .fileRequest: break
         }
+    }
+
+    /// Whether the key that a peer proved belongs to the member it says it is; on loopback nobody has proved one.
+    private func isFrom(_ node: NodeID, _ userID: String?) -> Bool {
+        guard let member = exchange?.roster.members.first(where: { $0.node == node }) else { return userID == nil }
+        return PeerAddress(member.dataEndpoint)?.key?.text == userID
     }
 
     // MARK: Healing

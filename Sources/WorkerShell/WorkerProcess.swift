@@ -5,7 +5,7 @@ package import Logging
 import Synchronization
 package import Terms
 import Wire
-import ZeroMQShell
+package import ZeroMQShell
 
 /// A worker process: one reactor thread that owns all sockets and the `WorkerSession`, one engine thread that computes.
 ///
@@ -23,6 +23,8 @@ package final class WorkerProcess {
         package var name: String
         /// Address its data socket listens on, without port.
         package var listenHost = "127.0.0.1"
+        /// Its own key, and the coordinator's that it believes; nil for the child of an open coordinator on loopback.
+        package var trust: (own: CurveKeyPair, coordinator: CurvePublicKey)?
 
         package init(coordinator: String, threads: Int, state: String, node: NodeID, name: String) {
             self.coordinator = coordinator
@@ -40,7 +42,9 @@ package final class WorkerProcess {
     private let control: ZeroMQSocket
     private let controlMonitor: ZeroMQSocket
     let incoming: ZeroMQSocket
-    let links = DataLinks()
+    /// Lets in the members of the generation and nobody else; nil where chunks go plain, on loopback.
+    private let handler: ZAPHandler?
+    let links: DataLinks
     let mailbox: Mailbox<Engine.Outcome>
     let engine: Engine
     let loader: JobLoader
@@ -48,6 +52,8 @@ package final class WorkerProcess {
     private var deadline: Instant?
     /// Set once the process is to end.
     var leaving: String?
+    /// True when it ends because it may not take part.
+    package private(set) var isRefused = false
     /// The coordinator's data socket; it is addressed as the node of all ones.
     static let coordinatorNode = NodeID(high: .max, low: .max)
     var coordinatorEndpoint: String?
@@ -63,13 +69,23 @@ package final class WorkerProcess {
     package init(_ options: Options, log: Logger) throws {
         self.options = options
         self.log = log
-        incoming = try ZeroMQSocket(.router, DataLinks.options)
-        let endpoint = try incoming.bind("tcp://\(options.listenHost):*")
+        let host = "tcp://\(options.listenHost):*"
+        var incomingOptions = DataLinks.options
+        let isPlain = PeerAddress.isLoopback(host)
+        precondition(isPlain || options.trust != nil, "a socket beyond loopback proves its key")
+        handler = isPlain ? nil : try ZAPHandler()
+        if !isPlain, let trust = options.trust { incomingOptions.curve = .server(trust.own, domain: "drover.workers") }
+        incoming = try ZeroMQSocket(.router, incomingOptions)
+        let endpoint = try incoming.bind(host)
+        links = DataLinks(keys: options.trust?.own)
+        let address = PeerAddress(endpoint: endpoint, key: isPlain ? nil : options.trust?.own.publicKey)
         session = WorkerSession(hello: Hello(
             role: .worker, node: options.node, boot: UInt64.random(in: 1...UInt64.max), name: options.name,
-            threads: UInt32(options.threads), dataEndpoint: endpoint, profile: 0, lastEpoch: 0))
-        control = try ZeroMQSocket(
-            .dealer, ZeroMQSocket.Options(frameBytes: Int64(WireLimits.controlBytes), queue: 256, linger: 500))
+            threads: UInt32(options.threads), dataEndpoint: address.description, profile: 0, lastEpoch: 0))
+        var controlOptions = ZeroMQSocket.Options(
+            frameBytes: Int64(WireLimits.controlBytes), queue: 256, linger: 500)
+        if let trust = options.trust { controlOptions.curve = .client(trust.own, server: trust.coordinator) }
+        control = try ZeroMQSocket(.dealer, controlOptions)
         controlMonitor = try control.monitor(named: "control")
         let waker = poller.waker
         let mailbox = Mailbox<Engine.Outcome> { waker.wake() }
@@ -109,8 +125,10 @@ package final class WorkerProcess {
         let now = Self.now()
         let wait = deadline.map { max(0, min(500, Int(($0 - now).nanoseconds / 1_000_000))) } ?? 500
         try poller.wait(
-            [.init(control, sending: !outbox.isEmpty), .init(controlMonitor), .init(incoming)] + links.interests,
+            [.init(control, sending: !outbox.isEmpty), .init(controlMonitor), .init(incoming)] + links.interests
+                + (handler.map { [.init($0.socket)] } ?? []),
             milliseconds: wait)
+        try handler?.answer { request in admit(request) }
         while let event = try controlMonitor.connectionEvent() { connectionChanged(event) }
         for outcome in mailbox.drain() { take(outcome) }
         while let frames = try control.receive(limit: 1) { receiveControl(frames) }
@@ -118,9 +136,9 @@ package final class WorkerProcess {
         var chunks = 0
         while chunks < 256, let frames = try incoming.receive(limit: 3) {
             chunks += 1
-            receiveData(Array(frames.dropFirst()))
+            receiveData(Array(frames.dropFirst()), isPeer: true)
         }
-        for frames in try links.received() { receiveData(frames) }
+        for frames in try links.received() { receiveData(frames, isPeer: false) }
         for node in try links.lostPeers() { feed(.peerLost(node)) }
         if let deadline, Self.now() >= deadline { feed(.deadline) }
         try flush()
@@ -132,10 +150,22 @@ package final class WorkerProcess {
         case .lost:
             outbox = []
             feed(.disconnected)
-        case .refused, .handshakeFailed:
-            log.warning("the coordinator at \(options.coordinator) refused the connection")
+        case .refused:
+            leaving = "the coordinator at \(options.coordinator) does not know this worker's key, or has revoked it: get a "
+                + "join line with `drover worker invite` there and join with its --token"
+            isRefused = true
+        case .handshakeFailed:
+            log.warning("what answers at \(options.coordinator) is not the coordinator whose key this worker knows")
         case .other: break
         }
+    }
+
+    /// Answers a peer's connection: the coordinator vouches for the members of this generation, and for nobody else.
+    private func admit(_ request: ZAPRequest) -> ZAPDecision {
+        guard case .curve(let key) = request.mechanism else { return .refuse("this socket needs a key") }
+        let isMember = (exchange?.roster.members ?? []).contains { PeerAddress($0.dataEndpoint)?.key == key }
+        // It may have heard of the new generation before us: it tries again at once.
+        return isMember ? .accept(userID: key.text) : .later("not a member of this generation")
     }
 
     private func receiveControl(_ frames: [ZeroMQSocket.Frame]) {
@@ -170,7 +200,9 @@ package final class WorkerProcess {
     private func tell(_ notice: WorkerNotice) {
         switch notice {
         case .welcomed(let epoch): log.info("joined the coordinator at \(options.coordinator) (epoch \(epoch))")
-        case .refused(let reason): log.error("refused: \(reason)")
+        case .refused(let reason):
+            isRefused = true
+            log.error("refused: \(reason)")
         case .connectionLost: log.warning("lost the coordinator at \(options.coordinator); trying to reach it again")
         case .generation(let job, let generation, let rank, let world, let step):
             log.info("job \(job): generation \(generation), rank \(rank) of \(world), from step \(step)")

@@ -3,7 +3,11 @@ import Glibc
 
 /// What happens to a socket's connections, as libzmq's monitor tells it.
 package struct ConnectionEvent: Sendable, Equatable {
-    package enum Kind: Sendable { case established, lost, refused, handshakeFailed, other }
+    package enum Kind: Sendable {
+        /// The handshake is over: messages can be sent. (A connection of TCP alone takes none yet.)
+        case established
+        case lost, refused, handshakeFailed, other
+    }
     package var kind: Kind
     /// File descriptor of the connection, or an error number for failures.
     package var value: Int32
@@ -17,8 +21,7 @@ extension ZeroMQSocket {
     package func monitor(named name: String) throws(ZeroMQError) -> ZeroMQSocket {
         let endpoint = "inproc://monitor.\(name)"
         let events =
-            ZMQ_EVENT_CONNECTED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED
-            | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
+            ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
             | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
         precondition(!isMonitored, "a socket has one monitor")
         guard zmq_socket_monitor(raw, endpoint, events) == 0 else { throw ZeroMQError("monitor a socket") }
@@ -38,7 +41,7 @@ extension ZeroMQSocket {
         let value = bytes[2..<6].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
         let kind: ConnectionEvent.Kind =
             switch number {
-            case ZMQ_EVENT_CONNECTED, ZMQ_EVENT_ACCEPTED: .established
+            case ZMQ_EVENT_HANDSHAKE_SUCCEEDED: .established
             case ZMQ_EVENT_DISCONNECTED: .lost
             case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: .refused
             case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL: .handshakeFailed

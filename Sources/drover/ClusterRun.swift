@@ -13,9 +13,9 @@ struct ClusterRun {
     let isDetached: Bool
     let address: String
 
-    init(_ spec: JobSpec, coordinator: String, json: Bool, detach: Bool) throws {
+    init(_ spec: JobSpec, coordinator: String, token: String?, json: Bool, detach: Bool) throws {
         self.spec = spec.absolute(in: FileManager.default.currentDirectoryPath)
-        client = try CoordinatorClient(coordinator)
+        client = try CoordinatorClient.connect(coordinator, token: token)
         view = LiveView(name: spec.name, isJSON: json)
         isDetached = detach
         address = coordinator

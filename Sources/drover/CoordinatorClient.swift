@@ -13,18 +13,21 @@ final class CoordinatorClient {
     private let node = NodeID(high: .random(in: 1 ..< .max), low: .random(in: 0 ..< .max))
     private var nextRequest: UInt64 = 1
     private var isWelcome = false
+    /// True while the hello of this connection has not left yet.
+    private var owesHello = false
     /// True after the connection broke, until `reconnected` is asked.
     private var wasLost = false
 
     /// Seconds that the coordinator may take to answer a first call.
     private static let patience = 10.0
 
-    init(_ address: String) throws {
-        guard address.contains(":") else { throw Failure.input("--coordinator takes HOST:PORT, not `\(address)`") }
+    /// - Parameter trust: the coordinator's key and the one to prove.
+    init(_ address: String, trust: Trust) throws {
         self.address = address
-        socket = try ZeroMQSocket(
-            .dealer, ZeroMQSocket.Options(frameBytes: Int64(WireLimits.controlBytes), queue: 256, linger: 500))
-        monitor = try socket.monitor(named: "client")
+        var options = ZeroMQSocket.Options(frameBytes: Int64(WireLimits.controlBytes), queue: 256, linger: 500)
+        options.curve = .client(trust.keys, server: trust.coordinator)
+        socket = try ZeroMQSocket(.dealer, options)
+        monitor = try socket.monitor(named: "client\(node)")
         try socket.connect("tcp://\(address)")
     }
 
@@ -59,7 +62,7 @@ final class CoordinatorClient {
         let deadline = Date().addingTimeInterval(Self.patience)
         while !isWelcome {
             guard Date() < deadline else {
-                throw Failure.failed("the coordinator at \(address) does not answer: is it running, and is the address right?")
+                throw Failure.failed("the coordinator at \(address) does not answer: is it running, is the address right, and has it kept its key?")
             }
             _ = try receive(milliseconds: 100)
         }
@@ -70,13 +73,19 @@ final class CoordinatorClient {
         try poller.wait([.init(socket), .init(monitor)], milliseconds: milliseconds)
         while let event = try monitor.connectionEvent() {
             switch event.kind {
-            case .established: try greet()
+            case .established: owesHello = true
             case .lost:
                 isWelcome = false
+                owesHello = false
                 wasLost = true
-            default: break
+            case .refused:
+                throw Failure.input(
+                    "the coordinator at \(address) does not know this user's key, or the invitation is used up or too old: "
+                        + "ask for a new one with `drover client invite` or `drover worker invite` on its machine")
+            case .handshakeFailed, .other: break
             }
         }
+        if owesHello { try greet() }
         var answers: [(id: UInt64, last: Bool, body: JSONValue)] = []
         while let frames = try socket.receive(limit: 1) {
             guard let frame = frames.first, let message = try? Message(decoding: frame.bytes) else { continue }
@@ -102,6 +111,6 @@ final class CoordinatorClient {
         let hello = Hello(
             role: .client, node: node, boot: UInt64.random(in: 1 ... .max), name: "client/\(getpid())", threads: 0,
             dataEndpoint: "", profile: 0, lastEpoch: 0)
-        _ = try socket.send([Message.hello(hello).encoded()])
+        owesHello = try socket.send([Message.hello(hello).encoded()]) != .sent
     }
 }

@@ -7,8 +7,13 @@ struct ClientOptions: ParsableArguments {
     @Option(help: "The coordinator's HOST:PORT.")
     var coordinator: String
 
+    @Option(help: "A token from `drover client invite`; needed once.")
+    var token: String?
+
     @Flag(help: "JSON on standard output.")
     var json = false
+
+    func connect() throws -> CoordinatorClient { try CoordinatorClient.connect(coordinator, token: token) }
 }
 
 /// `drover jobs`: every job of a coordinator.
@@ -17,7 +22,7 @@ struct Jobs: ParsableCommand {
     @OptionGroup var client: ClientOptions
 
     func run() throws {
-        let jobs = try CoordinatorClient(client.coordinator).ask(.members(["op": .string("jobs")]))
+        let jobs = try client.connect().ask(.members(["op": .string("jobs")]))
         if client.json { return Output.json(jobs) }
         Output.line(Output.table(
             ["JOB", "NAME", "STATE", "STEP", "LOSS", "WORKERS"],
@@ -33,7 +38,7 @@ struct Jobs: ParsableCommand {
 
 /// What `show`, `pause` and `cancel` share: one question about one job.
 private func ask(_ operation: String, _ job: Int, _ client: ClientOptions) throws {
-    let answer = try CoordinatorClient(client.coordinator).ask(
+    let answer = try client.connect().ask(
         .members(["op": .string(operation), "job": .int(job)]))
     guard !answer.isNull else { throw Failure.input("the coordinator knows no job \(job)") }
     if client.json { Output.json(answer) } else { Output.line(answer.prettyText) }
@@ -72,7 +77,7 @@ struct Logs: ParsableCommand {
 
     func run() throws {
         let view = LiveView(name: "job \(job)", isJSON: client.json)
-        let follower = JobFollower(client: try CoordinatorClient(client.coordinator), job: job)
+        let follower = JobFollower(client: try client.connect(), job: job)
         let end = try follower.run(goesOn: follow, show: view.show) { false }
         if let end, follow { view.end(end, run: "\(job) --coordinator \(client.coordinator)") }
     }

@@ -24,6 +24,9 @@ struct Resume: ParsableCommand {
     @Option(help: "The run is a job number of this coordinator (HOST:PORT).")
     var coordinator: String?
 
+    @Option(help: "A token from `drover client invite`, for --coordinator; needed once.")
+    var token: String?
+
     func run() throws {
         if let coordinator { return try resume(on: coordinator) }
         let path = "\(folder)/resolved.yaml"
@@ -47,7 +50,7 @@ struct Resume: ParsableCommand {
     private func resume(on coordinator: String) throws {
         guard let job = Int(folder) else { throw Failure.input("with --coordinator give a job's number, not `\(folder)`") }
         guard overrides.isEmpty else { throw Failure.input("run keys of a cluster's job can't be changed in this release") }
-        let client = try CoordinatorClient(coordinator)
+        let client = try CoordinatorClient.connect(coordinator, token: token)
         _ = try client.ask(.members(["op": .string("resume"), "job": .int(job)]))
         let view = LiveView(name: "job \(job)", isJSON: options.json)
         Signals.watch()

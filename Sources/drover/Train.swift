@@ -28,6 +28,9 @@ struct Train: ParsableCommand {
     @Option(help: "Run it on this coordinator (HOST:PORT) instead of on this machine.")
     var coordinator: String?
 
+    @Option(help: "A token from `drover client invite`, for --coordinator; needed once.")
+    var token: String?
+
     @Flag(help: "With --coordinator: submit and leave.")
     var detach = false
 
@@ -38,7 +41,7 @@ struct Train: ParsableCommand {
         let spec = try readSpec()
         if dryRun { return try LocalRun.rehearse(spec, json: options.json) }
         if let coordinator {
-            return try ClusterRun(spec, coordinator: coordinator, json: options.json, detach: detach).submit()
+            return try ClusterRun(spec, coordinator: coordinator, token: token, json: options.json, detach: detach).submit()
         }
         guard !detach else { throw Failure.input("--detach needs --coordinator") }
         let wantsResume: Bool

@@ -5,11 +5,13 @@ import Logging
 import Synchronization
 import Terms
 import WorkerShell
+import ZeroMQShell
 
 /// `drover worker …`: the machines that train.
 struct Worker: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Trains for a coordinator.", subcommands: [Join.self])
+        abstract: "Trains for a coordinator.",
+        subcommands: [Join.self, Invitation.ForWorker.self, List.self, Drain.self, Revoke.self])
 
     struct Join: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -17,6 +19,9 @@ struct Worker: ParsableCommand {
 
         @Argument(help: "The coordinator's HOST:PORT.")
         var coordinator: String
+
+        @Option(help: "The token of a join line; needed once, then the worker is known by its own key.")
+        var token: String?
 
         @Option(help: "Threads to compute with; default: all cores.")
         var threads: Int?
@@ -41,22 +46,44 @@ struct Worker: ParsableCommand {
             var options = WorkerProcess.Options(
                 coordinator: coordinator, threads: threads, state: folder, node: identity.node,
                 name: "\(ProcessInfo.processInfo.hostName)/\(getpid())")
-            options.listenHost = coordinator.hasPrefix("127.") || coordinator.hasPrefix("localhost")
-                ? "127.0.0.1" : try Self.addressTowards(coordinator)
+            // Its own coordinator's child asks for no key: both stay on loopback.
+            if parent == nil || !PeerAddress.isLoopback("tcp://\(coordinator)") { options.trust = try trust(folder) }
+            options.listenHost = PeerAddress.isLoopback("tcp://\(coordinator)") ? "127.0.0.1" : try Self.addressTowards(coordinator)
             var log = Logger(label: "worker", factory: { StreamLogHandler.standardError(label: $0) })
             log.logLevel = parent == nil ? .info : .error
             Signals.watch()
             let worker = try WorkerProcess(options, log: log)
             let reason = try worker.run(shouldStop: { Signals.stopRequested })
-            log.info("left: \(reason)")
             withExtendedLifetime(identity) {}
+            guard !worker.isRefused else { throw Failure.failed(reason) }
+            log.info("left: \(reason)")
         }
 
-        private static var defaultState: String {
-            let home = ProcessInfo.processInfo.environment["XDG_STATE_HOME"]
-                ?? "\(NSHomeDirectory())/.local/state"
-            return "\(home)/drover/worker"
+        /// The keys to join with: those of an earlier enrolment, or of a new one by token. On the coordinator's own machine
+        /// its own user needs none: he asks for one himself.
+        private func trust(_ folder: String) throws -> (own: CurveKeyPair, coordinator: CurvePublicKey) {
+            let own = TrustFolder(folder: folder)
+            let user = TrustFolder.user.coordinator(coordinator)
+            if token != nil || own.coordinator(coordinator) == nil || (user != nil && user != own.coordinator(coordinator)) {
+                guard let token = try token ?? ownToken() else {
+                    throw Failure.input(
+                        "this worker is not known to a coordinator at \(coordinator): get a join line with `drover worker "
+                            + "invite` on its machine and give its token once as --token")
+                }
+                try own.enrol(at: coordinator, token: token, as: "worker", name: ProcessInfo.processInfo.hostName)
+            }
+            guard let trust = try own.trust(coordinator) else { throw Failure.failed("\(folder) can't be written") }
+            return (trust.keys, trust.coordinator)
         }
+
+        private func ownToken() throws -> String? {
+            guard let trust = try TrustFolder.user.trust(coordinator) else { return nil }
+            let answer = try CoordinatorClient(coordinator, trust: trust).ask(
+                .members(["op": .string("invite"), "role": .string("worker")]))
+            return answer["token"]?.string
+        }
+
+        private static var defaultState: String { "\(TrustFolder.stateHome)/drover/worker" }
 
         /// The address of this machine from which packets to the coordinator leave.
         private static func addressTowards(_ coordinator: String) throws -> String {

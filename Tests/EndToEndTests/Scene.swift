@@ -74,18 +74,25 @@ final class Scene {
         var digest: String? { end["model_sha256"]?.string }
     }
 
-    /// A started `drover`.
+    /// A started `drover`; what it prints goes to files, so that it never waits for a reader.
     final class Running {
         let process = Process()
-        private let output = Pipe()
-        private let errors = Pipe()
+        private let output: URL
+        private let errors: URL
 
-        init(_ arguments: [String], in folder: URL) throws {
+        /// - Parameter user: whose keys it uses; each user has a folder of keys inside the scene's.
+        init(_ arguments: [String], in folder: URL, user: String = "owner") throws {
+            let name = UUID().uuidString
+            output = folder.appendingPathComponent("\(name).out")
+            errors = folder.appendingPathComponent("\(name).err")
+            for file in [output, errors] { try Data().write(to: file) }
             process.executableURL = URL(fileURLWithPath: Scene.drover)
+            process.environment = ProcessInfo.processInfo.environment.merging(
+                ["XDG_STATE_HOME": folder.appendingPathComponent("home-\(user)").path]) { $1 }
             process.arguments = arguments
             process.currentDirectoryURL = folder
-            process.standardOutput = output
-            process.standardError = errors
+            process.standardOutput = try FileHandle(forWritingTo: output)
+            process.standardError = try FileHandle(forWritingTo: errors)
             try process.run()
         }
 
@@ -94,18 +101,23 @@ final class Scene {
             let pid = process.processIdentifier
             let watchdog = DispatchWorkItem { kill(pid, SIGKILL) }
             DispatchQueue.global().asyncAfter(deadline: .now() + 120, execute: watchdog)
-            let problems = errors.fileHandleForReading
-            let collected = Collected()
-            let reader = Thread { collected.finish(problems.readDataToEndOfFile()) }
-            reader.start()
-            let data = output.fileHandleForReading.readDataToEndOfFile()
-            let text = collected.wait()
             process.waitUntilExit()
             watchdog.cancel()
+            let data = (try? Data(contentsOf: output)) ?? Data()
             return Outcome(
                 code: process.terminationStatus,
                 lines: data.split(separator: 0x0A).compactMap { try? JSONValue.parse(Array($0)) },
-                errors: String(decoding: text, as: UTF8.self))
+                errors: (try? String(contentsOf: errors, encoding: .utf8)) ?? "")
+        }
+
+        /// The first line of standard output, without its end; waits for it, at most 20 seconds.
+        func firstLine() throws -> String {
+            for _ in 0..<400 {
+                let text = try String(contentsOf: output, encoding: .utf8)
+                if let end = text.firstIndex(of: "\n") { return String(text[..<end]) }
+                usleep(50_000)
+            }
+            throw CocoaError(.fileReadUnknown, userInfo: ["errors": outcome().errors])
         }
 
         /// Child processes that run now.
@@ -116,21 +128,11 @@ final class Scene {
         }
     }
 
-    /// Hands standard error from its reading thread to the waiting one.
-    private final class Collected: @unchecked Sendable {
-        private let done = DispatchSemaphore(value: 0)
-        private var data = Data()
-        func finish(_ data: Data) {
-            self.data = data
-            done.signal()
-        }
-        func wait() -> Data {
-            done.wait()
-            return data
-        }
+    func start(_ arguments: String..., user: String = "owner") throws -> Running {
+        try Running(arguments, in: folder, user: user)
     }
 
-    func start(_ arguments: String...) throws -> Running { try Running(arguments, in: folder) }
+    func start(_ arguments: [String], user: String) throws -> Running { try Running(arguments, in: folder, user: user) }
 
     func run(_ arguments: String...) throws -> Outcome { try Running(arguments, in: folder).outcome() }
 

@@ -1,0 +1,68 @@
+import Foundation
+import Terms
+
+/// A real coordinator and real workers on loopback, each with folders of its own inside a scene's.
+final class Cluster {
+    let scene: Scene
+    private(set) var coordinator: Scene.Running
+    private(set) var workers: [Scene.Running] = []
+    /// `HOST:PORT`.
+    let address: String
+    /// The token of the join line that the coordinator printed.
+    let token: String
+
+    init(_ scene: Scene) throws {
+        self.scene = scene
+        coordinator = try scene.start(
+            "coordinator", "--listen", "tcp://127.0.0.1:*", "--state", "head", user: "owner")
+        let words = try coordinator.firstLine().split(separator: " ").map(String.init)
+        guard words.count == 6, words.starts(with: ["drover", "worker", "join"]), words[4] == "--token" else {
+            throw CocoaError(.coderInvalidValue, userInfo: ["line": words])
+        }
+        (address, token) = (words[3], words[5])
+    }
+
+    deinit { stop() }
+
+    /// Ends every process that is left, by number.
+    func stop() {
+        for running in workers + [coordinator] where running.process.isRunning {
+            kill(running.process.processIdentifier, SIGKILL)
+            running.process.waitUntilExit()
+        }
+    }
+
+    /// Starts a worker of the coordinator's own user.
+    @discardableResult
+    func join(_ name: String, token: String? = nil, user: String = "owner") throws -> Scene.Running {
+        let worker = try scene.start(
+            ["worker", "join", address, "--threads", "1", "--state", name] + (token.map { ["--token", $0] } ?? []),
+            user: user)
+        workers.append(worker)
+        return worker
+    }
+
+    /// Runs a client command to its end.
+    func ask(_ arguments: String..., user: String = "owner") throws -> Scene.Outcome {
+        try scene.start(arguments + ["--coordinator", address], user: user).outcome()
+    }
+
+    /// Kills the coordinator and starts it again on the same folder and port.
+    func restartCoordinator() throws {
+        kill(coordinator.process.processIdentifier, SIGKILL)
+        coordinator.process.waitUntilExit()
+        coordinator = try scene.start(
+            "coordinator", "--listen", "tcp://\(address)", "--state", "head", user: "owner")
+        _ = try coordinator.firstLine()
+    }
+
+    /// Asks until the answer satisfies a condition, at most 30 seconds.
+    func wait(_ arguments: String..., until isRight: (JSONValue) -> Bool) throws -> Bool {
+        for _ in 0..<150 {
+            let outcome = try scene.start(arguments + ["--coordinator", address, "--json"], user: "owner").outcome()
+            if isRight(outcome.end) { return true }
+            usleep(200_000)
+        }
+        return false
+    }
+}

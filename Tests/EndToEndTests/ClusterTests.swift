@@ -1,0 +1,114 @@
+import Foundation
+import Terms
+import Testing
+
+/// A coordinator and workers as separate processes.
+@Suite(.serialized) struct ClusterTests {
+    /// The digest that the job ends with on one worker of its own.
+    private func expected(epochs: Int) throws -> String? {
+        try Scene(epochs: epochs).run("train", "job.yaml", "--workers", "1", "--json").digest
+    }
+
+    @Test func `a job on a cluster ends with the bits of the local run, and its questions are answered afterwards`() throws {
+        let expected = try expected(epochs: 6)
+        let cluster = try Cluster(Scene())
+        for name in ["w1", "w2"] { try cluster.join(name) }
+        let outcome = try cluster.ask("train", "job.yaml", "--json")
+        #expect(outcome.code == 0 && outcome.digest != nil && outcome.digest == expected, "\(outcome.errors)")
+
+        for _ in 0..<5 {
+            let jobs = try cluster.ask("jobs", "--json")
+            #expect(jobs.end.array?.first?["state"]?.string == "DONE", "\(jobs.errors)")
+        }
+        let logs = try cluster.ask("logs", "1", "--json")
+        #expect(logs.lines.count { $0["event"]?.string == "step" } == outcome.end["steps"]?.int)
+        #expect(try cluster.ask("show", "1", "--json").end["step"]?.int == outcome.end["steps"]?.int)
+        #expect(try cluster.ask("show", "7", "--json").code == 2)
+        let adapter = cluster.scene.folder.appendingPathComponent("run/adapter/adapter_model.safetensors")
+        #expect(FileManager.default.fileExists(atPath: adapter.path))
+    }
+
+    @Test func `a job is paused, resumed and goes on to the same bits; another one is cancelled`() throws {
+        let expected = try expected(epochs: 60)
+        let cluster = try Cluster(Scene(epochs: 60))
+        for name in ["w1", "w2"] { try cluster.join(name) }
+        #expect(try cluster.ask("train", "job.yaml", "--detach", "--json").end["job"]?.int == 1)
+        #expect(try cluster.wait("show", "1") { ($0["step"]?.int ?? 0) > 10 })
+        #expect(try cluster.ask("pause", "1", "--json").code == 0)
+        #expect(try cluster.wait("show", "1") { $0["state"]?.string == "PAUSED" })
+
+        let end = try cluster.ask("resume", "1", "--json")
+        #expect(end.digest != nil && end.digest == expected, "\(end.errors)")
+
+        #expect(try cluster.ask("train", "job.yaml", "output_dir=other", "--detach", "--json").end["job"]?.int == 2)
+        #expect(try cluster.wait("show", "2") { ($0["step"]?.int ?? 0) > 2 })
+        #expect(try cluster.ask("cancel", "2", "--json").code == 0)
+        #expect(try cluster.wait("show", "2") { $0["state"]?.string == "CANCELLED" })
+        #expect(try cluster.ask("show", "1", "--json").end["state"]?.string == "DONE")
+    }
+
+    @Test func `the coordinator is killed and started again, a worker is killed, another comes, and no bit changes`() throws {
+        let expected = try expected(epochs: 60)
+        let cluster = try Cluster(Scene(epochs: 60))
+        for name in ["w1", "w2"] { try cluster.join(name) }
+        _ = try cluster.ask("train", "job.yaml", "--detach", "--json")
+        #expect(try cluster.wait("show", "1") { ($0["step"]?.int ?? 0) > 10 })
+        try cluster.restartCoordinator()
+        #expect(try cluster.wait("show", "1") { ($0["step"]?.int ?? 0) > 40 })
+        kill(cluster.workers[0].process.processIdentifier, SIGKILL)
+        try cluster.join("w3")
+        let end = try cluster.ask("logs", "1", "-f", "--json")
+
+        #expect(end.end["state"]?.string == "DONE", "\(end.errors)")
+        #expect(end.digest != nil && end.digest == expected)
+        let steps = end.lines.filter { $0["event"]?.string == "step" }.compactMap { $0["current_steps"]?.int }
+        #expect(steps == Array(1...(end.end["steps"]?.int ?? 1)))
+    }
+
+    // MARK: Closed to strangers
+
+    @Test func `another user is let in by a token, once, and afterwards by the own key`() throws {
+        let cluster = try Cluster(Scene())
+        let stranger = try cluster.ask("jobs", user: "stranger")
+        #expect(stranger.code == 2 && stranger.errors.contains("drover client invite"))
+
+        let invited = try cluster.ask("client", "invite", "--json")
+        let token = try #require(invited.end["token"]?.string)
+        #expect(try cluster.ask("jobs", "--json", "--token", token, user: "friend").code == 0)
+        #expect(try cluster.ask("jobs", "--json", user: "friend").code == 0)
+        let thief = try cluster.ask("jobs", "--json", "--token", token, user: "thief")
+        #expect(thief.code == 2 && thief.errors.contains("used up"))
+        let worker = try cluster.ask("jobs", "--json", "--token", cluster.token, user: "thief")
+        #expect(worker.code == 2 && worker.errors.contains("for a worker"))
+    }
+
+    @Test func `a worker joins by the printed line, works, is revoked, and is told so`() throws {
+        let cluster = try Cluster(Scene(epochs: 200))
+        let worker = try cluster.join("far", token: cluster.token, user: "elsewhere")
+        try cluster.join("near")
+        #expect(try cluster.wait("worker", "ls") { $0.array?.count == 2 })
+        _ = try cluster.ask("train", "job.yaml", "workers.min=1", "--detach", "--json")
+        #expect(try cluster.wait("show", "1") { $0["workers"]?.int == 2 && ($0["step"]?.int ?? 0) > 5 })
+        let list = try cluster.ask("worker", "ls", "--json").end.array ?? []
+        let name = try String(contentsOf: cluster.scene.folder.appendingPathComponent("far/node"), encoding: .utf8)
+        let far = try #require(list.first { $0["node"]?.string == name })
+        let started = Date()
+        #expect(try cluster.ask("worker", "revoke", name, "--json").end["revoked"]?.string == far["key"]?.string)
+        let outcome = worker.outcome()
+        #expect(Date().timeIntervalSince(started) < 5)
+        #expect(outcome.code == 1 && outcome.errors.contains("join line"), "\(outcome.errors)")
+        let again = try cluster.join("far", user: "elsewhere").outcome()
+        #expect(again.code == 1 && again.errors.contains("drover worker invite"), "\(again.errors)")
+        #expect(try cluster.wait("show", "1") { $0["workers"]?.int == 1 })
+    }
+
+    @Test func `a worker that is drained ends its process with 0`() throws {
+        let cluster = try Cluster(Scene())
+        let worker = try cluster.join("w1")
+        #expect(try cluster.wait("worker", "ls") { $0.array?.count == 1 })
+        let name = try #require(try cluster.ask("worker", "ls", "--json").end.array?.first?["worker"]?.string)
+        #expect(try cluster.ask("worker", "drain", name, "--json").code == 0)
+        #expect(worker.outcome().code == 0)
+        #expect(try cluster.ask("worker", "drain", name).code == 2)
+    }
+}
