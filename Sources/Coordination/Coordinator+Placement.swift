@@ -97,6 +97,19 @@ extension Coordinator {
         jobs[index].rest(.failed, reason: problem, &output)
     }
 
+    /// Takes workers whose arithmetic gives other bits off the jobs that have begun without them.
+    mutating func dismissForeign(_ now: Instant, _ output: inout CoordinatorOutput) {
+        for index in sessions.indices where sessions[index].load == .loaded {
+            guard let id = sessions[index].job, let run = job(id), let profile = run.profile, !run.fits(sessions[index])
+            else { continue }
+            giveUp(
+                index,
+                "its processor or libraries give other bits than the job has so far (numerics profile "
+                    + "\(String(sessions[index].profile, radix: 16)), the job's is \(String(profile, radix: 16))): use machines of "
+                    + "one kind, or a job with exactness: equivalent", now, &output)
+        }
+    }
+
     private func isWorking(_ job: JobID) -> Bool {
         guard let index = jobs.firstIndex(where: { $0.id == job }) else { return false }
         return !jobs[index].state.isAtRest

@@ -25,6 +25,7 @@ extension Coordinator {
         case .evaluated(let id, let step, _, _): update(id) { $0.evaluatedAt = step }
         case .published(let id, let step): update(id) { $0.saved = max($0.saved, step) }
         case .rewound(let id, let step): update(id) { $0.rewind(to: step) }
+        case .profile(let id, let profile): update(id) { $0.profile = profile }
         case .spent(let id, let wall, let cores):
             update(id) { $0.meter = Meter(wallMilliseconds: wall, coreMilliseconds: cores) }
         }

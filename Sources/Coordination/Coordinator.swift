@@ -48,6 +48,7 @@ package struct Coordinator: Sendable {
         repeat {
             place(now, &output)
             for index in jobs.indices { jobs[index].advance(sessions, times, now, &output) }
+            dismissForeign(now, &output)
         } while releaseRested(&output)
         deadline = nextDeadline(now)
         output.deadline = deadline

@@ -15,7 +15,7 @@ extension JobDescription {
         func bits(_ value: Double) -> JSONValue { .string(String(value.bitPattern, radix: 16)) }
         let value = JSONValue.members([
             "format": .string("drover-job/1"), "name": .string(name), "project": .string(project), "priority": .int(priority),
-            "workers_min": .int(workersMin), "workers_max": .int(workersMax), "parameters": .int(parameters),
+            "workers_min": .int(workersMin), "workers_max": .int(workersMax), "exactness": .string(isExact ? "exact" : "equivalent"), "parameters": .int(parameters),
             "sequences": .int(sequences), "global_batch": .int(globalBatch), "micro_batch": .int(microBatch),
             "virtual_shards": .int(virtualShards),
             "shuffle_seed": shuffleSeed.map { .string(String($0)) } ?? .null,
@@ -69,6 +69,7 @@ extension JobDescription {
         priority = try reader.count("priority")
         workersMin = try reader.positive("workers_min")
         workersMax = try reader.positive("workers_max")
+        isExact = try reader.isExact()
         stepLimit = try reader.limit("step_limit")
         tokenLimit = try reader.limit("token_limit")
         wallMillisecondsLimit = try reader.limit("wall_ms_limit")
@@ -86,6 +87,13 @@ private struct FieldReader {
     func string(_ key: String) throws(DescriptionError) -> String {
         guard let value = root[key]?.string else { throw DescriptionError(problem: "`\(key)` is no text") }
         return value
+    }
+    func isExact() throws(DescriptionError) -> Bool {
+        switch try string("exactness") {
+        case "exact": true
+        case "equivalent": false
+        default: throw DescriptionError(problem: "`exactness` is exact or equivalent")
+        }
     }
     func count(_ key: String, most: Int = 1 << 48) throws(DescriptionError) -> Int {
         guard let value = root[key]?.int, value >= 0, value <= most else {

@@ -41,6 +41,8 @@ package struct JobDescription: Sendable, Equatable {
     package var priority = 50
     package var workersMin = 1
     package var workersMax = 1
+    /// True when only workers whose arithmetic gives the same bits may take part (design §4.1, rule 9).
+    package var isExact = true
     /// P: trained parameters.
     package var parameters: Int
     package var sequences: Int

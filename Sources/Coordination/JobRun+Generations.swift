@@ -3,10 +3,24 @@ import Terms
 import Wire
 
 extension JobRun {
-    /// Workers that have this job loaded, oldest connection first, at most `memberLimit`.
+    /// Workers that have this job loaded and may work together, oldest connection first, at most `memberLimit`.
     private func eligible(_ sessions: [SessionRecord]) -> [SessionRecord] {
-        Array(sessions.filter { $0.job == id && $0.load == .loaded }.prefix(description.memberLimit))
+        let loaded = sessions.filter { $0.job == id && $0.load == .loaded }
+        guard description.isExact, let profile = profile ?? Self.mostCommonProfile(loaded) else {
+            return Array(loaded.prefix(description.memberLimit))
+        }
+        return Array(loaded.filter { $0.profile == profile }.prefix(description.memberLimit))
     }
+
+    /// The profile of most workers; of two equally common ones that of the oldest connection.
+    private static func mostCommonProfile(_ workers: [SessionRecord]) -> UInt64? {
+        let counts = workers.map { worker in workers.count { $0.profile == worker.profile } }
+        guard let most = counts.max(), let place = counts.firstIndex(of: most) else { return nil }
+        return workers[place].profile
+    }
+
+    /// Whether a worker's arithmetic gives the bits that this job has so far.
+    func fits(_ worker: SessionRecord) -> Bool { !description.isExact || profile == nil || profile == worker.profile }
 
     mutating func gather(
         _ sessions: [SessionRecord], _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput
@@ -47,6 +61,10 @@ extension JobRun {
         members = workers.map { MemberRecord(session: $0.id, node: $0.node, threads: $0.threads) }
         tick(now)
         output.journal.append(.generation(id, generation))
+        if profile == nil, description.isExact, let first = workers.first {
+            profile = first.profile
+            output.journal.append(.profile(id, first.profile))
+        }
         for member in members { output.sends.append((member.session, .prepare(id, generation))) }
     }
 

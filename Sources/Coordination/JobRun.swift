@@ -22,6 +22,8 @@ package struct JobRun: Sendable {
     package internal(set) var reason = ""
     package internal(set) var generation = Generation(0)
     var phase = Phase.gathering
+    /// What the arithmetic of its workers gives; nil until its first generation (design §4.1, rule 9).
+    package internal(set) var profile: UInt64?
     /// When the job first could have started with its minimum.
     var gatheredAt: Instant?
     /// It ran before this start of the coordinator, and has had no generation since.

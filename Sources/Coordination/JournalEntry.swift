@@ -22,12 +22,14 @@ package enum JournalEntry: Sendable, Equatable {
     case rewound(JobID, to: Step)
     /// What the job has used so far in measured units: milliseconds with a generation, and those times its threads.
     case spent(JobID, wallMilliseconds: Int, coreMilliseconds: Int)
+    /// The numerics profile of the workers that a job's bits come from.
+    case profile(JobID, UInt64)
 
     package var job: JobID {
         switch self {
         case .submitted(let job, _), .amended(let job, _), .state(let job, _, _), .generation(let job, _), .recipe(let job, _, _),
             .committed(let job, _), .evaluated(let job, _, _, _), .published(let job, _), .rewound(let job, _),
-            .spent(let job, _, _):
+            .spent(let job, _, _), .profile(let job, _):
             job
         }
     }
@@ -81,6 +83,7 @@ extension JournalEntry {
         case .rewound: 8
         case .amended: 9
         case .spent: 10
+        case .profile: 20
         }
     }
 
@@ -102,6 +105,7 @@ extension JournalEntry {
             writer.double(lossSum)
             writer.integer(UInt64(tokens))
         case .published(_, let step), .rewound(_, let step): writer.integer(UInt64(step))
+        case .profile(_, let profile): writer.integer(profile)
         case .spent(_, let wall, let cores):
             writer.integer(UInt64(wall))
             writer.integer(UInt64(cores))
@@ -125,6 +129,7 @@ extension JournalEntry {
         case 7: self = .published(job, step: try reader.count())
         case 8: self = .rewound(job, to: try reader.count())
         case 9: self = .amended(job, description: try reader.blob(limit: WireLimits.controlBytes))
+        case 20: self = .profile(job, try reader.integer())
         case 10: self = .spent(job, wallMilliseconds: try reader.count(), coreMilliseconds: try reader.count())
         default: throw .invalid("journal entry kind \(kind)")
         }

@@ -28,7 +28,9 @@ extension CoordinatorService {
         guard frames.count == 3, let header = try? DataHeader(decoding: frames[1].bytes) else {
             return log.warning("dropped a malformed chunk")
         }
-        guard mayMoveData(frames[2].userID) else { return log.warning("dropped a chunk of somebody who is no worker") }
+        guard mayMove(header.kind, frames[2].userID) else {
+            return log.warning("dropped a chunk of somebody who may not send it")
+        }
         let route = frames[0].bytes
         switch header.kind {
         case .checkpoint: desk(header.job)?.checkpoints.receive(header, frames[2].bytes)
@@ -40,21 +42,26 @@ extension CoordinatorService {
                     owner: chunk.owner))
             }
         case .fileRequest: try serveFile(header, frames[2].bytes, route)
-        case .node, .root, .state, .file: break
+        case .file: files?.receive(header, frames[2].bytes)
+        case .node, .root, .state: break
         }
     }
 
-    /// Whether the sender of a chunk is a worker; on loopback nobody is asked.
-    private func mayMoveData(_ userID: String?) -> Bool {
+    /// Whether the sender of a chunk may send it; on loopback nobody is asked. Clients move files, workers everything else.
+    private func mayMove(_ kind: DataHeader.Kind, _ userID: String?) -> Bool {
         guard let gate, !PeerAddress.isLoopback(options.listen) else { return true }
-        return gate.entry(userID)?.role == .worker
+        return switch gate.entry(userID)?.role {
+        case .worker: kind != .file
+        case .client: kind == .file || kind == .fileRequest
+        case .workerInvitation, .clientInvitation, nil: false
+        }
     }
 
-    /// Sends one of the job's own files; no other file can be asked for.
+    /// Sends one of the job's own files, as a whole; no other file can be asked for.
     private func serveFile(_ header: DataHeader, _ digest: [UInt8], _ route: [UInt8]) throws {
         guard let wanted = Digest(bytes: digest),
-            let file = core.job(header.job)?.description.files.first(where: { $0.digest == wanted }),
-            let bytes = try? Data(contentsOf: URL(fileURLWithPath: file.path), options: .alwaysMapped)
+            let path = file(of: header.job, wanted),
+            let bytes = try? Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped)
         else { return }
         let owner = FileBytes(bytes)
         for start in stride(from: 0, to: bytes.count, by: WireLimits.chunkBytes) {

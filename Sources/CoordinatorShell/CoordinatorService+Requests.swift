@@ -15,12 +15,15 @@ extension CoordinatorService {
         else { return reply(Self.problem("a request is a JSON object with `op`")) }
         if operation == "enrol" { return reply(try enrol(request, by: key)) }
         guard key?.role.granted == nil else { return reply(Self.problem("an invitation is good for enrolling only")) }
-        if operation == "submit" { return try submit(request, reply) }
+        if operation == "submit" { return try submit(request, by: key, reply) }
         if operation == "follow" { return follow(request, id, session) }
         let job = request["job"]?.int.flatMap { UInt32(exactly: $0) }.map { JobID($0) }
         switch (operation, job) {
         case ("jobs", _): reply(.array(core.jobs.map(Self.status)))
         case ("workers", _): reply(.array(core.sessions.filter { $0.role == .worker }.map(status)))
+        case ("files", _): reply(missingFiles(request, by: key))
+        case ("upload", _): reply(try upload(request, session))
+        case ("result", let job?): reply(result(job))
         case ("invite", _): reply(try invite(request))
         case ("drain", _): reply(try drain(request))
         case ("revoke", _): reply(try revoke(request))
@@ -37,12 +40,12 @@ extension CoordinatorService {
     }
 
     /// Takes in a job whose description and job file the client has resolved.
-    private func submit(_ request: JSONValue, _ reply: (JSONValue) -> Void) throws {
+    private func submit(_ request: JSONValue, by key: KeyBook.Entry?, _ reply: (JSONValue) -> Void) throws {
         do {
             guard let text = request["description"]?.string, let yaml = request["resolved"]?.string else {
                 throw DeskError(description: "a submission needs `description` and `resolved`")
             }
-            let description = try JobDescription(decoding: Array(text.utf8))
+            let description = try placed(JobDescription(decoding: Array(text.utf8)), by: key)
             let id = core.nextJob
             let folder = options.jobFolder(id)
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)

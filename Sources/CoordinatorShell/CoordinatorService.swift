@@ -52,6 +52,8 @@ package final class CoordinatorService: @unchecked Sendable {
     let journal: any Journal
     /// Who is let in; nil when `Options.isClosed` is false.
     package let gate: Gate?
+    /// Files that clients bring; nil without gate.
+    let files: FileDesk?
     private(set) var core: Coordinator
     var desks: [(id: JobID, desk: JobDesk)] = []
     private let inbox = Mutex<(orders: [Order], events: [CoordinatorEvent])>(([], []))
@@ -105,6 +107,7 @@ package final class CoordinatorService: @unchecked Sendable {
         // The gate stands before anybody can knock.
         let gate = options.isClosed ? try Gate(folder: options.state, journal: journal) : nil
         self.gate = gate
+        files = try gate.map { _ in try FileDesk(root: "\(options.state)/files") }
         var controlOptions = ZeroMQSocket.Options(frameBytes: Int64(WireLimits.controlBytes), queue: 256, linger: 500)
         var dataOptions = ZeroMQSocket.Options(frameBytes: Int64(WireLimits.chunkBytes + 1024), queue: 64)
         if let gate {
@@ -250,6 +253,7 @@ package final class CoordinatorService: @unchecked Sendable {
     private func connectionLost(_ descriptor: Int32) throws {
         guard let index = connections.firstIndex(where: { $0.descriptor == descriptor }) else { return }
         let session = connections.remove(at: index).session
+        files?.forget(session)
         followers.removeAll { $0.session == session }
         try feed(.connectionClosed(session))
     }

@@ -75,8 +75,8 @@ package final class Gate {
 
     /// A key of this machine's own user: he owns the coordinator.
     package func enrolOwner(_ key: CurvePublicKey) throws {
-        guard book.entry(key, now: Self.clock())?.role != .client else { return }
-        try insert(.init(key: key, role: .client, name: "the coordinator's own user", expires: nil))
+        guard book.entry(key, now: Self.clock())?.isOwner != true else { return }
+        try insert(.init(key: key, role: .client, name: "the coordinator's own user", expires: nil, isOwner: true))
     }
 
     /// Takes a key out, for good.

@@ -30,6 +30,8 @@ package struct KeyBook: Sendable, Equatable {
         package let name: String
         /// Seconds since 1970 after which it is worth nothing; nil = it stays.
         package let expires: Int?
+        /// True for the user who runs the coordinator: he may name files of its machine.
+        package var isOwner = false
     }
 
     /// By key.
@@ -63,6 +65,7 @@ extension KeyBook.Entry {
     var json: JSONValue {
         .members([
             "role": .string(role.rawValue), "name": .string(name), "expires": expires.map { .int($0) } ?? .null,
+            "owner": .bool(isOwner),
         ])
     }
 
@@ -71,5 +74,6 @@ extension KeyBook.Entry {
             let name = json["name"]?.string
         else { return nil }
         self.init(key: key, role: role, name: name, expires: json["expires"]?.int)
+        isOwner = json["owner"]?.bool ?? false
     }
 }

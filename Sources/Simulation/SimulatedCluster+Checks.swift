@@ -28,7 +28,7 @@ extension SimulatedCluster {
     private func check(_ entry: JournalEntry, _ record: inout SimulatedCoordinator.JobRecord) {
         let reference = references[record.reference]
         switch entry {
-        case .submitted, .amended: break
+        case .submitted, .amended, .profile: break
         case .state(let id, let state, let reason):
             tell("job \(id): \(state.rawValue) (\(reason))")
             if !record.state.mayBecome(state) {

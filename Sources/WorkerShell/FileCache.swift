@@ -11,7 +11,8 @@ package final class FileCache {
 
     /// - Parameter root: a folder of the worker's state directory; made when missing.
     init(root: String) throws {
-        self.root = root
+        // Links point at it from another folder.
+        self.root = URL(fileURLWithPath: root).standardizedFileURL.path
         try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
     }
 

@@ -68,6 +68,7 @@ package final class WorkerProcess {
 
     package init(_ options: Options, log: Logger) throws {
         self.options = options
+        let compute = Compute(team: Team(threads: options.threads))
         self.log = log
         let host = "tcp://\(options.listenHost):*"
         var incomingOptions = DataLinks.options
@@ -81,7 +82,7 @@ package final class WorkerProcess {
         let address = PeerAddress(endpoint: endpoint, key: isPlain ? nil : options.trust?.own.publicKey)
         session = WorkerSession(hello: Hello(
             role: .worker, node: options.node, boot: UInt64.random(in: 1...UInt64.max), name: options.name,
-            threads: UInt32(options.threads), dataEndpoint: address.description, profile: 0, lastEpoch: 0))
+            threads: UInt32(options.threads), dataEndpoint: address.description, profile: compute.probe(), lastEpoch: 0))
         var controlOptions = ZeroMQSocket.Options(
             frameBytes: Int64(WireLimits.controlBytes), queue: 256, linger: 500)
         if let trust = options.trust { controlOptions.curve = .client(trust.own, server: trust.coordinator) }
@@ -92,7 +93,7 @@ package final class WorkerProcess {
         self.mailbox = mailbox
         engine = Engine { mailbox.post($0) }
         loader = JobLoader(
-            compute: Compute(team: Team(threads: options.threads)), cache: try FileCache(root: "\(options.state)/files"))
+            compute: compute, cache: try FileCache(root: "\(options.state)/files"))
         try control.connect("tcp://\(options.coordinator)")
     }
 

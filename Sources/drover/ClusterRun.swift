@@ -30,6 +30,7 @@ struct ClusterRun {
         view.prepared(description, submission)
         let yaml = spec.resolvedYAML(workingDirectory: FileManager.default.currentDirectoryPath)
         try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8))
+        try FileTransfer(client).bring(description.files) { [view] in view.moving("sending", $0, $1, $2) }
         let answer = try client.ask(.members([
             "op": .string("submit"), "resolved": .string(yaml),
             "description": .string(String(decoding: description.encoded(), as: UTF8.self)),
@@ -60,16 +61,22 @@ struct ClusterRun {
         guard state.exitCode == 0 else { throw Failure.ended(code: state.exitCode) }
     }
 
-    /// Copies the log here and writes the exports here.
+    /// Copies the last checkpoint here and writes the exports from it; the run's folder is then as a local run's.
     private func bringHome(_ job: Int) throws {
         let status = try client.ask(.members(["op": .string("show"), "job": .int(job)]))
-        guard let folder = status["folder"]?.string, FileManager.default.fileExists(atPath: folder) else { return }
-        if let log = FileManager.default.contents(atPath: "\(folder)/trainer_log.jsonl") {
-            try AtomicFile.write("\(spec.outputDir)/trainer_log.jsonl", Array(log))
-        }
+        let folder = spec.outputDir
+        var log: [UInt8] = []
+        _ = try JobFollower(client: client, job: job).run(goesOn: false, show: { event in
+            guard event["event"]?.string == "step", let members = event.object?.members.dropFirst() else { return }
+            log += JSONValue.object(JSONObject(Array(members))).encoded() + [0x0A]
+        }) { false }
+        try AtomicFile.write("\(folder)/trainer_log.jsonl", log)
         guard status["state"]?.string == "DONE" else { return }
+        try FileTransfer(client).fetchCheckpoint(of: job, into: "\(folder)/checkpoints") { [view] in
+            view.moving("fetching", $0, $1, $2)
+        }
         for format in spec.exports {
-            let target = "\(spec.outputDir)/\(RunExport.folder(format))"
+            let target = "\(folder)/\(RunExport.folder(format))"
             let report = try RunExport.write(run: folder, format: format, to: target, replaces: true)
             view.exported(report.path)
         }

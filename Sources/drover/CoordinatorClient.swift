@@ -10,9 +10,11 @@ final class CoordinatorClient {
     private let socket: ZeroMQSocket
     private let monitor: ZeroMQSocket
     private let poller = ZeroMQPoller()
-    private let node = NodeID(high: .random(in: 1 ..< .max), low: .random(in: 0 ..< .max))
+    let trust: Trust
+    let node = NodeID(high: .random(in: 1 ..< .max), low: .random(in: 0 ..< .max))
     private var nextRequest: UInt64 = 1
     private var isWelcome = false
+    private var welcomedTo = ""
     /// True while the hello of this connection has not left yet.
     private var owesHello = false
     /// True after the connection broke, until `reconnected` is asked.
@@ -24,6 +26,7 @@ final class CoordinatorClient {
     /// - Parameter trust: the coordinator's key and the one to prove.
     init(_ address: String, trust: Trust) throws {
         self.address = address
+        self.trust = trust
         var options = ZeroMQSocket.Options(frameBytes: Int64(WireLimits.controlBytes), queue: 256, linger: 500)
         options.curve = .client(trust.keys, server: trust.coordinator)
         socket = try ZeroMQSocket(.dealer, options)
@@ -58,6 +61,15 @@ final class CoordinatorClient {
         return id
     }
 
+    /// Where the coordinator moves files, and whose key it proves there.
+    func dataAddress() throws -> PeerAddress {
+        try waitForWelcome()
+        guard let address = PeerAddress(welcomedTo), address.key.map({ $0 == trust.coordinator }) ?? true else {
+            throw Failure.failed("the coordinator at \(self.address) names a data socket without its key")
+        }
+        return address
+    }
+
     private func waitForWelcome() throws {
         let deadline = Date().addingTimeInterval(Self.patience)
         while !isWelcome {
@@ -90,7 +102,9 @@ final class CoordinatorClient {
         while let frames = try socket.receive(limit: 1) {
             guard let frame = frames.first, let message = try? Message(decoding: frame.bytes) else { continue }
             switch message {
-            case .welcome: isWelcome = true
+            case .welcome(let welcome):
+                isWelcome = true
+                welcomedTo = welcome.dataEndpoint
             case .refuse(let refusal): throw Failure.failed(refusal.text)
             case .reply(let id, let last, let body):
                 answers.append((id, last, (try? JSONValue.parse(body)) ?? .null))

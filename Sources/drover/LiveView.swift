@@ -31,6 +31,13 @@ final class LiveView: @unchecked Sendable {
         status("tokenising \(Int(share * 100)) %  \(progress.rows) rows  \(Self.count(progress.rate)) tok/s  ETA \(Self.time(eta))")
     }
 
+    /// Files on their way to or from a coordinator.
+    func moving(_ verb: String, _ name: String, _ done: Int, _ total: Int) {
+        guard !isJSON, Output.isTerminal, Date().timeIntervalSince(lastTokenising) > 0.2 || done == total else { return }
+        lastTokenising = Date()
+        status("\(verb) \(name)  \(Output.bytes(done)) of \(Output.bytes(total))")
+    }
+
     func prepared(_ description: JobDescription, _ submission: Submission) {
         guard !isJSON else { return }
         closeLine()

@@ -131,6 +131,7 @@ struct Submission {
         description.priority = spec.priority
         description.workersMin = spec.workers.lowerBound
         description.workersMax = spec.workers.upperBound
+        description.isExact = spec.exactness == .exact
         description.saveTotalLimit = spec.saveTotalLimit
         description.loggingSteps = max(1, spec.loggingSteps)
         description.tensors = layout.entries.map { TrainedTensor(name: $0.name, shape: $0.shape) }

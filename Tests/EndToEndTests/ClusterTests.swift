@@ -29,8 +29,8 @@ import Testing
     }
 
     @Test func `a job is paused, resumed and goes on to the same bits; another one is cancelled`() throws {
-        let expected = try expected(epochs: 60)
-        let cluster = try Cluster(Scene(epochs: 60))
+        let expected = try expected(epochs: 30)
+        let cluster = try Cluster(Scene(epochs: 30))
         for name in ["w1", "w2"] { try cluster.join(name) }
         #expect(try cluster.ask("train", "job.yaml", "--detach", "--json").end["job"]?.int == 1)
         #expect(try cluster.wait("show", "1") { ($0["step"]?.int ?? 0) > 10 })
@@ -48,8 +48,8 @@ import Testing
     }
 
     @Test func `the coordinator is killed and started again, a worker is killed, another comes, and no bit changes`() throws {
-        let expected = try expected(epochs: 60)
-        let cluster = try Cluster(Scene(epochs: 60))
+        let expected = try expected(epochs: 30)
+        let cluster = try Cluster(Scene(epochs: 30))
         for name in ["w1", "w2"] { try cluster.join(name) }
         _ = try cluster.ask("train", "job.yaml", "--detach", "--json")
         #expect(try cluster.wait("show", "1") { ($0["step"]?.int ?? 0) > 10 })
@@ -110,5 +110,24 @@ import Testing
         #expect(try cluster.ask("worker", "drain", name, "--json").code == 0)
         #expect(worker.outcome().code == 0)
         #expect(try cluster.ask("worker", "drain", name).code == 2)
+    }
+
+    @Test func `a client from elsewhere brings the files, and takes the trained adapter home`() throws {
+        let expected = try expected(epochs: 6)
+        let cluster = try Cluster(Scene())
+        for name in ["w1", "w2"] { try cluster.join(name) }
+        let token = try #require(try cluster.ask("client", "invite", "--json").end["token"]?.string)
+        // The coordinator does not read this user's paths, as if they lay on another machine.
+        let outcome = try cluster.ask("train", "job.yaml", "--json", "--token", token, user: "friend")
+        #expect(outcome.code == 0 && outcome.digest != nil && outcome.digest == expected, "\(outcome.errors)")
+
+        try #require(outcome.code == 0)
+        let files = cluster.scene.folder.appendingPathComponent("head/files")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: files.path).allSatisfy { $0.count == 64 })
+        #expect(try cluster.scene.loggedSteps() == Array(1...(outcome.end["steps"]?.int ?? 1)))
+        let adapter = cluster.scene.folder.appendingPathComponent("run/adapter/adapter_model.safetensors")
+        #expect(FileManager.default.fileExists(atPath: adapter.path))
+        let verified = try cluster.scene.run("checkpoint", "verify", "run", "--json")
+        #expect(verified.code == 0, "\(verified.errors)")
     }
 }
