@@ -116,6 +116,7 @@ let package = Package(
         tests("ParityTests", ["Training", "ModelFiles", "Models", "Kernels", "Terms"], resources: [.copy("Fixtures")]),
         tests("ZeroMQShellTests", ["ZeroMQShell"]),
         tests("CoordinatorShellTests", ["CoordinatorShell", "Wire", "ZeroMQShell", "Terms"]),
+        tests("TidyTests", []),
         tests("CommandTests", ["drover", "Datasets", "JobSpecs", "ModelFiles", "Terms", "Tokenization"]),
         tests("EndToEndTests", ["drover", "Terms"]),
     ],

@@ -45,6 +45,7 @@ package struct WorkerOutput: Sendable {
     package init() {}
 }
 
+/// Work for the worker's shell that is no message.
 package enum WorkerCommand: Sendable, Equatable {
     /// Read model and data; answer with `.loaded`.
     case load(JobID, description: [UInt8])
@@ -78,6 +79,7 @@ package enum StateSource: Sendable, Equatable {
     case checkpoint
 }
 
+/// What a person at the worker would want to hear.
 package enum WorkerNotice: Sendable, Equatable {
     case welcomed(epoch: UInt64)
     case refused(String)

@@ -79,6 +79,7 @@ package enum WireLimits {
     package static let recipes = 1024
 }
 
+/// Who says it and what it can do: the first message of a connection.
 package struct Hello: Sendable, Equatable {
     package enum Role: UInt8, Sendable { case worker = 1, client = 2 }
     package var role: Role
@@ -115,6 +116,7 @@ package struct Hello: Sendable, Equatable {
     }
 }
 
+/// The session stands: its number, the pace of heartbeats, where data moves.
 package struct Welcome: Sendable, Equatable {
     package var version: UInt16
     package var session: UInt64
@@ -133,6 +135,7 @@ package struct Welcome: Sendable, Equatable {
     }
 }
 
+/// Why there is no session.
 package struct Refusal: Sendable, Equatable {
     package enum Code: UInt16, Sendable { case version = 1, full, stale, profile, unknown, duplicate, revoked }
     package var code: Code
@@ -145,6 +148,7 @@ package struct Refusal: Sendable, Equatable {
     }
 }
 
+/// A sign of life, with the sender's clock so that the answer measures the way there and back.
 package struct Heartbeat: Sendable, Equatable {
     package var session: UInt64
     /// The sender's clock, echoed in the answer; nanoseconds.
@@ -156,6 +160,7 @@ package struct Heartbeat: Sendable, Equatable {
     }
 }
 
+/// A job to load.
 package struct Assignment: Sendable, Equatable {
     package var job: JobID
     /// A `JobDescription` as JSON text.
@@ -167,6 +172,7 @@ package struct Assignment: Sendable, Equatable {
     }
 }
 
+/// How loading a job ended.
 package struct AssignmentResult: Sendable, Equatable {
     package var job: JobID
     /// Trained parameters, 0 when `problem` is set.

@@ -135,6 +135,7 @@ package struct StepReport: Sendable, Equatable {
     }
 }
 
+/// Held-out shards to compute at a frozen step.
 package struct EvaluationOrder: Sendable, Equatable {
     package var job: JobID
     package var generation: Generation
@@ -150,6 +151,7 @@ package struct EvaluationOrder: Sendable, Equatable {
     }
 }
 
+/// The sums of the shards that were asked for.
 package struct EvaluationResult: Sendable, Equatable {
     package var order: EvaluationOrder
     /// One sum of −log p a shard, in shard order.
@@ -163,6 +165,7 @@ package struct EvaluationResult: Sendable, Equatable {
     }
 }
 
+/// A share of the state to copy and send.
 package struct SaveOrder: Sendable, Equatable {
     package var job: JobID
     package var generation: Generation
@@ -181,6 +184,7 @@ package struct SaveOrder: Sendable, Equatable {
     }
 }
 
+/// Why a worker can't go on with a job.
 package struct Trouble: Sendable, Equatable {
     package enum Kind: UInt8, Sendable {
         /// A loss or gradient was infinite or not a number.

@@ -89,6 +89,9 @@ final class DataLinks {
         }
     }
 
+    /// True when everything has been handed to the sockets.
+    var isIdle: Bool { links.allSatisfy { $0.link.waiting.isEmpty } }
+
     /// What to wait for.
     var interests: [ZeroMQPoller.Interest] {
         links.flatMap { [.init($0.link.socket, sending: !$0.link.waiting.isEmpty), .init($0.link.monitor)] }

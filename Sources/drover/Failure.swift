@@ -10,6 +10,7 @@ import StorageShell
 import Templates
 import Terms
 import Tokenization
+import ZeroMQShell
 
 /// What a command itself finds wrong, and the one place where any error becomes text and an exit code:
 /// 0 done, 1 failed, 2 usage or bad input.
@@ -97,6 +98,8 @@ enum Failure: Error, Equatable, CustomStringConvertible {
             default: return false
             }
         case let error as FileError: return isBadInput(error)
+        case let error as ZeroMQError: return [EADDRINUSE, EADDRNOTAVAIL, ENODEV, EACCES, EINVAL].contains(error.code)
+        case is SecretFileError: return true
         default: return false
         }
     }

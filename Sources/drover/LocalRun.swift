@@ -107,17 +107,12 @@ final class LocalRun {
     }
 
     private func checkFolder() throws {
-        do {
-            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        } catch { throw Failure.input("output_dir \(folder) can't be made: \(Self.reason(error))") }
+        do { try POSIXFileSystem().makeFolders(folder) } catch {
+            throw Failure.input("output_dir \(folder) can't be made: \(error)")
+        }
         guard access(folder, W_OK) == 0 else {
             throw Failure.input("output_dir \(folder) is not writable: change its permissions or choose another one")
         }
-    }
-
-    private static func reason(_ error: any Error) -> String {
-        let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-        return underlying.map { String(cString: strerror(Int32($0.code))) } ?? error.localizedDescription
     }
 
     /// Refuses a job whose kept checkpoints would not fit on the disk: three vectors of fp32 each, one more while saving.

@@ -106,7 +106,7 @@ import Testing
         #expect(isBound)
         let port = UInt16(bigEndian: address.sin_port)
         let outcome = try scene.run("coordinator", "--listen", "tcp://127.0.0.1:\(port)", "--state", "state")
-        #expect(outcome.code != 0)
+        #expect(outcome.code == 2)
         #expect(outcome.errors.contains("in use"))
     }
 }
