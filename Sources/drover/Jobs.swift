@@ -24,7 +24,12 @@ struct Jobs: ParsableCommand {
     func run() throws {
         let jobs = try client.connect().ask(.members(["op": .string("jobs")]))
         if client.json { return Output.json(jobs) }
-        Output.line(Output.table(
+        Output.line(Self.table(jobs))
+    }
+
+    /// The jobs as people read them.
+    static func table(_ jobs: JSONValue) -> String {
+        Output.table(
             ["JOB", "NAME", "STATE", "STEP", "LOSS", "WORKERS"],
             (jobs.array ?? []).map { job in
                 [
@@ -32,7 +37,7 @@ struct Jobs: ParsableCommand {
                     "\(job["step"]?.int ?? 0)/\(job["total_steps"]?.int ?? 0)",
                     job["loss"]?.double.map { LiveView.decimals($0, 4) } ?? "–", "\(job["workers"]?.int ?? 0)",
                 ]
-            }))
+            })
     }
 }
 

@@ -10,7 +10,12 @@ extension Worker {
         func run() throws {
             let workers = try client.connect().ask(.members(["op": .string("workers")]))
             if client.json { return Output.json(workers) }
-            Output.line(Output.table(
+            Output.line(Self.table(workers))
+        }
+
+        /// The workers as people read them.
+        static func table(_ workers: JSONValue) -> String {
+            Output.table(
                 ["WORKER", "NAME", "THREADS", "JOB", "SHARDS/S", "ADDRESS"],
                 (workers.array ?? []).map { worker in
                     [
@@ -19,7 +24,7 @@ extension Worker {
                         worker["shards_per_second"]?.double.map { LiveView.decimals($0, 1) } ?? "–",
                         worker["address"]?.string ?? "–",
                     ]
-                }))
+                })
         }
     }
 

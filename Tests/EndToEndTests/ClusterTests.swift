@@ -24,6 +24,8 @@ import Testing
         #expect(logs.lines.count { $0["event"]?.string == "step" } == outcome.end["steps"]?.int)
         #expect(try cluster.ask("show", "1", "--json").end["step"]?.int == outcome.end["steps"]?.int)
         #expect(try cluster.ask("show", "7", "--json").code == 2)
+        let top = try cluster.ask("top", "--once", "--json").end
+        #expect(top["jobs"]?.array?.count == 1 && top["workers"]?.array?.count == 2)
         let adapter = cluster.scene.folder.appendingPathComponent("run/adapter/adapter_model.safetensors")
         #expect(FileManager.default.fileExists(atPath: adapter.path))
     }
