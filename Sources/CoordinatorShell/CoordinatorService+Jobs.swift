@@ -22,8 +22,28 @@ extension CoordinatorService {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let checkpoints = try CheckpointDesk(
             folder: "\(folder)/checkpoints", job: id, description: job.description) { [weak self] in self?.post($0) }
-        desks.append((id, try JobDesk(
-            folder: folder, job: job, checkpoints: checkpoints, keepingThrough: step, at: Self.now())))
+        let desk = try JobDesk(
+            folder: folder, job: job, checkpoints: checkpoints, keepingThrough: step, at: Self.now())
+        desks.append((id, desk))
+        try completeLog(of: id, desk, through: step)
+    }
+
+    /// Logs what the journal knows and the log does not: the process ended between the two.
+    private func completeLog(of id: JobID, _ desk: JobDesk, through step: Step) throws {
+        let logged = desk.log.lastStep ?? 0
+        guard step - logged >= desk.description.loggingSteps, let run = core.job(id) else { return }
+        var missing: [Step: CommittedStep] = [:]
+        try journal.replay { _, stored in
+            guard stored.job == id, let entry = try? Coordination.JournalEntry(
+                job: stored.job, kind: Int(stored.kind), payload: stored.payload),
+                case .committed(_, let committed) = entry, committed.step > logged, committed.step <= step
+            else { return }
+            missing[committed.step] = committed
+        }
+        for number in stride(from: logged + 1, through: step, by: 1) {
+            guard let committed = missing[number], desk.isLogged(number, of: run) else { continue }
+            try desk.log.append(desk.events.missed(committed, tokens: run.tokens(after: number)))
+        }
     }
 
     /// Lengths of the training sequences, from the job's data file.
@@ -98,8 +118,7 @@ extension CoordinatorService {
         case .committed(let id, let step):
             guard let desk = desk(id), let run = core.job(id) else { return }
             let line = desk.events.step(step, tokens: run.tokens(after: step.step), at: now)
-            let isLast = step.step == run.endStep
-            if step.step % desk.description.loggingSteps == 0 || isLast { try desk.log.append(line) }
+            if desk.isLogged(step.step, of: run) { try desk.log.append(line) }
             distribute(id, Self.tagged("step", line))
             return
         case .rewound(let id, let step): try desk(id)?.rewind(to: step, at: now)

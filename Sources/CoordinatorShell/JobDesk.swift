@@ -25,6 +25,9 @@ final class JobDesk {
             earlierSeconds: Self.lastElapsed(logPath), at: now)
     }
 
+    /// Whether a step has a line in the log.
+    func isLogged(_ step: Step, of run: JobRun) -> Bool { step % description.loggingSteps == 0 || step == run.endStep }
+
     /// Cuts the log back: the job goes on from `step`.
     func rewind(to step: Step, at now: Instant) throws {
         log = try TrainerLog(logPath, through: step)

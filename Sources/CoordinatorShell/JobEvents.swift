@@ -40,14 +40,26 @@ struct JobEvents {
         let seconds = max(1e-9, (now - lastCommitAt).seconds)
         lastCommitAt = now
         pace = pace.map { $0 * 0.9 + seconds * 0.1 } ?? seconds
-        let elapsed = earlierSeconds + (now - startedAt).seconds
+        return line(
+            step, tokens: tokens, elapsed: earlierSeconds + (now - startedAt).seconds,
+            throughput: .double(Double(step.inputTokens) / seconds),
+            remaining: .double((pace ?? 0) * Double(max(0, totalSteps - step.step))))
+    }
+
+    /// The line of a step that the journal has and the log has not: nobody timed it.
+    func missed(_ step: CommittedStep, tokens: Int) -> JSONValue {
+        line(step, tokens: tokens, elapsed: earlierSeconds, throughput: .null, remaining: .null)
+    }
+
+    private func line(
+        _ step: CommittedStep, tokens: Int, elapsed: Double, throughput: JSONValue, remaining: JSONValue
+    ) -> JSONValue {
         let samples = min(step.step * description.globalBatch, description.totalSequences)
         return .members([
             "current_steps": .int(step.step), "total_steps": .int(totalSteps), "loss": .double(step.loss),
             "lr": .double(step.learningRate), "epoch": .double(Double(samples) / Double(max(1, description.sequences))),
             "grad_norm": .double(step.gradientNorm), "tokens": .int(tokens), "total_tokens": .int(totalTokens),
-            "throughput": .double(Double(step.inputTokens) / seconds), "elapsed_time": .double(elapsed),
-            "remaining_time": .double((pace ?? 0) * Double(max(0, totalSteps - step.step))),
+            "throughput": throughput, "elapsed_time": .double(elapsed), "remaining_time": remaining,
             "workers": .int(step.workers), "generation": .int(Int(step.generation.number)),
             "budget": budget(step: step.step, tokens: tokens, elapsed: elapsed),
         ])
