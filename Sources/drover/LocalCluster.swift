@@ -82,6 +82,13 @@ final class LocalCluster {
         return workers.contains { !$0.isGivenUp }
     }
 
+    /// Ends one worker without warning; it is started again by `keepWorkersAlive`.
+    func killWorker(_ number: Int) {
+        // A death on purpose is no failure to start.
+        workers[number].startedAt = .distantPast
+        kill(workers[number].pid, SIGKILL)
+    }
+
     private static func spawn(_ arguments: [String]) throws -> pid_t {
         var pid: pid_t = 0
         var list: [UnsafeMutablePointer<CChar>?] = (["drover"] + arguments).map { strdup($0) }

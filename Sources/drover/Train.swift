@@ -56,15 +56,20 @@ struct Train: ParsableCommand {
     }
 
     private func readSpec() throws -> JobSpec {
+        var spec = try Self.read(job, overrides: overrides)
+        if let workers = options.workers { spec = try spec.withWorkers(workers).get() }
+        return spec.pinned
+    }
+
+    /// The job file with `key=value` put over it.
+    static func read(_ job: String, overrides: [String]) throws -> JobSpec {
         guard let data = FileManager.default.contents(atPath: job) else {
             throw Failure.input("\(job): can't be read: give the path of a job file")
         }
         guard let text = String(validating: data, as: UTF8.self) else {
             throw Failure.input("\(job): is not UTF-8 text")
         }
-        var spec = try JobSpec.read(yaml: text, file: job, overrides: overrides).get()
-        if let workers = options.workers { spec = try spec.withWorkers(workers).get() }
-        return spec.pinned
+        return try JobSpec.read(yaml: text, file: job, overrides: overrides).get()
     }
 }
 
