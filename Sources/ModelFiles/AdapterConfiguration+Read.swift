@@ -43,7 +43,8 @@ extension AdapterConfiguration {
             }
             let configuration = AdapterConfiguration(
                 rank: rank, alpha: alpha, isRankStabilised: try flag("use_rslora"), dropout: try dropout(),
-                targetModules: try targetModules(), rankPattern: try rankPattern(), alphaPattern: try alphaPattern(),
+                targetModules: try targetModules(), targetParameters: try names("target_parameters"),
+                rankPattern: try rankPattern(), alphaPattern: try alphaPattern(),
                 baseModel: object["base_model_name_or_path"]?.string)
             try checkBias()
             try checkInitialisation()
@@ -74,9 +75,18 @@ extension AdapterConfiguration {
         private mutating func targetModules() throws(ModelFileError) -> [String]? {
             let value = value("target_modules")
             if value?.string != nil { return nil }
-            guard let list = value?.array, !list.isEmpty else { throw fault("`target_modules` is missing or empty") }
+            let list = try names("target_modules")
+            guard !list.isEmpty || object["target_parameters"]?.array?.isEmpty == false else {
+                throw fault("`target_modules` is missing or empty")
+            }
+            return list
+        }
+
+        private mutating func names(_ key: String) throws(ModelFileError) -> [String] {
+            guard let value = value(key), !value.isNull else { return [] }
+            guard let list = value.array else { throw fault("`\(key)` is not a list of names") }
             return try list.map { element throws(ModelFileError) in
-                guard let name = element.string else { throw fault("`target_modules` is not a list of names") }
+                guard let name = element.string else { throw fault("`\(key)` is not a list of names") }
                 return name
             }
         }
@@ -99,10 +109,16 @@ extension AdapterConfiguration {
             }
         }
 
-        /// Members whose keys are plain module names; peft would read them as regular expressions.
+        /// Members whose keys are plain module names, or such as peft writes them itself: `.*\.name`, dots escaped. Any
+        /// other regular expression is refused.
         private mutating func pattern(_ key: String) throws(ModelFileError) -> [(name: String, value: JSONValue)] {
             guard let value = value(key), !value.isNull else { return [] }
-            guard let members = value.object?.members else { throw fault("`\(key)` is not an object") }
+            guard var members = value.object?.members else { throw fault("`\(key)` is not an object") }
+            for index in members.indices {
+                var name = members[index].key
+                if name.hasPrefix(#".*\."#) { name.removeFirst(4) }
+                members[index].key = name.split(separator: #"\."#, omittingEmptySubsequences: false).joined(separator: ".")
+            }
             for (name, _) in members {
                 let isPlain = name.utf8.allSatisfy {
                     (0x30...0x39).contains($0) || (0x61...0x7A).contains($0 | 0x20) || $0 == 0x2E || $0 == 0x5F

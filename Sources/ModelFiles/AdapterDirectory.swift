@@ -25,14 +25,17 @@ package struct AdapterDirectory: Sendable {
         let configuration = try AdapterConfiguration.read(json: json, path: configurationPath)
         let file = try SafetensorsFile(
             path: joinPath(path, Self.weightsName), advice: "convert an adapter in another format to safetensors")
-        let paths = try Self.adaptedPaths(file)
-        if let stray = paths.first(where: { !configuration.targets($0) }) {
+        let paths = try Self.adaptedPaths(file, configuration, model)
+        let sites = model.adapterSites
+        if let stray = paths.first(where: { path in
+            sites.first { $0.path == path }.map { !configuration.targets($0, of: model) } ?? false
+        }) {
             throw .unsupportedAdapter(
                 path: configurationPath,
                 problem: "the weights adapt \(stray), which target_modules does not name, so that peft leaves it out; "
                     + "name it there or remove its tensors")
         }
-        let specification = configuration.specification(adapting: paths)
+        let specification = configuration.specification(adapting: paths, of: model)
         do throws(ModelError) {
             modules = try specification.modules(of: model)
             layout = ParameterLayout(adapter: modules)
@@ -87,10 +90,12 @@ package struct AdapterDirectory: Sendable {
         try Disk.write(json: configuration.json(isTransposed: isTransposed), to: joinPath(path, configurationName))
     }
 
-    /// Paths of the modules whose factors are stored, in byte order.
-    private static func adaptedPaths(_ file: SafetensorsFile) throws(ModelFileError) -> [String] {
+    /// Paths of the sites whose factors are stored, in byte order.
+    private static func adaptedPaths(
+        _ file: SafetensorsFile, _ configuration: AdapterConfiguration, _ model: DecoderConfiguration
+    ) throws(ModelFileError) -> [String] {
         let prefix = "base_model.model."
-        var paths: [String] = []
+        var stems: Set<String> = []
         for entry in file.header.entries {
             let suffix = [".lora_A.weight", ".lora_B.weight"].first { entry.name.hasSuffix($0) }
             guard let suffix, entry.name.hasPrefix(prefix), entry.name.count > prefix.count + suffix.count else {
@@ -98,9 +103,29 @@ package struct AdapterDirectory: Sendable {
                     path: file.path, problem: "the tensor `\(entry.name)` is no LoRA factor of a linear layer, "
                         + "only those are supported; merge the adapter with peft instead")
             }
-            paths.append(String(entry.name.dropFirst(prefix.count).dropLast(suffix.count)))
+            stems.insert(String(entry.name.dropFirst(prefix.count).dropLast(suffix.count)))
         }
-        return Set(paths).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        guard model.mixture != nil else { return sorted(stems) }
+        return sorted(Set(stems.map { sitePath($0, stems, configuration, model) }))
+    }
+
+    /// The site whose factors have the stem `stem`. Of two stacks on the same experts peft wraps the downs around the
+    /// gates and ups; one alone has no `base_layer`, and the configuration tells which it is.
+    private static func sitePath(
+        _ stem: String, _ stems: Set<String>, _ configuration: AdapterConfiguration, _ model: DecoderConfiguration
+    ) -> String {
+        let inner = ".base_layer"
+        let experts = model.family.names.experts
+        if stem.hasSuffix(experts + inner) { return "\(stem.dropLast(inner.count)).gate_up_proj" }
+        guard stem.hasSuffix(experts) else { return stem }
+        if stems.contains(stem + inner) { return "\(stem).down_proj" }
+        let names = configuration.targetParameters + (configuration.targetModules ?? [])
+        let isDown = names.contains { $0 == "down_proj" || $0.hasSuffix(".down_proj") }
+        return "\(stem).\(isDown ? "down_proj" : "gate_up_proj")"
+    }
+
+    private static func sorted(_ names: Set<String>) -> [String] {
+        names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
 
     private static func check(_ file: SafetensorsFile, _ layout: ParameterLayout) throws(ModelError) {

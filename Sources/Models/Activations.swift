@@ -29,11 +29,22 @@ struct BlockActivations {
     /// `[T, D]` the stream between attention and MLP.
     let middle: UnsafeMutablePointer<Float>
     let mlpStatistics: Norm.Statistics
-    /// `[T, I]`; the backward pass overwrites both with their gradients.
+    /// `[T, I]` of the dense or shared MLP; the backward pass overwrites both with their gradients.
     let gate: UnsafeMutablePointer<Float>?
     let up: UnsafeMutablePointer<Float>
+    /// What sparse blocks keep; nil in models without any.
+    let experts: ExpertActivations?
     let mlpBranch: UnsafeMutablePointer<Float>?
     let mlpBranchStatistics: Norm.Statistics
+}
+
+/// What a sparse block keeps: its experts' rows lie expert by expert, in token order.
+struct ExpertActivations {
+    /// `[T, E]` the router's probabilities.
+    let probabilities: UnsafeMutablePointer<Float>
+    /// `[T·k, I]`; the backward pass overwrites both with their gradients.
+    let gate: UnsafeMutablePointer<Float>
+    let up: UnsafeMutablePointer<Float>
 }
 
 /// All memory of a forward and backward pass over at most `capacity` tokens: one buffer, cut once.
@@ -51,6 +62,9 @@ struct Activations {
     /// `[T, I]` the input of the down projection, likewise.
     let activated: UnsafeMutablePointer<Float>
     let lowRank: Projection.Scratch
+    /// `[T, D]` each: inputs and outputs of one expert's rows; only in models with experts.
+    let expertInputs: UnsafeMutablePointer<Float>
+    let expertOutputs: UnsafeMutablePointer<Float>
     let finalStatistics: Norm.Statistics
     /// Room for gradients; empty for passes without a backward half.
     let gradients: Gradients?
@@ -66,6 +80,8 @@ struct Activations {
         let branch: UnsafeMutablePointer<Float>?
         /// `[T, I]`.
         let activated: UnsafeMutablePointer<Float>
+        /// `[T, E]` with respect to the router's logits.
+        let router: UnsafeMutablePointer<Float>
         /// `[T, Hq·hd]`.
         let attention: UnsafeMutablePointer<Float>
         let heads: HeadRows
@@ -80,14 +96,17 @@ struct Activations {
         var keptStreams: Int
         /// Largest adapter rank.
         var rank: Int
+        /// Elements of the largest B in a stack of experts.
+        var factor: Int
         var hasGradients: Bool
 
         /// Room for `rows` tokens where the upper `kept` blocks take part in the backward pass.
-        init(rows: Int, kept: Int, rank: Int, recomputes: Bool, trains: Bool) {
+        init(rows: Int, kept: Int, adapter: [AdaptedModule], recomputes: Bool, trains: Bool) {
             capacity = rows
             keptBlocks = recomputes ? 1 : max(1, kept)
             keptStreams = max(2, kept + 1)
-            self.rank = rank
+            rank = adapter.map(\.rank).max() ?? 0
+            factor = adapter.map { $0.stack > 1 ? $0.rank * $0.outputs : 0 }.max() ?? 0
             hasGradients = trains
         }
     }
@@ -112,8 +131,12 @@ struct Activations {
         capacity = rows
         self.buffer = buffer
         normalised = cutter.take(stream)
-        activated = cutter.take(rows * configuration.inner)
-        lowRank = Projection.Scratch(down: cutter.take(rows * plan.rank), downGradient: cutter.take(rows * plan.rank))
+        activated = cutter.take(rows * configuration.widestInner)
+        lowRank = Projection.Scratch(
+            down: cutter.take(rows * plan.rank), downGradient: cutter.take(rows * plan.rank),
+            factor: cutter.take(plan.factor), factorGradient: cutter.take(plan.hasGradients ? plan.factor : 0))
+        expertInputs = cutter.take(configuration.mixture == nil ? 0 : stream)
+        expertOutputs = cutter.take(configuration.mixture == nil ? 0 : stream)
         finalStatistics = cutter.statistics(rows)
         streams = (0..<plan.keptStreams).map { _ in cutter.take(stream) }
         blocks = (0..<plan.keptBlocks).map { _ in cutter.block(configuration, rows) }
@@ -121,7 +144,8 @@ struct Activations {
             ? Gradients(
                 stream: cutter.take(stream), normalised: cutter.take(stream),
                 branch: configuration.family.block == .sandwich ? cutter.take(stream) : nil,
-                activated: cutter.take(rows * configuration.inner),
+                activated: cutter.take(rows * configuration.widestInner),
+                router: cutter.take(rows * (configuration.mixture?.experts ?? 0)),
                 attention: cutter.take(rows * configuration.queryWidth), heads: cutter.heads(configuration, rows))
             : nil
         count = cutter.taken
@@ -171,6 +195,7 @@ private struct Cutter {
         let normalisesHeads = configuration.family.queryKeyNormalization != .none
         let sandwich = configuration.family.block == .sandwich
         let stream = rows * configuration.width
+        let inner = (0..<configuration.layers).map(configuration.sharedInner).max() ?? 0
         return BlockActivations(
             attentionStatistics: statistics(rows), heads: heads(configuration, rows),
             rawQuery: normalisesHeads ? take(rows * configuration.queryWidth) : nil,
@@ -180,8 +205,21 @@ private struct Cutter {
             attention: take(rows * configuration.queryWidth), logSum: take(rows * configuration.heads),
             attentionBranch: sandwich ? take(stream) : nil, attentionBranchStatistics: statistics(sandwich ? rows : 0),
             middle: take(stream), mlpStatistics: statistics(rows),
-            gate: configuration.family.activation == .gatedSilu ? take(rows * configuration.inner) : nil,
-            up: take(rows * configuration.inner), mlpBranch: sandwich ? take(stream) : nil,
+            gate: configuration.family.activation == .gatedSilu ? take(rows * inner) : nil,
+            up: take(rows * inner), experts: configuration.mixture.map { experts($0, rows) }, mlpBranch: sandwich ? take(stream) : nil,
             mlpBranchStatistics: statistics(sandwich ? rows : 0))
+    }
+
+    private mutating func experts(_ mixture: Mixture, _ rows: Int) -> ExpertActivations {
+        let inner = rows * mixture.mostPerToken * mixture.inner
+        return ExpertActivations(
+            probabilities: take(rows * mixture.experts), gate: take(inner), up: take(inner))
+    }
+}
+
+extension DecoderConfiguration {
+    /// The largest inner width of any MLP or expert.
+    fileprivate var widestInner: Int {
+        max((0..<layers).map(sharedInner).max() ?? 0, mixture?.inner ?? 0)
     }
 }

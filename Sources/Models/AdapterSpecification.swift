@@ -4,10 +4,13 @@ internal import Terms
 package struct AdapterSpecification: Sendable, Equatable {
     /// Which linear layers are adapted.
     package enum Targets: Sendable, Equatable {
-        /// Every linear layer of every block; never the embedding or the head.
+        /// Every linear layer of every block; never the embedding or the head. In a mixture of experts what peft takes
+        /// for `all-linear`: attention, routers and experts, no dense or shared MLP.
         case all
         /// Layers whose path is one of these or ends in a dot and one of these.
         case names([String])
+        /// The `adapterSites` of exactly these paths.
+        case sites([String])
     }
 
     /// r, ≥ 1.
@@ -40,51 +43,61 @@ package struct AdapterSpecification: Sendable, Equatable {
     }
 
     /// The adapted layers of `configuration`, layer by layer; refuses names that match none of them.
+    ///
+    /// In a mixture of experts the names mean what they mean to peft: `gate_proj` with `up_proj` is the stack of all
+    /// experts' gates and ups at twice the rank and α, `down_proj` that of all downs, `gate` the router.
     package func modules(of configuration: DecoderConfiguration) throws(ModelError) -> [AdaptedModule] {
-        let all = configuration.linearModules
-        if case .names(let names) = targets {
-            guard !names.isEmpty else { throw .invalidAdapter("no target layers are named") }
-            for name in names where !all.contains(where: { Self.matches($0.path, name) }) {
-                throw .unknownTarget(name, known: Self.lastNames(all))
+        try choice(configuration).adapted
+    }
+
+    /// How peft names what is adapted in a mixture of experts, and the patterns that it needs there.
+    package func peftNames(
+        in configuration: DecoderConfiguration
+    ) throws(ModelError) -> (modules: [String], parameters: [String], doublesExperts: Bool) {
+        let chosen = try choice(configuration)
+        var (modules, parameters): (Set<String>, Set<String>) = ([], [])
+        let names = if case .names(let names) = targets { names } else { [String]() }
+        for site in configuration.adapterSites where chosen.choice.contains(site) {
+            // A name that picks layers one by one stays as it is.
+            let own = names.first { AdapterChoice.matches(site.path, $0) && $0.contains(".") }
+            if AdapterChoice.isModule(site) {
+                modules.insert(own ?? AdapterChoice.targetName(site))
+            } else {
+                let own = names.first { AdapterChoice.matches(AdapterChoice.parameter(site), $0) && $0.contains(".") }
+                parameters.insert(own ?? AdapterChoice.targetName(site))
             }
         }
+        func sorted(_ names: Set<String>) -> [String] { names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) } }
+        return (sorted(modules), sorted(parameters), chosen.choice.doubles)
+    }
+
+    private func choice(
+        _ configuration: DecoderConfiguration
+    ) throws(ModelError) -> (choice: AdapterChoice, adapted: [AdaptedModule]) {
+        let sites = configuration.adapterSites
+        let chosen = try AdapterChoice(targets, sites, isMixture: configuration.mixture != nil)
         var adapted: [AdaptedModule] = []
-        for module in all where isTarget(module.path) {
-            let rank = rankPattern.first { Self.matches(module.path, $0.name) }?.rank ?? rank
-            let alpha = alphaPattern.first { Self.matches(module.path, $0.name) }?.alpha ?? alpha
+        for site in sites where chosen.contains(site) {
+            let name = AdapterChoice.patternName(site, isMixture: configuration.mixture != nil)
+            let factor = chosen.doubles && site.slot == .stackedGateUp ? 2 : 1
+            let rank = rankPattern.first { AdapterChoice.matches(name, $0.name) }?.rank ?? rank * factor
+            let alpha = alphaPattern.first { AdapterChoice.matches(name, $0.name) }?.alpha ?? alpha * Double(factor)
             guard rank >= 1, rank <= 65_536 else {
-                throw .invalidAdapter("rank \(rank) of \(module.path) is outside 1…65536")
+                throw .invalidAdapter("rank \(rank) of \(site.path) is outside 1…65536")
             }
-            guard alpha.isFinite else { throw .invalidAdapter("alpha of \(module.path) is not finite") }
+            guard alpha.isFinite else { throw .invalidAdapter("alpha of \(site.path) is not finite") }
             let divisor = isRankStabilised ? Double(rank).squareRoot() : Double(rank)
-            adapted.append(AdaptedModule(module, rank: rank, scale: Float(alpha / divisor)))
+            let hasOuter = site.slot == .stackedGateUp
+                && sites.contains { $0.slot == .stackedDown && $0.layer == site.layer && chosen.contains($0) }
+            adapted.append(AdaptedModule(site, rank: rank, scale: Float(alpha / divisor), hasOuter: hasOuter))
         }
-        return adapted
-    }
-
-    private func isTarget(_ path: String) -> Bool {
-        switch targets {
-        case .all: true
-        case .names(let names): names.contains { Self.matches(path, $0) }
-        }
-    }
-
-    private static func matches(_ path: String, _ name: String) -> Bool { path == name || path.hasSuffix(".\(name)") }
-
-    /// The last path components, each once, in the order of the blocks.
-    private static func lastNames(_ modules: [LinearModule]) -> [String] {
-        var names: [String] = []
-        for module in modules {
-            let name = String(module.path.split(separator: ".").last ?? "")
-            if !names.contains(name) { names.append(name) }
-        }
-        return names
+        return (chosen, adapted)
     }
 }
 
-/// One linear layer with an adapter on it.
+/// One linear layer with an adapter on it, or one stack of experts' layers.
 package struct AdaptedModule: Sendable, Equatable {
-    /// Module path, for instance `model.layers.0.self_attn.q_proj`.
+    /// Module path, for instance `model.layers.0.self_attn.q_proj`; of a stack that of the fused parameter.
     package let path: String
     /// The block it belongs to, from 0.
     package let layer: Int
@@ -94,21 +107,28 @@ package struct AdaptedModule: Sendable, Equatable {
     package let inputs: Int
     /// Width of its output.
     package let outputs: Int
+    /// How many experts' layers it stands for, each with factors of its own; 1 outside stacks.
+    package let stack: Int
     /// r.
     package let rank: Int
     /// s, the factor on B·A.
     package let scale: Float
+    /// Path in the factors' names: of a stack that of the experts, with `.base_layer` where another one wraps it.
+    package let stem: String
 
-    init(_ module: LinearModule, rank: Int, scale: Float) {
-        (path, layer, slot) = (module.path, module.layer, module.slot)
-        (inputs, outputs) = (module.inputs, module.outputs)
+    init(_ site: LinearModule, rank: Int, scale: Float, hasOuter: Bool) {
+        (path, layer, slot, stack) = (site.path, site.layer, site.slot, site.stack)
+        (inputs, outputs) = (site.inputs, site.outputs)
         (self.rank, self.scale) = (rank, scale)
+        let isStack = site.slot == .stackedGateUp || site.slot == .stackedDown
+        let experts = site.path.split(separator: ".").dropLast().joined(separator: ".")
+        stem = isStack ? experts + (hasOuter ? ".base_layer" : "") : site.path
     }
 
-    /// PEFT name of A, `[r, in]`.
-    package var nameA: String { "base_model.model.\(path).lora_A.weight" }
-    /// PEFT name of B, `[out, r]`.
-    package var nameB: String { "base_model.model.\(path).lora_B.weight" }
+    /// PEFT name of A, `[r, in]`; of a stack `[E·r, in]`, expert after expert.
+    package var nameA: String { "base_model.model.\(stem).lora_A.weight" }
+    /// PEFT name of B, `[out, r]`; of a stack `[out, r·E]`, the experts side by side in each of the r.
+    package var nameB: String { "base_model.model.\(stem).lora_B.weight" }
 
     /// Fresh A, element by element: uniform in ±1/√in, drawn from a stream named by the module path.
     ///
@@ -116,7 +136,7 @@ package struct AdaptedModule: Sendable, Equatable {
     package func drawA(seed: UInt64, into a: UnsafeMutablePointer<Float>) {
         let random = Philox(seed: seed, purpose: .adapterWeights, stream: Philox.stream(named: path))
         let bound = 1 / Double(inputs).squareRoot()
-        for element in 0..<rank * inputs {
+        for element in 0..<stack * rank * inputs {
             a[element] = Float((2 * random.uniform(UInt64(element)) - 1) * bound)
         }
     }

@@ -10,10 +10,10 @@ struct Block {
     var queryNorm: Norm?
     var keyNorm: Norm?
     var output: Projection
-    /// nil for the MLP without a gate.
-    var gate: Projection?
-    var up: Projection
-    var down: Projection
+    /// The MLP that every token goes through: of a sparse block the shared expert, nil without one.
+    var mlp: MLP?
+    /// Of a sparse block.
+    var experts: Experts?
     var scale: Float
     var window: Int?
 
@@ -32,9 +32,15 @@ struct Block {
     }
 
     var isTrained: Bool {
-        mlpIsTrained || inputs.areTrained || output.isTrained || attentionNorm.isTrained || mlpNorm.isTrained
+        innerIsTrained || (mlp?.down.isTrained ?? false) || (experts?.isTrained ?? false) || inputs.areTrained
+            || output.isTrained || attentionNorm.isTrained || mlpNorm.isTrained
     }
-    private var mlpIsTrained: Bool { (gate?.isTrained ?? false) || up.isTrained || down.isTrained }
+    /// Whether a gradient needs the rows that the MLP or the experts read.
+    var usesNormalisedInMLP: Bool {
+        innerIsTrained
+            || (experts.map { $0.router.isTrained || $0.list.contains { $0.innerIsTrained } } ?? false)
+    }
+    private var innerIsTrained: Bool { mlp?.innerIsTrained ?? false }
 
     /// Which gradients the backward pass must form in this block, so that it does nothing in vain.
     struct Needs {
@@ -58,8 +64,33 @@ struct Block {
         let mlpInput = attentionBranch || mlpNorm.isTrained
         return Needs(
             attentionInput: attentionInput, heads: heads, attentionBranch: attentionBranch, mlpInput: mlpInput,
-            mlpInner: mlpInput || up.isTrained || (gate?.isTrained ?? false))
+            mlpInner: mlpInput || innerIsTrained)
     }
+}
+
+/// An MLP: `down(act(gate(x), up(x)))`.
+struct MLP {
+    /// nil without a gate.
+    var gate: Projection?
+    var up: Projection
+    var down: Projection
+    /// Width between its layers.
+    var inner: Int { up.outputs }
+
+    var innerIsTrained: Bool { gate?.isTrained ?? false || up.isTrained }
+    var isTrained: Bool { innerIsTrained || down.isTrained }
+}
+
+/// The router of a sparse block and the experts it chooses from.
+struct Experts {
+    var router: Projection
+    /// `[1, E]` added to probabilities in choosing.
+    var selectionBias: UnsafePointer<Float>?
+    var list: [MLP]
+    /// How many a token goes to.
+    var perToken: Int
+
+    var isTrained: Bool { router.isTrained || list.contains(where: \.isTrained) }
 }
 
 /// Resolves tensor names to memory and to places in the flat gradient.
@@ -85,12 +116,7 @@ struct BlockBuilder {
         } else {
             preconditionFailure("a block needs query, key and value projections")
         }
-        let fusedGateUp = find(.fusedGateUp)
-        let gate = fusedGateUp?.slice(0, configuration.inner) ?? find(.gate)
-        let up = fusedGateUp?.slice(configuration.inner, configuration.inner) ?? find(.up)
-        guard let output = find(.output), let up, let down = find(.down) else {
-            preconditionFailure("a block needs output, up and down projections")
-        }
+        guard let output = find(.output) else { preconditionFailure("a block needs an output projection") }
         let width = configuration.width
         let normalisesHeads = configuration.family.queryKeyNormalization != .none
         func headNorm(_ name: String?) -> Norm? {
@@ -103,8 +129,35 @@ struct BlockBuilder {
             mlpNorm: norm(prefix + names.mlpNorm, width, hasBias: hasBias),
             mlpOutputNorm: names.mlpOutputNorm.map { norm(prefix + $0, width, hasBias: hasBias) },
             inputs: inputs, queryNorm: headNorm(names.queryNorm), keyNorm: headNorm(names.keyNorm), output: output,
-            gate: gate, up: up, down: down, scale: configuration.attentionScales[layer],
-            window: configuration.windows[layer])
+            mlp: mlp(modules), experts: configuration.isSparse(layer) ? experts(layer, modules) : nil,
+            scale: configuration.attentionScales[layer], window: configuration.windows[layer])
+    }
+
+    /// The dense MLP or shared expert among the `modules` of a block.
+    private func mlp(_ modules: [LinearModule]) -> MLP? {
+        func find(_ slot: LinearSlot) -> Projection? {
+            modules.first { $0.slot == slot }.map { projection($0) }
+        }
+        if let fused = find(.fusedGateUp), let down = find(.down) {
+            let inner = configuration.inner
+            return MLP(gate: fused.slice(0, inner), up: fused.slice(inner, inner), down: down)
+        }
+        guard let up = find(.up), let down = find(.down) else { return nil }
+        return MLP(gate: find(.gate), up: up, down: down)
+    }
+
+    private func experts(_ layer: Int, _ modules: [LinearModule]) -> Experts {
+        func list(_ slot: LinearSlot) -> [Projection] { modules.filter { $0.slot == slot }.map(projection) }
+        let (gates, ups, downs) = (list(.expertGate), list(.expertUp), list(.expertDown))
+        guard let mixture = configuration.mixture, let router = list(.router).first, gates.count == mixture.experts,
+            ups.count == mixture.experts, downs.count == mixture.experts
+        else { preconditionFailure("a sparse block needs a router and its experts") }
+        precondition(configuration.family.block == .preNorm, "no sparse block normalises what experts give")
+        let bias = configuration.family.names.selectionBias.map { pointer(configuration.layerPrefix(layer) + $0) }
+        return Experts(
+            router: router, selectionBias: bias,
+            list: zip(zip(gates, ups), downs).map { MLP(gate: $0.0, up: $0.1, down: $1) },
+            perToken: mixture.perToken[layer])
     }
 
     /// The norm whose tensors begin with `path`.
@@ -127,13 +180,34 @@ struct BlockBuilder {
             weight: pointer("\(module.path).weight"), bias: module.hasBias ? pointer("\(module.path).bias") : nil,
             weightGradient: layout?["\(module.path).weight"]?.offset,
             biasGradient: module.hasBias ? layout?["\(module.path).bias"]?.offset : nil)
-        guard let adapter, let adapted = adapter.modules.first(where: { $0.path == module.path }),
-            let a = adapter.layout[adapted.nameA], let b = adapter.layout[adapted.nameB]
-        else { return projection }
-        projection.lowRank = Projection.LowRank(
-            rank: adapted.rank, scale: adapted.scale, a: adapter.parameters + a.offset,
-            b: adapter.parameters + b.offset, gradientA: layout?[adapted.nameA]?.offset,
-            gradientB: layout?[adapted.nameB]?.offset)
+        projection.lowRank = lowRank(module)
         return projection
+    }
+
+    /// The factors on `module`: its own, or its part of those of a stack.
+    private func lowRank(_ module: LinearModule) -> Projection.LowRank? {
+        guard let adapter, let adapted = adapter.modules.first(where: { $0.holds(module) }),
+            let a = adapter.layout[adapted.nameA], let b = adapter.layout[adapted.nameB]
+        else { return nil }
+        // In a stack A's rows lie expert by expert, B's columns rank by rank and the experts side by side in each;
+        // rows of B beyond the gate's are those of up.
+        let startA = module.expert * adapted.rank * adapted.inputs
+        let firstRow = module.slot == .expertUp ? module.outputs : 0
+        let startB = firstRow * adapted.rank * adapted.stack + module.expert
+        return Projection.LowRank(
+            rank: adapted.rank, scale: adapted.scale, a: adapter.parameters + a.offset + startA,
+            b: adapter.parameters + b.offset + startB, gradientA: layout?[adapted.nameA].map { $0.offset + startA },
+            gradientB: layout?[adapted.nameB].map { $0.offset + startB }, stride: adapted.stack)
+    }
+}
+
+extension AdaptedModule {
+    /// Whether its factors, or a part of them, sit on `module`.
+    fileprivate func holds(_ module: LinearModule) -> Bool {
+        switch slot {
+        case .stackedGateUp: module.layer == layer && (module.slot == .expertGate || module.slot == .expertUp)
+        case .stackedDown: module.layer == layer && module.slot == .expertDown
+        default: path == module.path
+        }
     }
 }

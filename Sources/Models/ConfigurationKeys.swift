@@ -2,8 +2,8 @@ internal import Terms
 
 /// Typed look-up in config.json that remembers which keys were asked for, so that the rest can be refused.
 struct ConfigurationKeys {
-    private let object: JSONObject
-    private let family: Family
+    let object: JSONObject
+    let family: Family
     private var asked: [String] = []
 
     init(_ object: JSONObject, _ family: Family) {
@@ -11,17 +11,25 @@ struct ConfigurationKeys {
         self.family = family
     }
 
-    /// The family's own spelling of `key`.
-    func spelling(_ key: String) -> String { family.aliases.first { $0.common == key }?.own ?? key }
+    /// The spellings of `key`: the family's own first, the common one last.
+    private func spellings(_ key: String) -> [String] {
+        family.aliases.filter { $0.common == key }.map(\.own) + [key]
+    }
+
+    /// The spelling of `key` in this file, else the family's own.
+    func spelling(_ key: String) -> String {
+        let all = spellings(key)
+        return all.first { object[$0] != nil } ?? all[0]
+    }
 
     /// True when the key is there with the value null.
     func isNull(_ key: String) -> Bool { object[spelling(key)]?.isNull ?? false }
 
     /// The value under `key`, in the family's spelling or the common one; null counts as absent.
     mutating func value(_ key: String) -> JSONValue? {
-        let own = spelling(key)
-        asked += own == key ? [key] : [own, key]
-        let found = object[own] ?? object[key]
+        let all = spellings(key)
+        asked += all
+        let found = all.compactMap { object[$0] }.first
         return found == .null ? nil : found
     }
 
@@ -79,6 +87,10 @@ struct ConfigurationKeys {
         case .none:
             try refuseSliding(types, because: "attend to all positions")
             return Array(repeating: nil, count: layers)
+        case .everyLayerIfUsed(let standard):
+            let slides = try boolean("use_sliding_window", false)
+            let size = try optionalInteger("sliding_window", sizes, standard)
+            return Array(repeating: slides ? size : nil, count: layers)
         case .everyLayer(let standard):
             let window = try optionalInteger("sliding_window", sizes, standard)
             guard let types else { return Array(repeating: window, count: layers) }

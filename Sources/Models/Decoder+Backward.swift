@@ -5,16 +5,22 @@ extension Decoder {
     ///
     /// `gradient` is laid out as `layout`, which must not be nil. Only trained tensors cost anything: frozen weights
     /// get no gradient, and nothing goes below the lowest trained block. A tied head adds to the embedding's gradient
-    /// first, the look-ups after it.
+    /// first, the look-ups after it. A mixture of experts whose configuration asks for it adds `LoadBalance`.
     package func lossAndGradient(_ batch: MicroBatch, gradient: UnsafeMutablePointer<Float>) -> Double {
         precondition(layout != nil, "this decoder trains nothing")
         guard batch.trainedTokens > 0 else { return 0 }
         return withPass(batch, trains: true) { pass in
+            var pass = pass
+            if let mixture = configuration.mixture, mixture.balance > 0 {
+                pass.balance = LoadBalance(mixture)
+                pass.balanceFactor = mixture.balance * Double(batch.trainedTokens)
+            }
             guard let gradients = pass.memory.gradients else { preconditionFailure("memory without gradients") }
             forward(batch.tokens, pass, keeps: true)
             finish(pass, keeps: true)
             let loss = crossEntropy(
-                batch, pass, dh: gradients.normalised, dHead: headGradient.map { gradient + $0 })
+                batch, pass, dh: gradients.normalised, dHead: headGradient.map { gradient + $0 },
+                dBias: headBiasGradient.map { gradient + $0 })
             finalNorm.backward(
                 gradients.stream, accumulate: false, gradients.normalised,
                 stream(configuration.layers, pass, keeps: true), rows: pass.rows, pass.memory.finalStatistics,
@@ -23,7 +29,7 @@ extension Decoder {
                 backward(layer, gradients, pass, gradient)
             }
             embeddingBackward(batch.tokens, gradients.stream, pass, gradient)
-            return loss
+            return loss + (pass.balance.map { pass.balanceFactor * $0.loss } ?? 0)
         }
     }
 
@@ -55,33 +61,50 @@ extension Decoder {
                 own, accumulate: false, branch, raw, rows: rows, kept.mlpBranchStatistics, gradient: gradient, compute)
             branch = own
         }
-        if block.down.isTrained { activate(kept, pass) }
-        block.down.backward(
+        let dInput = needs.mlpInput ? gradients.normalised : nil
+        if block.usesNormalisedInMLP {
+            block.mlpNorm.forward(memory.normalised, kept.middle, rows: rows, kept.mlpStatistics, compute)
+        }
+        if let mlp = block.mlp {
+            backward(mlp, needs, kept, branch, dInput: dInput, gradients, pass, gradient)
+        } else {
+            dInput?.update(repeating: 0, count: rows * configuration.width)
+        }
+        if let experts = block.experts, let keptExperts = kept.experts {
+            backward(experts, keptExperts, branch, dInput: dInput, gradients, pass, gradient)
+        }
+        guard let dInput else { return }
+        block.mlpNorm.backward(
+            gradients.stream, accumulate: true, dInput, kept.middle, rows: rows, kept.mlpStatistics,
+            gradient: gradient, compute)
+    }
+
+    /// Back through a dense MLP or the shared expert, whose input's gradient is written to `dInput`.
+    private func backward(
+        _ mlp: MLP, _ needs: Block.Needs, _ kept: BlockActivations, _ branch: UnsafePointer<Float>,
+        dInput: UnsafeMutablePointer<Float>?, _ gradients: Activations.Gradients, _ pass: Pass,
+        _ gradient: UnsafeMutablePointer<Float>
+    ) {
+        let (rows, memory) = (pass.rows, pass.memory)
+        if mlp.down.isTrained { activate(mlp, kept, pass) }
+        mlp.down.backward(
             dx: needs.mlpInner ? gradients.activated : nil, branch, memory.activated, rows: rows, gradient: gradient,
             memory.lowRank, compute)
         guard needs.mlpInner else { return }
-        let count = rows * configuration.inner
+        let count = rows * mlp.inner
         if let gate = kept.gate {
             compute.swigluBackward(
                 dgate: gate, dup: kept.up, gradients.activated, gate: gate, up: kept.up, count: count)
         } else {
             compute.geluBackward(kept.up, gradients.activated, kept.up, count: count)
         }
-        if block.up.isTrained || block.gate?.isTrained ?? false {
-            block.mlpNorm.forward(memory.normalised, kept.middle, rows: rows, kept.mlpStatistics, compute)
-        }
-        let dInput = needs.mlpInput ? gradients.normalised : nil
-        if let gate = block.gate, let dGate = kept.gate {
+        if let gate = mlp.gate, let dGate = kept.gate {
             gate.backward(
                 dx: dInput, dGate, memory.normalised, rows: rows, gradient: gradient, memory.lowRank, compute)
         }
-        block.up.backward(
-            dx: dInput, accumulate: block.gate != nil, kept.up, memory.normalised, rows: rows, gradient: gradient,
+        mlp.up.backward(
+            dx: dInput, accumulate: mlp.gate != nil, kept.up, memory.normalised, rows: rows, gradient: gradient,
             memory.lowRank, compute)
-        guard let dInput else { return }
-        block.mlpNorm.backward(
-            gradients.stream, accumulate: true, dInput, kept.middle, rows: rows, kept.mlpStatistics,
-            gradient: gradient, compute)
     }
 
     private func attentionBackward(

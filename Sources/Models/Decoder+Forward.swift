@@ -9,6 +9,10 @@ struct Pass {
     let memory: Activations
     /// Keys and values of earlier tokens, in generation.
     var cache: KeyValueCache?
+    /// Takes part in training mixtures whose configuration asks for it.
+    var balance: LoadBalance?
+    /// What the load-balancing loss is multiplied by.
+    var balanceFactor = 0.0
 }
 
 extension Decoder {
@@ -46,7 +50,8 @@ extension Decoder {
     /// Logits of the final-normed rows.
     func headRows(_ pass: Pass, _ rows: Range<Int>, into logits: UnsafeMutablePointer<Float>) {
         compute.linear(
-            logits, pass.memory.normalised + rows.lowerBound * configuration.width, head, bias: nil, rows: rows.count,
+            logits, pass.memory.normalised + rows.lowerBound * configuration.width, head, bias: headBias,
+            rows: rows.count,
             inputs: configuration.width, outputs: configuration.vocabulary, accumulate: false)
     }
 
@@ -83,13 +88,13 @@ extension Decoder {
 
     func crossEntropy(
         _ batch: MicroBatch, _ pass: Pass, dh: UnsafeMutablePointer<Float>?, dHead: UnsafeMutablePointer<Float>?,
-        rowLosses: UnsafeMutablePointer<Float>? = nil
+        dBias: UnsafeMutablePointer<Float>? = nil, rowLosses: UnsafeMutablePointer<Float>? = nil
     ) -> Double {
         batch.targets.withUnsafeBufferPointer { targets in
             guard let address = targets.baseAddress else { return 0 }
             return compute.crossEntropy(
-                pass.memory.normalised, head: head, bias: nil, targets: address, rows: pass.rows,
-                width: configuration.width, vocabulary: configuration.vocabulary, dh: dh, dHead: dHead, dBias: nil,
+                pass.memory.normalised, head: head, bias: headBias, targets: address, rows: pass.rows,
+                width: configuration.width, vocabulary: configuration.vocabulary, dh: dh, dHead: dHead, dBias: dBias,
                 rowLosses: rowLosses, workspace: workspace)
         }
     }
@@ -143,27 +148,33 @@ extension Decoder {
         }
         // 2. MLP branch: output = middle + [norm](W_down · act(norm(middle))).
         block.mlpNorm.forward(memory.normalised, kept.middle, rows: rows, kept.mlpStatistics, compute)
-        if let gate = block.gate, let gateRows = kept.gate {
-            gate.forward(gateRows, memory.normalised, rows: rows, memory.lowRank, compute)
+        if let mlp = block.mlp {
+            if let gate = mlp.gate, let gateRows = kept.gate {
+                gate.forward(gateRows, memory.normalised, rows: rows, memory.lowRank, compute)
+            }
+            mlp.up.forward(kept.up, memory.normalised, rows: rows, memory.lowRank, compute)
         }
-        block.up.forward(kept.up, memory.normalised, rows: rows, memory.lowRank, compute)
-        guard completes || kept.mlpBranch != nil else { return }
-        activate(kept, pass)
+        if let experts = block.experts, let keptExperts = kept.experts {
+            if completes { output.update(from: kept.middle, count: elements) }
+            forward(experts, keptExperts, into: completes ? output : nil, pass, counts: completes)
+        }
+        guard let mlp = block.mlp, completes || kept.mlpBranch != nil else { return }
+        activate(mlp, kept, pass)
         if let norm = block.mlpOutputNorm, let branch = kept.mlpBranch {
-            block.down.forward(branch, memory.activated, rows: rows, memory.lowRank, compute)
+            mlp.down.forward(branch, memory.activated, rows: rows, memory.lowRank, compute)
             norm.forward(memory.normalised, branch, rows: rows, kept.mlpBranchStatistics, compute)
             guard completes else { return }
             output.update(from: kept.middle, count: elements)
             compute.add(output, memory.normalised, count: elements)
         } else {
-            output.update(from: kept.middle, count: elements)
-            block.down.forward(output, memory.activated, rows: rows, accumulate: true, memory.lowRank, compute)
+            if block.experts == nil { output.update(from: kept.middle, count: elements) }
+            mlp.down.forward(output, memory.activated, rows: rows, accumulate: true, memory.lowRank, compute)
         }
     }
 
     /// `activated = silu(gate)·up`, or `gelu(up)`.
-    func activate(_ kept: BlockActivations, _ pass: Pass) {
-        let count = pass.rows * configuration.inner
+    func activate(_ mlp: MLP, _ kept: BlockActivations, _ pass: Pass) {
+        let count = pass.rows * mlp.inner
         if let gate = kept.gate {
             compute.swiglu(pass.memory.activated, gate: gate, up: kept.up, count: count)
         } else {

@@ -46,15 +46,17 @@ package final class Decoder: @unchecked Sendable {
     let positions: UnsafePointer<Float>?
     /// `[V, D]`.
     let head: UnsafePointer<Float>
+    /// `[V]`.
+    let headBias: UnsafePointer<Float>?
     /// Places in the flat gradient; nil = frozen.
     let embeddingGradient: Int?
     let positionsGradient: Int?
     let headGradient: Int?
+    let headBiasGradient: Int?
     /// The lowest block that trains anything, `layers` when none does; below it nothing is kept or sent back.
     let lowestTrained: Int
     let workspace = Workspace()
     var rotaryTable: RotaryTable?
-    private let rank: Int
     /// Keep the memory alive that the pointers above point to.
     private let weights: WeightTable
     private let adapter: Adapter?
@@ -95,6 +97,9 @@ package final class Decoder: @unchecked Sendable {
             names.base + names.finalNorm, configuration.width, hasBias: configuration.family.normalization == .layer)
         embedding = builder.pointer(embeddingName)
         head = builder.pointer(headName)
+        let headBiasName = configuration.biases.contains(.head) ? "\(names.head).bias" : nil
+        headBias = headBiasName.map(builder.pointer)
+        headBiasGradient = headBiasName.flatMap { layout?[$0]?.offset }
         positions = positionsName.map(builder.pointer)
         embeddingGradient = layout?[embeddingName]?.offset
         headGradient = layout?[headName]?.offset
@@ -102,7 +107,6 @@ package final class Decoder: @unchecked Sendable {
         lowestTrained = embeddingGradient != nil
             ? 0 : blocks.firstIndex { $0.isTrained } ?? configuration.layers
         rotaryTable = configuration.rotary.map(RotaryTable.init)
-        rank = adapter?.modules.map(\.rank).max() ?? 0
     }
 
     /// Memory for a pass over `rows` tokens; kept for the next one unless that needs more.
@@ -120,7 +124,8 @@ package final class Decoder: @unchecked Sendable {
 
     private func plan(rows: Int, trains: Bool) -> Activations.Plan {
         let kept = trains ? configuration.layers - lowestTrained : 0
-        return Activations.Plan(rows: rows, kept: kept, rank: rank, recomputes: recomputes, trains: trains)
+        return Activations.Plan(
+            rows: rows, kept: kept, adapter: adapter?.modules ?? [], recomputes: recomputes, trains: trains)
     }
 }
 
@@ -131,8 +136,7 @@ extension DecoderConfiguration {
     package func activationBytes(rows: Int, adapter: [AdaptedModule]?, recomputes: Bool) -> Int {
         let lowest = adapter?.map(\.layer).min() ?? 0
         let plan = Activations.Plan(
-            rows: rows, kept: layers - lowest, rank: adapter?.map(\.rank).max() ?? 0, recomputes: recomputes,
-            trains: true)
+            rows: rows, kept: layers - lowest, adapter: adapter ?? [], recomputes: recomputes, trains: true)
         return Activations.count(self, plan) * MemoryLayout<Float>.stride
     }
 }

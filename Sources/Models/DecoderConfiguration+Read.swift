@@ -52,6 +52,7 @@ extension DecoderConfiguration {
         let positions = try keys.integer("max_position_embeddings", 1...1 << 30, defaults.positions)
         let vocabulary = try keys.integer("vocab_size", 1...1 << 24, defaults.vocabulary)
         try checkActivation(&keys, family.activation)
+        try keys.checkFixed()
         return DecoderConfiguration(
             family: family, vocabulary: vocabulary, width: width,
             inner: try keys.integer("intermediate_size", 1...1 << 22, defaults.inner ?? 4 * width),
@@ -60,6 +61,7 @@ extension DecoderConfiguration {
             biases: try biases(&keys, family), rotary: try keys.rotary(family, headWidth, positions: positions),
             positions: positions, windows: try keys.windows(family.window, layers),
             attentionScales: try attentionScales(&keys, family, layers, headWidth),
+            mixture: try keys.mixture(family, layers: layers),
             tiesHead: try keys.boolean("tie_word_embeddings", defaults.tiedHead),
             frozenRow: try frozenRow(&keys, family, vocabulary),
             initializerRange: try initializerRange(&keys),

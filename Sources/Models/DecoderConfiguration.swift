@@ -33,6 +33,8 @@ package struct DecoderConfiguration: Sendable, Equatable {
     package var windows: [Int?]
     /// Per layer the factor on query · key.
     package var attentionScales: [Float]
+    /// The mixtures of experts; nil when no layer is sparse.
+    package var mixture: Mixture?
     /// Whether the head is the embedding.
     package var tiesHead: Bool
     /// Embedding row that look-ups don't train.
@@ -45,6 +47,12 @@ package struct DecoderConfiguration: Sendable, Equatable {
     package var endTokens: [Int]
     /// config.json as read.
     package let original: JSONValue
+
+    /// Whether layer `layer` is a mixture of experts.
+    package func isSparse(_ layer: Int) -> Bool { mixture?.isSparse[layer] ?? false }
+
+    /// Inner width of the MLP that every token of layer `layer` goes through: dense or shared; 0 = there is none.
+    package func sharedInner(_ layer: Int) -> Int { isSparse(layer) ? mixture?.sharedInner ?? 0 : inner }
 
     /// Width of all query heads together.
     package var queryWidth: Int { heads * headWidth }

@@ -4,7 +4,9 @@ extension Family {
     /// Every supported family, in alphabetical order of `model_type`.
     ///
     /// Defaults are those of the reference implementation's configuration classes (transformers 5.23).
-    package static let table: [Family] = [ernie, glm, glm4, gpt2, hunyuan, llama, mistral, qwen2, qwen3]
+    package static let table: [Family] = [
+        ernie, ernieMixture, glm, glm4, gpt2, hunyuan, hunyuanMixture, llama, mistral, qwen2, qwen3, qwen3Mixture,
+    ]
 
     /// Baidu ERNIE 4.5, dense: Llama with interleaved rotation.
     private static let ernie = Family(
@@ -74,14 +76,7 @@ extension Family {
         biases: [.key("attention_bias", .attention, standard: false)], hasStaticAlpha: true,
         defaults: Defaults(vocabulary: 290_943, epsilon: 1e-5, padding: 0),
         names: TensorNames(queryNorm: "self_attn.query_layernorm", keyNorm: "self_attn.key_layernorm"),
-        neutralKeys: [
-            "anyres_pooling_size", "attention_head_dim", "class_num", "cla_share_factor", "dense_list",
-            "enable_lm_head_fp32", "eod_token_id", "im_end_id", "im_newline_id", "im_start_id", "image_token_id",
-            "mask_init_id", "max_image_size", "max_seq_len", "norm_type", "num_media_embeds", "org_vocab_size",
-            "pad_id", "pool_type", "text_end_id", "text_start_id", "use_qk_norm", "use_rotary_pos_emb",
-            "video_end_id", "video_start_id", "vit_input_resolution", "vit_mapping_type", "vit_norm_type",
-            "vit_patch", "vit_remove_prenorm", "vit_token", "vit_type", "vit_used_rms_norm",
-        ]
+        neutralKeys: hunyuanKeys
     )
 
     /// Meta Llama, and what is laid out like it: SmolLM2, Aquila, openPangu with `attention_bias`.
@@ -116,9 +111,9 @@ extension Family {
         names: TensorNames(queryNorm: "self_attn.q_norm", keyNorm: "self_attn.k_norm")
     )
 
-    /// Mixtures of experts that are known by name, so that the refusal can say what they are.
+    /// Other mixtures of experts that are known by name, so that the refusal can say what they are.
     package static let mixtures = [
-        "deepseek_v2", "deepseek_v3", "ernie4_5_moe", "glm4_moe", "glm4_moe_lite", "gpt_oss", "hunyuan_v1_moe",
-        "mixtral", "qwen2_moe", "qwen3_5_moe", "qwen3_moe", "qwen3_next",
+        "deepseek_v2", "deepseek_v3", "glm4_moe", "glm4_moe_lite", "gpt_oss", "mixtral", "qwen2_moe", "qwen3_5_moe",
+        "qwen3_next",
     ]
 }

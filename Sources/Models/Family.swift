@@ -1,4 +1,5 @@
 internal import Kernels
+package import Terms
 
 /// One row of the family table: what sets a kind of model apart from the common decoder.
 ///
@@ -20,6 +21,8 @@ package struct Family: Sendable, Equatable {
     package var block = BlockForm.preNorm
     /// What the MLP does between its layers.
     package var activation = Activation.gatedSilu
+    /// How experts are mixed; nil = no layer is sparse.
+    package var mixture: MixtureRule?
     /// Which layers see only a window.
     package var window = WindowRule.none
     /// Part of each head that is rotated when the configuration does not say; nil = the whole head, always.
@@ -36,6 +39,18 @@ package struct Family: Sendable, Equatable {
     package var aliases: [KeyAlias] = []
     /// Keys of this family's files that don't change the arithmetic.
     package var neutralKeys: [String] = []
+    /// Keys that would change it unless they say one of these (or, list by list, nothing else).
+    package var fixedKeys: [FixedKey] = []
+    /// Tensors whose names hold one of these are parts that no causal language model of the family uses.
+    package var unusedTensors: [String] = []
+
+    /// A key whose other values are not supported.
+    package struct FixedKey: Sendable, Equatable {
+        /// The key in the files.
+        package let key: String
+        /// What it may be.
+        package let values: [JSONValue]
+    }
 
     /// Another spelling of a common configuration key.
     package struct KeyAlias: Sendable, Equatable {
@@ -117,6 +132,14 @@ package struct TensorNames: Sendable, Equatable {
     package var fusedGateUp: String?
     /// Down projection.
     package var down = "mlp.down_proj"
+    /// Of sparse layers: chooses the experts.
+    package var router = "mlp.gate"
+    /// Before the number of an expert, whose layers are named as those of a dense MLP after `mlp.`.
+    package var experts = "mlp.experts"
+    /// In place of `mlp` in the names of a dense MLP's layers: the expert that sees every token.
+    package var sharedExpert = "mlp.shared_experts"
+    /// Added to the router's probabilities in choosing; no `.weight` follows.
+    package var selectionBias: String?
     /// Before the head.
     package var finalNorm = "norm"
     /// Head, when it is not the embedding.

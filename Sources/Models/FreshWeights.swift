@@ -11,7 +11,7 @@ extension DecoderConfiguration {
     ) {
         switch tensor.role {
         case .normWeight: memory.update(repeating: 1, count: tensor.count)
-        case .bias: memory.update(repeating: 0, count: tensor.count)
+        case .bias, .selectionBias: memory.update(repeating: 0, count: tensor.count)
         case .embedding:
             Self.normal(tensor, initializerRange, seed, memory, team)
             if let frozenRow { (memory + frozenRow * width).update(repeating: 0, count: width) }

@@ -31,8 +31,8 @@ package enum ModelError: Error, Equatable, CustomStringConvertible {
             "config.json: model_type \"\(found)\" is not supported; this version runs "
                 + supported.joined(separator: ", ")
         case .mixtureOfExperts(let found):
-            "config.json: model_type \"\(found)\" is a mixture of experts, which this version does not run; "
-                + "use the dense model of the same series"
+            "config.json: model_type \"\(found)\" is a mixture of experts of a kind that this version does not run; "
+                + "it runs ernie4_5_moe, hunyuan_v1_moe and qwen3_moe"
         case .unsupportedArchitecture(let found):
             "config.json: architecture \"\(found)\" is no causal language model; use a checkpoint with a language head"
         case .unknownKeys(let keys, let modelType):

@@ -10,10 +10,12 @@ package struct ParameterLayout: Sendable, Equatable {
         package let offset: Int
         /// Elements.
         package let count: Int
+        /// Whether its gradient is always zero: it is written with the model and stays as it is.
+        package let isFixed: Bool
         /// The elements in the flat vector.
         package var range: Range<Int> { offset..<offset + count }
         /// Weight decay is for matrices only: norms and biases are exempt, as in the Hugging Face trainer.
-        package var decays: Bool { shape.count >= 2 }
+        package var decays: Bool { shape.count >= 2 && !isFixed }
     }
 
     /// In byte order of names.
@@ -21,13 +23,16 @@ package struct ParameterLayout: Sendable, Equatable {
     /// P, elements of all entries.
     package let count: Int
 
-    /// A layout of the given tensors, whatever their order.
-    package init(_ tensors: [(name: String, shape: [Int])]) {
+    /// A layout of the given tensors, whatever their order; `fixed` are the names of those that stay as they are.
+    package init(_ tensors: [(name: String, shape: [Int])], fixed: Set<String> = []) {
         var entries: [Entry] = []
         var offset = 0
         for tensor in tensors.sorted(by: { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }) {
             let count = tensor.shape.reduce(1, *)
-            entries.append(Entry(name: tensor.name, shape: tensor.shape, offset: offset, count: count))
+            entries.append(
+                Entry(
+                    name: tensor.name, shape: tensor.shape, offset: offset, count: count,
+                    isFixed: fixed.contains(tensor.name)))
             offset += count
         }
         self.entries = entries
@@ -35,11 +40,17 @@ package struct ParameterLayout: Sendable, Equatable {
     }
 
     /// Every tensor of the model, under its Hugging Face name.
-    package init(full table: TensorTable) { self.init(table.tensors.map { ($0.name, $0.shape) }) }
+    package init(full table: TensorTable) {
+        let fixed = table.tensors.filter { $0.role == .selectionBias }.map(\.name)
+        self.init(table.tensors.map { ($0.name, $0.shape) }, fixed: Set(fixed))
+    }
 
     /// The two factors of every adapted layer, under their PEFT names.
     package init(adapter modules: [AdaptedModule]) {
-        self.init(modules.flatMap { [($0.nameA, [$0.rank, $0.inputs]), ($0.nameB, [$0.outputs, $0.rank])] })
+        self.init(modules.flatMap { module in
+            let rows = module.rank * module.stack
+            return [(module.nameA, [rows, module.inputs]), (module.nameB, [module.outputs, rows])]
+        })
     }
 
     /// The entry called `name`.

@@ -22,12 +22,16 @@ struct Projection {
         /// Where the gradients begin in the flat gradient; nil = frozen.
         var gradientA: Int?
         var gradientB: Int?
+        /// In a stack of experts: floats from one of B's elements to the next, for the experts lie side by side.
+        var stride = 1
     }
 
-    /// Room for the adapter's inner rows, `[T, r]` each.
+    /// Room for the adapter's inner rows, `[T, r]` each, and for one expert's B and its gradient, `[out, r]` each.
     struct Scratch {
         let down: UnsafeMutablePointer<Float>
         let downGradient: UnsafeMutablePointer<Float>
+        let factor: UnsafeMutablePointer<Float>
+        let factorGradient: UnsafeMutablePointer<Float>
     }
 
     var isTrained: Bool { weightGradient != nil || biasGradient != nil || lowRank?.gradientA != nil }
@@ -41,8 +45,12 @@ struct Projection {
             biasGradient: biasGradient.map { $0 + first })
         slice.lowRank = lowRank.map {
             LowRank(
-                rank: $0.rank, scale: $0.scale, a: $0.a, b: $0.b + first * $0.rank, gradientA: $0.gradientA,
-                gradientB: $0.gradientB.map { offset in offset + first * (lowRank?.rank ?? 0) })
+                rank: $0.rank, scale: $0.scale, a: $0.a, b: $0.b + first * $0.rank * $0.stride,
+                gradientA: $0.gradientA,
+                gradientB: $0.gradientB.map { offset in
+                    offset + first * (lowRank?.rank ?? 0) * (lowRank?.stride ?? 1)
+                },
+                stride: $0.stride)
         }
         return slice
     }
@@ -62,7 +70,15 @@ struct Projection {
         guard let lowRank else { return }
         scaledDown(lowRank, x, rows: rows, scratch, compute)
         compute.linear(
-            y, scratch.down, lowRank.b, bias: nil, rows: rows, inputs: lowRank.rank, outputs: outputs, accumulate: true)
+            y, scratch.down, factorB(lowRank, scratch, compute), bias: nil, rows: rows, inputs: lowRank.rank,
+            outputs: outputs, accumulate: true)
+    }
+
+    /// B `[out, r]` without gaps: where it lies, or out of a stack into the scratch.
+    private func factorB(_ lowRank: LowRank, _ scratch: Scratch, _ compute: Compute) -> UnsafePointer<Float> {
+        guard lowRank.stride > 1 else { return lowRank.b }
+        compute.take(scratch.factor, lowRank.b, step: lowRank.stride, count: outputs * lowRank.rank)
+        return UnsafePointer(scratch.factor)
     }
 
     /// Adds the gradients of what is trained to `gradient`; writes or adds `dx[T,in]` unless nil.
@@ -100,12 +116,20 @@ struct Projection {
         let rank = lowRank.rank
         if let gradientB = lowRank.gradientB {
             scaledDown(lowRank, x, rows: rows, scratch, compute)
-            compute.linearWeightGradient(
-                gradient + gradientB, dy, scratch.down, rows: rows, inputs: rank, outputs: outputs)
+            let dB = gradient + gradientB
+            if lowRank.stride > 1 {
+                let (count, part) = (outputs * rank, scratch.factorGradient)
+                compute.take(part, dB, step: lowRank.stride, count: count)
+                compute.linearWeightGradient(part, dy, scratch.down, rows: rows, inputs: rank, outputs: outputs)
+                compute.put(dB, part, step: lowRank.stride, count: count)
+            } else {
+                compute.linearWeightGradient(dB, dy, scratch.down, rows: rows, inputs: rank, outputs: outputs)
+            }
         }
         guard dx != nil || lowRank.gradientA != nil else { return }
         compute.linearInputGradient(
-            scratch.downGradient, dy, lowRank.b, rows: rows, inputs: rank, outputs: outputs, accumulate: false)
+            scratch.downGradient, dy, factorB(lowRank, scratch, compute), rows: rows, inputs: rank, outputs: outputs,
+            accumulate: false)
         compute.scale(scratch.downGradient, by: lowRank.scale, count: rows * rank)
         if let gradientA = lowRank.gradientA {
             compute.linearWeightGradient(

@@ -63,6 +63,8 @@ package struct BiasSet: OptionSet, Sendable, Equatable {
     package static let attention: BiasSet = [.queryKeyValue, .output]
     /// All projections of a block.
     package static let all: BiasSet = [.attention, .mlp]
+    /// The language head.
+    package static let head = BiasSet(rawValue: 8)
 }
 
 /// When a set of biases is there.
@@ -78,6 +80,8 @@ package enum WindowRule: Sendable, Equatable {
     case none
     /// Every layer, `sliding_window` positions wide unless null.
     case everyLayer(standard: Int)
+    /// As `everyLayer`, but only with `use_sliding_window`.
+    case everyLayerIfUsed(standard: Int)
     /// With `use_sliding_window`: the layers named by `layer_types`, or those from `max_window_layers` on.
     case upperLayers(standard: Int, firstLayer: Int)
 }

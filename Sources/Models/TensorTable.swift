@@ -8,6 +8,8 @@ package enum TensorRole: Sendable, Equatable {
     case normWeight
     /// Bias of a linear layer or of a norm.
     case bias
+    /// Takes part in choosing experts; no gradient changes it.
+    case selectionBias
 }
 
 /// One tensor that a model needs.
@@ -28,6 +30,7 @@ package struct TensorTable: Sendable, Equatable {
     package let tensors: [TensorSpecification]
     private let base: String
     private let head: String
+    private let unused: [String]
 
     /// The tensors of `configuration`; a tied head has none of its own.
     package init(_ configuration: DecoderConfiguration) {
@@ -44,11 +47,15 @@ package struct TensorTable: Sendable, Equatable {
         if !configuration.tiesHead {
             list.append(TensorSpecification(name: "\(names.head).weight", shape: [vocabulary, width], role: .head))
         }
+        if configuration.biases.contains(.head) {
+            list.append(TensorSpecification(name: "\(names.head).bias", shape: [vocabulary], role: .bias))
+        }
         list += Self.norm(names.base + names.finalNorm, width, configuration)
         for layer in 0..<configuration.layers { list += Self.layer(layer, configuration) }
         tensors = list.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
         base = names.base
         head = "\(names.head).weight"
+        unused = configuration.family.unusedTensors
     }
 
     /// Elements of all tensors.
@@ -91,7 +98,7 @@ package struct TensorTable: Sendable, Equatable {
     }
 
     private func isPassedOver(_ name: String, _ shape: [Int]) -> Bool {
-        if name == head { return true }
+        if name == head || unused.contains(where: { name.contains($0) }) { return true }
         if name.hasSuffix(".rotary_emb.inv_freq") || name.hasSuffix(".attn.masked_bias") { return true }
         return name.hasSuffix(".attn.bias") && shape.count == 4 && shape[0] == 1 && shape[1] == 1
     }
@@ -101,11 +108,16 @@ package struct TensorTable: Sendable, Equatable {
         let prefix = configuration.layerPrefix(layer)
         var list: [TensorSpecification] = []
         for module in configuration.linearModules(layer: layer) {
-            let role: TensorRole = module.slot == .output || module.slot == .down ? .residualProjection : .projection
+            let isResidual = [.output, .down, .expertDown].contains(module.slot)
+            let role: TensorRole = isResidual ? .residualProjection : .projection
             list.append(TensorSpecification(name: "\(module.path).weight", shape: module.weightShape, role: role))
             if module.hasBias {
                 list.append(TensorSpecification(name: "\(module.path).bias", shape: [module.outputs], role: .bias))
             }
+        }
+        if let name = names.selectionBias, let mixture = configuration.mixture, configuration.isSparse(layer) {
+            list.append(
+                TensorSpecification(name: prefix + name, shape: [1, mixture.experts], role: .selectionBias))
         }
         let outputNorms = [names.attentionOutputNorm, names.mlpOutputNorm].compactMap(\.self)
         let norms = [names.attentionNorm, names.mlpNorm] + outputNorms

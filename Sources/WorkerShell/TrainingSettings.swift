@@ -48,6 +48,7 @@ package struct TrainingSettings: Sendable, Equatable {
                 switch adapter.targets {
                 case .all: .string("all")
                 case .names(let names): .array(names.map(JSONValue.string))
+                case .sites(let paths): .members(["sites": .array(paths.map(JSONValue.string))])
                 }
             members.append(("lora", .members([
                 "r": .int(adapter.rank), "alpha": bits(adapter.alpha), "rslora": .bool(adapter.isRankStabilised),
@@ -75,8 +76,9 @@ package struct TrainingSettings: Sendable, Equatable {
             guard let rank = lora["r"]?.int, let alpha = real(lora["alpha"]), let stabilised = lora["rslora"]?.bool
             else { return nil }
             let names = lora["targets"]?.array?.compactMap(\.string)
+            let sites = lora["targets"]?["sites"]?.array?.compactMap(\.string)
             adapter = AdapterSpecification(
-                rank: rank, alpha: alpha, isRankStabilised: stabilised, targets: names.map { .names($0) } ?? .all,
+                rank: rank, alpha: alpha, isRankStabilised: stabilised, targets: sites.map { .sites($0) } ?? names.map { .names($0) } ?? .all,
                 rankPattern: (lora["rank_pattern"]?.array ?? []).compactMap { pair in
                     guard let name = pair.array?.first?.string, let rank = pair.array?.last?.int else { return nil }
                     return (name, rank)

@@ -170,11 +170,18 @@ extension StepBench {
     /// the matrices with the head and q is the width of all heads; an adapter needs no gradients of the frozen ones.
     static func flopsPerToken(_ configuration: DecoderConfiguration, rank: Int?, sequence: Int) -> Double {
         let modules = configuration.linearModules
-        let layers = modules.reduce(0.0) { $0 + Double($1.inputs * $1.outputs) }
+        // Of a mixture only what a token goes through counts.
+        let layers = modules.reduce(0.0) { $0 + Double($1.inputs * $1.outputs) * share($1) }
+        func share(_ module: LinearModule) -> Double {
+            guard let mixture = configuration.mixture,
+                [.expertGate, .expertUp, .expertDown].contains(module.slot)
+            else { return 1 }
+            return Double(mixture.perToken[module.layer]) / Double(mixture.experts)
+        }
         let head = Double(configuration.vocabulary * configuration.width)
         let attention = 6 * Double(configuration.layers * sequence * configuration.queryWidth)
         guard let rank else { return 6 * (layers + head) + attention }
-        let factors = modules.reduce(0.0) { $0 + Double(rank * ($1.inputs + $1.outputs)) }
+        let factors = modules.reduce(0.0) { $0 + Double(rank * ($1.inputs + $1.outputs)) * share($1) }
         return 4 * (layers + head) + 6 * factors + attention
     }
 }

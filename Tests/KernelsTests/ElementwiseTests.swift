@@ -99,6 +99,34 @@ import Testing
         #expect(bits(fast) == bits([zip(a, b).map { $0 + $1 }, a.map { $0 * 0.3 }]))
     }
 
+    @Test func `rows are scaled and multiplied as their references say`() {
+        var numbers = Numbers(5)
+        for width in [1, 7, 16, 33, 200] {
+            let rows = 37
+            let (x, y, factors) = (numbers.floats(rows * width), numbers.floats(rows * width), numbers.floats(rows))
+            let fast = everywhere { compute in
+                var (scaled, dots) = (x, factors)
+                compute.scaleRows(&scaled, by: factors, rows: rows, width: width)
+                compute.dotRows(&dots, x, y, rows: rows, width: width)
+                return [scaled, dots]
+            }
+            var (scaled, dots) = (x, factors)
+            dk_scale_rows_f32_reference(&scaled, factors, rows, width)
+            dk_dot_rows_f32_reference(&dots, x, y, rows, width)
+            #expect(bits([fast[0]]) == bits([scaled]))
+            expectClose(fast[1], dots)
+        }
+    }
+
+    @Test func `every n-th element is taken out and put back`() {
+        let x = (0..<40_000).map(Float.init)
+        var (taken, put) = ([Float](repeating: 0, count: 8000), [Float](repeating: -1, count: 40_000))
+        anyCompute.take(&taken, x, step: 5, count: 8000)
+        anyCompute.put(&put, taken, step: 5, count: 8000)
+        #expect(taken == stride(from: 0, to: 40_000, by: 5).map(Float.init))
+        #expect(put == x.map { Int($0) % 5 == 0 ? $0 : -1 })
+    }
+
     @Test func `a value that is not a number stays one`() {
         var y: [Float] = [.nan, 1]
         anyCompute.swiglu(&y, gate: y, up: [1, 1], count: 2)

@@ -109,7 +109,6 @@ import Testing
         (#""bias":"all""#, "bias: all"),
         (#""modules_to_save":["lm_head"]"#, "`modules_to_save`"),
         (#""lora_bias":true"#, "`lora_bias`"),
-        (#""target_parameters":["mlp.experts.gate_up_proj"]"#, "`target_parameters`"),
         (#""trainable_token_indices":[1]"#, "`trainable_token_indices`"),
         (#""something_new":{"x":1}"#, "`something_new`"),
         (#""init_lora_weights":"pissa""#, "changed base weights"),

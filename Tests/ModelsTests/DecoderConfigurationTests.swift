@@ -101,7 +101,7 @@ import Testing
     }
 
     @Test func `what can't be run is refused with its reason`() throws {
-        #expect(try error(#"{"model_type":"qwen3_moe"}"#) == .mixtureOfExperts("qwen3_moe"))
+        #expect(try error(#"{"model_type":"mixtral"}"#) == .mixtureOfExperts("mixtral"))
         #expect(try error("[]") == .notAnObject)
         guard case .unsupportedModelType("bert", let supported) = try error(#"{"model_type":"bert"}"#) else {
             Issue.record("bert must be refused by name")

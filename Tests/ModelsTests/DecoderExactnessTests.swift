@@ -50,7 +50,7 @@ import Testing
         #expect(same(kept.gradient, recomputed.gradient))
     }
 
-    @Test(arguments: [0, 3, 8, 10, 11])
+    @Test(arguments: [0, 3, 8, 10, 11, 13, 15])
     func `the number of threads changes no bit of the gradient`(variant: Int) throws {
         let model = try TinyModel(variants[variant].modelType, variants[variant].changes)
         let batch = sampleBatch([40, 1, 25, 64])

@@ -12,7 +12,7 @@ import Testing
         let gradient = FloatBuffer(count: layout.count)
         let loss = decoder.lossAndGradient(batch, gradient: gradient.pointer)
         #expect(abs(loss - decoder.loss(batch)) < 1e-9 * loss)
-        for entry in layout.entries {
+        for entry in layout.entries where !entry.isFixed {
             let random = Philox(seed: 9, purpose: .probe, stream: Philox.stream(named: entry.name))
             let values = parameters + entry.offset
             let saved = (0..<entry.count).map { values[$0] }
@@ -61,19 +61,45 @@ import Testing
         #expect(rows[7] && !rows[5])
     }
 
-    @Test(arguments: variants.indices)
+    @Test(arguments: smoothVariants.indices)
     func `every tensor's gradient is the slope of the loss`(variant: Int) throws {
-        let model = try TinyModel(variants[variant].modelType, variants[variant].changes)
-        check(try model.decoder(), model.layout, model.parameters.pointer, "\(variants[variant])")
+        let model = try TinyModel(smoothVariants[variant].modelType, smoothVariants[variant].changes)
+        check(try model.decoder(), model.layout, model.parameters.pointer, "\(smoothVariants[variant])")
     }
 
-    @Test(arguments: variants.indices)
+    @Test(arguments: smoothVariants.indices)
     func `every adapter factor's gradient is the slope of the loss`(variant: Int) throws {
-        let model = try TinyModel(variants[variant].modelType, variants[variant].changes)
+        let model = try TinyModel(smoothVariants[variant].modelType, smoothVariants[variant].changes)
         let modules = try AdapterSpecification(rank: 3, alpha: 4).modules(of: model.configuration)
         let adapter = RandomAdapter(modules)
         let decoder = try model.decoder(.adapter, adapter: adapter.adapter)
-        check(decoder, adapter.layout, adapter.parameters.pointer, "\(variants[variant])")
+        check(decoder, adapter.layout, adapter.parameters.pointer, "\(smoothVariants[variant])")
+    }
+
+    @Test(arguments: ["q_proj", "gate", "down_proj", "model.layers.1.self_attn.o_proj"])
+    func `an adapter on one part of a mixture has the gradient of the whole`(target: String) throws {
+        let model = try TinyModel(
+            "qwen3_moe", #""num_experts":5,"num_experts_per_tok":2,"moe_intermediate_size":12,"norm_topk_prob":true"#)
+        let all = RandomAdapter(try AdapterSpecification(rank: 2, alpha: 4).modules(of: model.configuration))
+        let names = [target]
+        let some = RandomAdapter(
+            try AdapterSpecification(rank: 2, alpha: 4, targets: .names(names)).modules(of: model.configuration))
+        for entry in all.layout.entries where some.layout[entry.name] == nil && entry.name.contains("lora_B") {
+            (all.parameters.pointer + entry.offset).update(repeating: 0, count: entry.count)
+        }
+
+        let batch = sampleBatch()
+        let (whole, part) = (FloatBuffer(count: all.layout.count), FloatBuffer(count: some.layout.count))
+        _ = try model.decoder(.adapter, adapter: all.adapter).lossAndGradient(batch, gradient: whole.pointer)
+        _ = try model.decoder(.adapter, adapter: some.adapter).lossAndGradient(batch, gradient: part.pointer)
+
+        #expect(!some.layout.entries.isEmpty)
+        for entry in some.layout.entries {
+            let other = try #require(all.layout[entry.name])
+            for index in 0..<entry.count {
+                #expect(abs(part.pointer[entry.offset + index] - whole.pointer[other.offset + index]) < 1e-5)
+            }
+        }
     }
 
     @Test(arguments: ["q_proj", "v_proj", "o_proj", "up_proj", "down_proj", "model.layers.1.mlp.gate_proj"])
@@ -110,7 +136,7 @@ final class RandomAdapter {
     init(_ modules: [AdaptedModule], seed: UInt64 = 5) {
         let layout = ParameterLayout(adapter: modules)
         parameters = FloatBuffer(count: layout.count)
-        for entry in layout.entries {
+        for entry in layout.entries where !entry.isFixed {
             let random = Philox(seed: seed, purpose: .probe, stream: Philox.stream(named: entry.name))
             for index in 0..<entry.count {
                 parameters.pointer[entry.offset + index] = Float(random.uniform(UInt64(index)) - 0.5)

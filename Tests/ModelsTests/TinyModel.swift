@@ -75,4 +75,16 @@ let variants: [(modelType: String, changes: String)] = [
     ("hunyuan_v1_dense", #""rope_scaling":{"type":"dynamic","alpha":1000.0,"factor":1.0}"#),
     ("glm", ""), ("glm4", ""),
     ("gpt2", ""), ("gpt2", #""scale_attn_by_inverse_layer_idx":true"#),
+    ("qwen3_moe", #""num_experts":5,"num_experts_per_tok":2,"moe_intermediate_size":12,"norm_topk_prob":true"#),
+    ("qwen3_moe", #""num_local_experts":3,"num_experts_per_tok":2,"moe_intermediate_size":12,"mlp_only_layers":[0]"#),
+    ("ernie4_5_moe", #""moe_num_experts":4,"moe_k":2,"moe_intermediate_size":8,"use_bias":true"#),
+    ("hunyuan_v1_moe", #""num_experts":4,"moe_topk":[2,1],"tie_word_embeddings":true"#),
+]
+
+/// The variants in which a small step changes nothing by leaps: mixtures send every token to all experts.
+let smoothVariants = variants.filter { !$0.modelType.hasSuffix("_moe") } + [
+    ("qwen3_moe", #""num_experts":3,"num_experts_per_tok":3,"moe_intermediate_size":12,"norm_topk_prob":true"#),
+    ("qwen3_moe", #""num_experts":2,"num_experts_per_tok":2,"moe_intermediate_size":12,"mlp_only_layers":[0]"#),
+    ("ernie4_5_moe", #""moe_num_experts":2,"moe_k":2,"moe_intermediate_size":8,"use_bias":true"#),
+    ("hunyuan_v1_moe", #""num_experts":2,"moe_topk":2,"tie_word_embeddings":true"#),
 ]

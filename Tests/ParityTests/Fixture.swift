@@ -15,11 +15,14 @@ struct Fixture: Sendable {
 
     /// Every folder under Fixtures.
     static let families = [
-        "ernie4_5", "ernie4_5-bias", "glm", "glm4", "gpt2", "hunyuan_v1_dense", "hunyuan_v1_dense-alpha", "llama",
-        "llama-bias", "llama-linear", "llama-llama3", "mistral", "qwen2", "qwen3-gqa", "qwen3-tied", "qwen3-untied",
+        "ernie4_5", "ernie4_5-bias", "ernie4_5_moe", "ernie4_5_moe-bias", "glm", "glm4", "gpt2", "hunyuan_v1_dense",
+        "hunyuan_v1_dense-alpha", "hunyuan_v1_moe", "llama", "llama-bias", "llama-linear", "llama-llama3", "mistral",
+        "qwen2", "qwen3-gqa", "qwen3-tied", "qwen3-untied", "qwen3_moe", "qwen3_moe-dense",
     ]
     /// Those with config.old.json.
-    static let oldDialects = ["glm4", "hunyuan_v1_dense-alpha", "llama-llama3", "qwen3-gqa"]
+    static let oldDialects = [
+        "glm4", "hunyuan_v1_dense-alpha", "hunyuan_v1_moe", "llama-llama3", "qwen3-gqa", "qwen3_moe",
+    ]
 
     init(_ family: String) throws {
         let fixtures = try #require(Bundle.module.url(forResource: "Fixtures", withExtension: nil))

@@ -21,7 +21,8 @@ def main():
     transformers.utils.logging.disable_progress_bar()
 
     model = AutoModelForCausalLM.from_pretrained(
-        arguments.model, dtype=torch.float32, attn_implementation="eager", local_files_only=True)
+        arguments.model, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager",
+        local_files_only=True)
     if arguments.adapter:
         model = PeftModel.from_pretrained(model, arguments.adapter)
     model.eval()

@@ -1,8 +1,8 @@
 """The tiny architectures of the parity fixtures: one entry a folder under Tests/ParityTests/Fixtures."""
 
 from transformers import (
-    Ernie4_5Config, Glm4Config, GlmConfig, GPT2Config, HunYuanDenseV1Config, LlamaConfig, MistralConfig, Qwen2Config,
-    Qwen3Config,
+    Ernie4_5_MoeConfig, Ernie4_5Config, Glm4Config, GlmConfig, GPT2Config, HunYuanDenseV1Config, HunYuanMoEV1Config,
+    LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config, Qwen3MoeConfig,
 )
 
 VOCABULARY = 67
@@ -27,7 +27,7 @@ def llama3_rope():
             "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
 
 
-# name -> (configuration, names of the linear layers an adapter targets)
+# name -> (configuration, names of the linear layers an adapter targets, or what peft takes for all of them)
 FAMILIES = {
     "qwen3-tied": lambda: (decoder(Qwen3Config, key_value_heads=4, tied=True), SEPARATE),
     "qwen3-untied": lambda: (decoder(Qwen3Config, key_value_heads=4), SEPARATE),
@@ -54,6 +54,23 @@ FAMILIES = {
     "glm4": lambda: (
         decoder(Glm4Config, attention_bias=True, rms_norm_eps=1e-05,
                 rope={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}), FUSED_GLU),
+    "qwen3_moe": lambda: (
+        decoder(Qwen3MoeConfig, num_experts=5, num_experts_per_tok=2, moe_intermediate_size=12, norm_topk_prob=True,
+                output_router_logits=True, router_aux_loss_coef=0.02), "all-linear"),
+    "qwen3_moe-dense": lambda: (
+        decoder(Qwen3MoeConfig, num_experts=4, num_experts_per_tok=3, moe_intermediate_size=10, mlp_only_layers=[0],
+                tied=True), "all-linear"),
+    "ernie4_5_moe": lambda: (
+        decoder(Ernie4_5_MoeConfig, moe_num_experts=5, moe_k=2, moe_intermediate_size=10, moe_num_shared_experts=2,
+                moe_layer_start_index=1, tied=True, output_router_logits=True, router_aux_loss_coef=0.02,
+                rope={"rope_type": "default", "rope_theta": 500000.0}), "all-linear"),
+    "ernie4_5_moe-bias": lambda: (
+        decoder(Ernie4_5_MoeConfig, moe_num_experts=4, moe_k=1, moe_intermediate_size=12, moe_num_shared_experts=0,
+                moe_layer_start_index=0, moe_layer_end_index=0, use_bias=True,
+                rope={"rope_type": "default", "rope_theta": 500000.0}), ["q_proj", "down_proj"]),
+    "hunyuan_v1_moe": lambda: (
+        decoder(HunYuanMoEV1Config, num_experts=4, moe_topk=2,
+                rope={"rope_type": "dynamic", "rope_theta": 10000.0, "alpha": 1000.0, "factor": 1.0}), "all-linear"),
     "gpt2": lambda: (
         GPT2Config(vocab_size=VOCABULARY, n_positions=96, n_embd=16, n_layer=2, n_head=4, n_inner=40,
                    attn_pdrop=0.0, resid_pdrop=0.0, embd_pdrop=0.0, bos_token_id=1, eos_token_id=2),
@@ -61,7 +78,7 @@ FAMILIES = {
 }
 
 # Folders that also get config.old.json: the dialect nearly every checkpoint on disk is written in.
-OLD_DIALECT = ["qwen3-gqa", "llama-llama3", "glm4", "hunyuan_v1_dense-alpha"]
+OLD_DIALECT = ["qwen3-gqa", "llama-llama3", "glm4", "hunyuan_v1_dense-alpha", "qwen3_moe", "hunyuan_v1_moe"]
 
 
 def old_dialect(config):
@@ -73,4 +90,8 @@ def old_dialect(config):
         old["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
     old["rope_scaling"] = rope if rope["rope_type"] != "default" else None
     old["torch_dtype"] = "float32"
+    if old["model_type"] == "qwen3_moe":
+        old["num_experts"] = old.pop("num_local_experts")
+    if old["model_type"] == "hunyuan_v1_moe":
+        old["moe_topk"] = [old["moe_topk"]] * old["num_hidden_layers"]
     return old

@@ -5,7 +5,8 @@ Files of a folder:
   adapter/, adapter-rslora/                                as peft saves them, A and B random
   expected.json         token ids and labels of every batch, losses, gradient norms, greedy tokens, settings
   expected.safetensors  logits.{0,1}            [T, V] of the two documents, each on its own
-                        grad.NAME               d(SUM of token losses of `batch`)/d(parameter): the SUM, not the mean
+                        grad.NAME               d(SUM of token losses of `batch`)/d(parameter): the SUM, not the mean;
+                                                experts one by one as in model.safetensors, 0 for what is not trained
                         lora.logits.{0,1}       the same documents with adapter/ applied (merged into the weights)
                         lora.grad.NAME          as grad.NAME for the tensors of adapter_model.safetensors
                         rslora.logits.0         document 0 with adapter-rslora/
@@ -15,6 +16,9 @@ A document is a pair of ids and labels of equal length; label -100 = not trained
 target of position t (so the label of position 0 never counts). A loss is the mean over the trained targets of the whole
 batch. A training step: gradient of that mean, clip by norm, AdamW(lr, betas 0.9 0.999, eps 1e-8), weight decay on tensors
 of two or more dimensions only. Documents run one at a time, so that no mask and no padding can play a part.
+
+Where the configuration asks for the load-balancing loss of a mixture of experts, it is part of the loss of training: over
+the whole batch in odd steps (from 1), in even steps document by document, weighted by trained targets.
 """
 
 import argparse
@@ -29,6 +33,7 @@ import transformers
 from peft import LoraConfig, get_peft_model
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
+from transformers.models.qwen3_moe.modeling_qwen3_moe import load_balancing_loss_func
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from families import FAMILIES, OLD_DIALECT, VOCABULARY, old_dialect
@@ -65,17 +70,48 @@ def logits(model, ids):
     return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0]
 
 
-def backward(model, batch):
-    """Accumulates the gradient of the SUM of token losses; returns that sum and the number of trained targets."""
-    total, trained = 0.0, 0
+def backward(model, batch, balanced_together=True):
+    """Accumulates the gradient of the SUM of losses; returns that sum, the plain one and the number of trained targets.
+
+    The load-balancing loss is that of the whole batch, or of each document, times the trained targets it is over.
+    """
+    config = model.config
+    balances = getattr(config, "output_router_logits", False) and config.model_type != "hunyuan_v1_moe"
+    plain, trained, parts = 0.0, 0, []
     for entry in batch:
         targets = torch.tensor(entry["labels"][1:], dtype=torch.long)
+        output = model(input_ids=torch.tensor([entry["ids"]]), use_cache=False)
         losses = torch.nn.functional.cross_entropy(
-            logits(model, entry["ids"])[:-1], targets, ignore_index=-100, reduction="sum")
-        losses.backward()
-        total += losses.item()
-        trained += int((targets != -100).sum())
-    return total, trained
+            output.logits[0][:-1], targets, ignore_index=-100, reduction="sum")
+        count = int((targets != -100).sum())
+        parts.append((losses, count, output.router_logits if balances else None))
+        plain += losses.item()
+        trained += count
+    if not balances:
+        total = sum(losses for losses, _, _ in parts)
+    elif balanced_together:
+        joined = tuple(torch.cat(layer) for layer in zip(*(router for _, _, router in parts)))
+        total = sum(losses for losses, _, _ in parts) + trained * balance(config, joined)
+    else:
+        total = sum(losses + count * balance(config, router) for losses, count, router in parts)
+    total.backward()
+    return total.item(), plain, trained
+
+
+def balance(config, router_logits):
+    return config.router_aux_loss_coef * load_balancing_loss_func(
+        router_logits, config.num_experts, config.num_experts_per_tok)
+
+
+def check_balance(model, entry):
+    """Of one document, loss and load-balancing loss are together what transformers returns for labels."""
+    if not getattr(model.config, "output_router_logits", False):
+        return
+    output = model(input_ids=torch.tensor([entry["ids"]]), labels=torch.tensor([entry["labels"]]), use_cache=False)
+    total, plain, trained = backward(model, [entry])
+    model.zero_grad()
+    assert abs(output.loss.item() - total / trained) < 1e-6, "the balanced loss must be transformers'"
+    assert abs(output.loss.item() - plain / trained) > 1e-3, "the load-balancing loss must be felt"
 
 
 def train(model, batches):
@@ -87,9 +123,9 @@ def train(model, batches):
         lr=SETTINGS["learning_rate"], betas=(SETTINGS["beta1"], SETTINGS["beta2"]), eps=SETTINGS["epsilon"],
         foreach=False)
     records = []
-    for batch in batches:
+    for step, batch in enumerate(batches, 1):
         optimizer.zero_grad()
-        total, trained = backward(model, batch)
+        total, _, trained = backward(model, batch, balanced_together=step % 2 == 1)
         for parameter in parameters:
             if parameter.grad is not None:
                 parameter.grad /= trained
@@ -145,6 +181,7 @@ def write_adapter(model, folder, targets, rank_stabilised, generator, is_gpt2):
     config = json.loads(path.read_text())
     config["base_model_name_or_path"] = None
     config["target_modules"] = sorted(config["target_modules"])
+    config["target_parameters"] = sorted(config["target_parameters"] or []) or None
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     return wrapped
 
@@ -152,11 +189,32 @@ def write_adapter(model, folder, targets, rank_stabilised, generator, is_gpt2):
 def gradients(model, batch):
     """Sum gradients of the trained tensors under the names they have on disk, with the loss mean and target count."""
     model.zero_grad()
-    total, trained = backward(model, batch)
+    _, plain, trained = backward(model, batch)
     named = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.requires_grad}
     result = {name.replace(".default.weight", ".weight"): grad.clone() for name, grad in named.items()}
     model.zero_grad()
-    return result, total / trained, trained
+    return result, plain / trained, trained
+
+
+def on_disk(named):
+    """Tensors under the names of model.safetensors: experts, which transformers fuses in memory, one by one."""
+    result = {}
+    for name, tensor in named.items():
+        if name.endswith(".experts.gate_up_proj"):
+            for expert, both in enumerate(tensor):
+                place = f"{name.removesuffix('gate_up_proj')}{expert}"
+                result[f"{place}.gate_proj.weight"], result[f"{place}.up_proj.weight"] = both.chunk(2)
+        elif name.endswith(".experts.down_proj"):
+            for expert, down in enumerate(tensor):
+                result[f"{name.removesuffix('down_proj')}{expert}.down_proj.weight"] = down
+        else:
+            result[name.replace(".gate.moe_statics.", ".moe_statics.")] = tensor
+    return result
+
+
+def frozen(model):
+    """Zeros for the parameters that no gradient changes."""
+    return {name: torch.zeros_like(value) for name, value in model.named_parameters() if not value.requires_grad}
 
 
 def adapter_expectations(model, folder, name, targets, samples, generator, is_gpt2, tensors):
@@ -191,7 +249,8 @@ def write_old_dialect(model, folder, ids):
     config = old_dialect(json.loads((folder / "config.json").read_text()))
     (folder / "config.old.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     kind = config.pop("model_type")
-    other = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **config), attn_implementation="eager")
+    other = AutoModelForCausalLM.from_config(
+        AutoConfig.for_model(kind, **config), attn_implementation="eager", experts_implementation="eager")
     other.load_state_dict(model.state_dict())
     with torch.no_grad():
         assert torch.equal(logits(other.eval(), ids), logits(model, ids)), "the old dialect must mean the same model"
@@ -204,12 +263,15 @@ def make(name, out):
     folder = out / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_config(
+        config, attn_implementation="eager", experts_implementation="eager", dtype=torch.float32).eval()
     randomise(model.named_parameters(), generator)
     model.tie_weights()
     model.save_pretrained(folder)
-    assert sorted(load_file(folder / "model.safetensors")) == sorted(key for key, _ in model.named_parameters())
+    stored, named = load_file(folder / "model.safetensors"), on_disk(dict(model.named_parameters()))
+    assert sorted(stored) == sorted(named) and all(torch.equal(stored[key], named[key]) for key in named)
     samples = make_samples(seed)
+    check_balance(model, samples["documents"][0])
     check_packing(model, samples["documents"])
     if name in OLD_DIALECT:
         write_old_dialect(model, folder, samples["documents"][0]["ids"])
@@ -219,7 +281,7 @@ def make(name, out):
         for index, entry in enumerate(samples["documents"]):
             tensors[f"logits.{index}"] = logits(model, entry["ids"])
     grads, loss, trained = gradients(model, samples["batch"])
-    tensors.update({f"grad.{key}": value for key, value in grads.items()})
+    tensors.update({f"grad.{key}": value for key, value in on_disk(grads | frozen(model)).items()})
     prompt, continuation = liveliest(model, random.Random(seed))
     is_gpt2 = config.model_type == "gpt2"
     lora = adapter_expectations(model, folder, "lora", targets, samples, generator, is_gpt2, tensors)

@@ -85,6 +85,9 @@ struct dk_kernels {
     void (*gelu_backward)(float *dx, const float *dy, const float *x, long count);
     void (*add)(float *y, const float *x, long count);
     void (*scale)(float *y, float factor, long count);
+    // y[T, D] *= factors[T];  out[T] = sums over D of x * y.
+    void (*scale_rows)(float *y, const float *factors, long rows, long width);
+    void (*dot_rows)(float *out, const float *x, const float *y, long rows, long width);
 
     // sums[columns] += column sums of x[rows, columns], rows `step` floats apart; at most DK_COLUMNS columns.
     void (*column_sums)(float *sums, const float *x, long step, long rows, long columns);

@@ -51,6 +51,9 @@ void dk_swiglu_f32_backward_reference(float *dgate, float *dup, const float *dy,
 void dk_gelu_f32_reference(float *y, const float *x, long count);
 void dk_gelu_f32_backward_reference(float *dx, const float *dy, const float *x, long count);
 
+void dk_scale_rows_f32_reference(float *y, const float *factors, long rows, long width);
+void dk_dot_rows_f32_reference(float *out, const float *x, const float *y, long rows, long width);
+
 void dk_gather_f32_reference(float *y, const float *table, const int32_t *ids, long rows, long width);
 void dk_scatter_add_f32_reference(float *table, const float *dy, const int32_t *ids, long rows, long width);
 

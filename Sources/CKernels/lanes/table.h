@@ -10,6 +10,7 @@
 #include "norms.h"
 #include "optimizer.h"
 #include "rope.h"
+#include "rows.h"
 #include "softmax.h"
 
 const struct dk_kernels LANES_TABLE = {
@@ -30,6 +31,8 @@ const struct dk_kernels LANES_TABLE = {
     .gelu_backward = ew_gelu_backward,
     .add = ew_add,
     .scale = ew_scale,
+    .scale_rows = rows_scale,
+    .dot_rows = rows_dot,
     .column_sums = columns_sum,
     .gather = columns_gather,
     .scatter_add = columns_scatter_add,

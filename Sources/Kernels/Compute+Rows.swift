@@ -1,0 +1,42 @@
+internal import CKernels
+
+/// Rows of one task.
+private let run = 16
+
+extension Compute {
+    /// `y[T, D] *= factors[T]`, row by row.
+    package func scaleRows(
+        _ y: UnsafeMutablePointer<Float>, by factors: UnsafePointer<Float>, rows: Int, width: Int
+    ) {
+        let kernels = kernels
+        team.share(rows, by: run) { part in
+            let row = part.lowerBound
+            kernels.pointee.scale_rows(y + row * width, factors + row, part.count, width)
+        }
+    }
+
+    /// `out[T]` = the inner products of the rows of x and y, both `[T, D]`.
+    package func dotRows(
+        _ out: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, rows: Int, width: Int
+    ) {
+        let kernels = kernels
+        team.share(rows, by: run) { part in
+            let row = part.lowerBound
+            kernels.pointee.dot_rows(out + row, x + row * width, y + row * width, part.count, width)
+        }
+    }
+
+    /// `y[i] = x[i · step]`.
+    package func take(_ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, step: Int, count: Int) {
+        team.share(count, by: 1 << 14) { part in
+            for i in part { y[i] = x[i &* step] }
+        }
+    }
+
+    /// `y[i · step] = x[i]`.
+    package func put(_ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, step: Int, count: Int) {
+        team.share(count, by: 1 << 14) { part in
+            for i in part { y[i &* step] = x[i] }
+        }
+    }
+}
