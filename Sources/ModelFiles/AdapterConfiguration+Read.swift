@@ -117,7 +117,8 @@ extension AdapterConfiguration {
             for index in members.indices {
                 var name = members[index].key
                 if name.hasPrefix(#".*\."#) { name.removeFirst(4) }
-                members[index].key = name.split(separator: #"\."#, omittingEmptySubsequences: false).joined(separator: ".")
+                let parts = name.split(separator: #"\."#, omittingEmptySubsequences: false)
+                members[index].key = parts.joined(separator: ".")
             }
             for (name, _) in members {
                 let isPlain = name.utf8.allSatisfy {

@@ -20,7 +20,8 @@ package struct AdapterConfiguration: Sendable, Equatable {
     /// A configuration to train or write with.
     package init(
         rank: Int, alpha: Double, isRankStabilised: Bool = false, dropout: Double = 0, targetModules: [String]?,
-        targetParameters: [String] = [], rankPattern: [(name: String, rank: Int)] = [], alphaPattern: [(name: String, alpha: Double)] = [],
+        targetParameters: [String] = [], rankPattern: [(name: String, rank: Int)] = [],
+        alphaPattern: [(name: String, alpha: Double)] = [],
         baseModel: String? = nil
     ) {
         (self.rank, self.alpha, self.isRankStabilised) = (rank, alpha, isRankStabilised)

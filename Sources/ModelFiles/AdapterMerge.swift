@@ -53,7 +53,8 @@ package enum AdapterMerge {
             }
             for linear in configuration.linearModules(layer: module.layer) {
                 let isUp = linear.slot == .expertUp
-                let belongs = module.slot == .stackedDown ? linear.slot == .expertDown : isUp || linear.slot == .expertGate
+                let isDown = module.slot == .stackedDown
+                let belongs = isDown ? linear.slot == .expertDown : isUp || linear.slot == .expertGate
                 guard belongs else { continue }
                 let part = Part(firstRow: isUp ? linear.outputs : 0, rows: linear.outputs, expert: linear.expert)
                 targets["\(linear.path).weight"] = (index, part)

@@ -206,7 +206,8 @@ private struct Cutter {
             attentionBranch: sandwich ? take(stream) : nil, attentionBranchStatistics: statistics(sandwich ? rows : 0),
             middle: take(stream), mlpStatistics: statistics(rows),
             gate: configuration.family.activation == .gatedSilu ? take(rows * inner) : nil,
-            up: take(rows * inner), experts: configuration.mixture.map { experts($0, rows) }, mlpBranch: sandwich ? take(stream) : nil,
+            up: take(rows * inner), experts: configuration.mixture.map { experts($0, rows) },
+            mlpBranch: sandwich ? take(stream) : nil,
             mlpBranchStatistics: statistics(sandwich ? rows : 0))
     }
 

@@ -5,7 +5,8 @@ extension Family {
     ///
     /// Defaults are those of the reference implementation's configuration classes (transformers 5.23).
     package static let table: [Family] = [
-        ernie, ernieMixture, glm, glm4, gpt2, hunyuan, hunyuanMixture, llama, mistral, qwen2, qwen3, qwen3Mixture,
+        openPangu, ernie, ernieMixture, glm, glm4, gpt2, hunyuan, hunyuanMixture, llama, mistral, qwen2, qwen3,
+        qwen3Mixture,
     ]
 
     /// Baidu ERNIE 4.5, dense: Llama with interleaved rotation.
@@ -85,6 +86,16 @@ extension Family {
         biases: [
             .key("attention_bias", .attention, standard: false), .key("mlp_bias", .mlp, standard: false),
         ]
+    )
+
+    /// Huawei openPangu-Embedded: Llama with biases on all four projections of attention, under a type of its own.
+    private static let openPangu = Family(
+        modelType: "PanguEmbedded", biases: [.key("attention_bias", .attention, standard: true)],
+        defaults: Defaults(
+            vocabulary: 153_376, inner: 12_800, layers: 34, keyValueHeads: 8, epsilon: 1e-5, positions: 32_768,
+            theta: 16_000_000, padding: 0
+        ),
+        aliases: [KeyAlias(common: "attention_bias", own: "bias")]
     )
 
     /// Mistral 7B: Llama with a window on every layer.

@@ -109,11 +109,11 @@ struct Routing {
 }
 
 /// The load-balancing loss of one pass (Fedus, Zoph & Shazeer 2021, arXiv:2101.03961, equations 4 to 6, over all sparse
-/// layers as one): `E · Σ_e f_e · P_e`, where f is the mean number of a token's k likeliest experts that are e, and P the
-/// mean probability of e, over the tokens of all documents in all sparse layers.
+/// layers as one): `E · Σ_e f_e · P_e`, where f is the mean number of a token's k likeliest experts that are e, and P
+/// the mean probability of e, over the tokens of all documents in all sparse layers.
 ///
-/// It is no sum over tokens, so it belongs to a micro-batch: training adds `coefficient · trained tokens` times it to the
-/// micro-batch's sum. A step of one micro-batch then has the loss of transformers; several have the mean of theirs,
+/// It is no sum over tokens, so it belongs to a micro-batch: training adds `coefficient · trained tokens` times it to
+/// the micro-batch's sum. A step of one micro-batch then has the loss of transformers; several have the mean of theirs,
 /// weighted by trained tokens, whatever the workers.
 final class LoadBalance {
     private let mixture: Mixture

@@ -3,8 +3,11 @@ package import Models
 
 /// What is trained, and where it starts.
 package enum TrainingMethod {
-    /// Every tensor, from the given weights.
+    /// Every tensor, from a copy of the given weights.
     case full
+    /// Every tensor, from the given weights, which lie in this vector as the full layout says: it becomes the state's
+    /// own, so that there is never a second copy.
+    case fullInPlace(FloatBuffer)
     /// An adapter: from `initial` (PEFT names), or fresh, drawn by module name from `seed`.
     case adapter(AdapterSpecification, seed: UInt64, initial: WeightTable?)
 }
@@ -48,11 +51,16 @@ package final class Trainer: @unchecked Sendable {
         self.configuration = configuration
         self.compute = compute
         switch method {
-        case .full:
+        case .full, .fullInPlace:
             layout = ParameterLayout(full: TensorTable(configuration))
             try weights.check(layout)
-            parameters = FloatBuffer(count: layout.count)
-            Self.copy(weights, layout, into: parameters)
+            if case .fullInPlace(let own) = method {
+                precondition(own.count == layout.count, "the vector must have the layout's \(layout.count) elements")
+                parameters = own
+            } else {
+                parameters = FloatBuffer(count: layout.count)
+                Self.copy(weights, layout, into: parameters)
+            }
             self.owner = nil
             decoder = try Decoder(
                 configuration: configuration, weights: WeightTable(layout, in: parameters.pointer, owner: parameters),

@@ -26,21 +26,10 @@ struct JobLoader {
         }
         let folder = try cache.folder(of: description.files.filter { $0.kind == .model })
         let directory = try ModelDirectory(path: folder)
-        let weights = try directory.loadWeights()
-        let method: TrainingMethod
-        if let adapter = settings.adapter {
-            var initial: LoadedWeights?
-            if settings.startsFromAdapter {
-                let folder = try cache.folder(of: description.files.filter { $0.kind == .adapter })
-                initial = try AdapterDirectory(path: folder, model: directory.configuration).loadWeights()
-            }
-            method = .adapter(adapter, seed: settings.seed, initial: initial?.table)
-        } else {
-            method = .full
-        }
+        let (method, weights, owner) = try start(directory, description, settings)
         let trainer = try Trainer(
-            configuration: directory.configuration, weights: weights.table, owner: weights, method: method,
-            compute: compute, recomputes: settings.recomputes)
+            configuration: directory.configuration, weights: weights, owner: owner, method: method, compute: compute,
+            recomputes: settings.recomputes)
         guard let file = description.files.first(where: { $0.kind == .data }), let path = cache.place(of: file) else {
             throw LoadProblem(description: "the job names no data")
         }
@@ -50,5 +39,28 @@ struct JobLoader {
         else { throw LoadProblem(description: "the data file holds another number of sequences than the job says") }
         return LoadedJob(
             description: description, settings: settings, trainer: trainer, data: data, compute: compute)
+    }
+
+    /// What is trained and where it starts, with the model's weights and whoever owns them. Of a full job the weights
+    /// are read straight into the state, so that there is one copy of them.
+    private func start(
+        _ directory: ModelDirectory, _ description: JobDescription, _ settings: TrainingSettings
+    ) throws -> (TrainingMethod, WeightTable, AnyObject) {
+        if let adapter = settings.adapter {
+            var initial: LoadedWeights?
+            if settings.startsFromAdapter {
+                let folder = try cache.folder(of: description.files.filter { $0.kind == .adapter })
+                initial = try AdapterDirectory(path: folder, model: directory.configuration).loadWeights()
+            }
+            let weights = try directory.loadWeights()
+            return (.adapter(adapter, seed: settings.seed, initial: initial?.table), weights.table, weights)
+        }
+        let layout = ParameterLayout(full: directory.table)
+        let state = FloatBuffer(count: layout.count)
+        try directory.loadWeights { tensor in
+            guard let entry = layout[tensor.name] else { preconditionFailure("the layout is the table's") }
+            return state.pointer + entry.offset
+        }
+        return (.fullInPlace(state), WeightTable(layout, in: state.pointer, owner: state), state)
     }
 }

@@ -77,8 +77,9 @@ package struct TrainingSettings: Sendable, Equatable {
             else { return nil }
             let names = lora["targets"]?.array?.compactMap(\.string)
             let sites = lora["targets"]?["sites"]?.array?.compactMap(\.string)
+            let targets: AdapterSpecification.Targets? = sites.map { .sites($0) } ?? names.map { .names($0) }
             adapter = AdapterSpecification(
-                rank: rank, alpha: alpha, isRankStabilised: stabilised, targets: sites.map { .sites($0) } ?? names.map { .names($0) } ?? .all,
+                rank: rank, alpha: alpha, isRankStabilised: stabilised, targets: targets ?? .all,
                 rankPattern: (lora["rank_pattern"]?.array ?? []).compactMap { pair in
                     guard let name = pair.array?.first?.string, let rank = pair.array?.last?.int else { return nil }
                     return (name, rank)

@@ -15,7 +15,9 @@ struct Fuzz {
         func option(_ name: String) -> UInt64? {
             arguments.firstIndex(of: name).flatMap { $0 + 1 < arguments.endIndex ? UInt64(arguments[$0 + 1]) : nil }
         }
-        guard let folder = arguments.first, !folder.hasPrefix("--") else { quit("usage: fuzz CORPUS [--seconds N] [--seed N]") }
+        guard let folder = arguments.first, !folder.hasPrefix("--") else {
+            quit("usage: fuzz CORPUS [--seconds N] [--seed N]")
+        }
         do {
             let corpus = try Corpus(folder)
             var run = try Run(corpus, seed: option("--seed") ?? 1)

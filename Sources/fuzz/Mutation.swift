@@ -77,13 +77,16 @@ struct Mutation {
 
     private mutating func pick<Element>(_ list: [Element]) -> Element { list[below(list.count)] }
 
-    private static let bytes: [UInt8] = [0, 1, 0x20, 0x22, 0x2C, 0x2D, 0x30, 0x39, 0x3A, 0x5B, 0x5C, 0x5D, 0x7B, 0x7D, 0x7F, 0x80, 0xC0, 0xFF]
+    private static let bytes: [UInt8] = [
+        0, 1, 0x20, 0x22, 0x2C, 0x2D, 0x30, 0x39, 0x3A, 0x5B, 0x5C, 0x5D, 0x7B, 0x7D, 0x7F, 0x80, 0xC0, 0xFF,
+    ]
     private static let numbers = [
         "0", "1", "-1", "00", "1.0", "1e9", "4294967295", "4294967296", "9223372036854775807", "9223372036854775808",
         "18446744073709551615", "18446744073709551616", "99999999999999999999999999",
     ]
     private static let words = [
-        "\"", "\\", "\\u0000", "\\ud800", "{", "}", "[", "]", ",", ":", "null", "true", "\"__metadata__\":{\"a\":\"b\"},",
+        "\"", "\\", "\\u0000", "\\ud800", "{", "}", "[", "]", ",", ":", "null", "true",
+        "\"__metadata__\":{\"a\":\"b\"},",
         "\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},", "\"dtype\":\"F64\",", "../", "\u{FEFF}",
     ]
     private static let lengths: [UInt64] = [

@@ -85,7 +85,8 @@ struct Run {
             return true
         }
         let sentence = "\(refusal)"
-        guard case .malformed = refusal, sentence.count <= Limits.characters + path.count, !sentence.contains("\n") else {
+        let isOne = sentence.count <= Limits.characters + path.count && !sentence.contains("\n")
+        guard case .malformed = refusal, isOne else {
             throw keep(bytes, "\(name) is refused by: \(sentence)")
         }
         return false

@@ -12,7 +12,8 @@ import Testing
         let count = probabilities.count / mixture.experts
         return probabilities.withUnsafeBufferPointer { probabilities in
             guard let bias else {
-                return Routing(probabilities.baseAddress!, bias: nil, count: count, perToken: mixture.perToken[0], mixture)
+                return Routing(
+                    probabilities.baseAddress!, bias: nil, count: count, perToken: mixture.perToken[0], mixture)
             }
             return bias.withUnsafeBufferPointer {
                 Routing(

@@ -14,11 +14,11 @@ Files of a folder:
 
 A document is a pair of ids and labels of equal length; label -100 = not trained; the label of position t+1 is the
 target of position t (so the label of position 0 never counts). A loss is the mean over the trained targets of the whole
-batch. A training step: gradient of that mean, clip by norm, AdamW(lr, betas 0.9 0.999, eps 1e-8), weight decay on tensors
-of two or more dimensions only. Documents run one at a time, so that no mask and no padding can play a part.
+batch. A training step: gradient of that mean, clip by norm, AdamW(lr, betas 0.9 0.999, eps 1e-8), weight decay on
+tensors of two or more dimensions only. Documents run one at a time, so that no mask and no padding can play a part.
 
-Where the configuration asks for the load-balancing loss of a mixture of experts, it is part of the loss of training: over
-the whole batch in odd steps (from 1), in even steps document by document, weighted by trained targets.
+Where the configuration asks for the load-balancing loss of a mixture of experts, it is part of the loss of training:
+over the whole batch in odd steps (from 1), in even steps document by document, weighted by trained targets.
 """
 
 import argparse
