@@ -65,8 +65,8 @@ extension AdapterConfiguration {
 
         private mutating func dropout() throws(ModelFileError) -> Double {
             guard let value = value("lora_dropout"), !value.isNull else { return 0 }
-            guard let dropout = value.double, (0...1).contains(dropout) else {
-                throw fault("`lora_dropout` is not a number from 0 to 1")
+            guard let dropout = value.double, (0..<1).contains(dropout) else {
+                throw fault("`lora_dropout` is not a number from 0 to 1, which is excluded")
             }
             return dropout
         }
@@ -109,24 +109,18 @@ extension AdapterConfiguration {
             }
         }
 
-        /// Members whose keys are plain module names, or such as peft writes them itself: `.*\.name`, dots escaped. Any
-        /// other regular expression is refused.
+        /// Members whose keys are patterns that this program takes; `.*\.name`, which peft writes itself, becomes
+        /// `name`.
         private mutating func pattern(_ key: String) throws(ModelFileError) -> [(name: String, value: JSONValue)] {
             guard let value = value(key), !value.isNull else { return [] }
             guard var members = value.object?.members else { throw fault("`\(key)` is not an object") }
             for index in members.indices {
-                var name = members[index].key
-                if name.hasPrefix(#".*\."#) { name.removeFirst(4) }
-                let parts = name.split(separator: #"\."#, omittingEmptySubsequences: false)
-                members[index].key = parts.joined(separator: ".")
-            }
-            for (name, _) in members {
-                let isPlain = name.utf8.allSatisfy {
-                    (0x30...0x39).contains($0) || (0x61...0x7A).contains($0 | 0x20) || $0 == 0x2E || $0 == 0x5F
-                }
-                guard isPlain else {
+                let name = members[index].key
+                if name.hasPrefix(#".*\."#), !name.dropFirst(4).contains("\\") { members[index].key.removeFirst(4) }
+                guard NamePattern(members[index].key) != nil else {
                     throw unsupported(
-                        "\(key) holds the pattern `\(printable(name))`; only plain module names are supported")
+                        "\(key) holds the pattern `\(printable(name))`; only module names and simple expressions are "
+                            + "supported")
                 }
             }
             return members.map { ($0.key, $0.value) }

@@ -6,7 +6,7 @@ package struct AdapterConfiguration: Sendable, Equatable {
     package var rank: Int
     package var alpha: Double
     package var isRankStabilised: Bool
-    /// Dropout on the input of A while training, 0…1.
+    /// Dropout on the input of A while training, in [0, 1).
     package var dropout: Double
     /// Names of modules as in the file; nil = the file holds a pattern, and the tensors tell which modules are adapted.
     package var targetModules: [String]?

@@ -61,7 +61,7 @@ struct Activations {
     let normalised: UnsafeMutablePointer<Float>
     /// `[T, I]` the input of the down projection, likewise.
     let activated: UnsafeMutablePointer<Float>
-    let lowRank: Projection.Scratch
+    var lowRank: Projection.Scratch
     /// `[T, D]` each: inputs and outputs of one expert's rows; only in models with experts.
     let expertInputs: UnsafeMutablePointer<Float>
     let expertOutputs: UnsafeMutablePointer<Float>
@@ -99,15 +99,18 @@ struct Activations {
         /// Elements of the largest B in a stack of experts.
         var factor: Int
         var hasGradients: Bool
+        /// Whether the adapter's inputs are dropped in training.
+        var drops: Bool
 
         /// Room for `rows` tokens where the upper `kept` blocks take part in the backward pass.
-        init(rows: Int, kept: Int, adapter: [AdaptedModule], recomputes: Bool, trains: Bool) {
+        init(rows: Int, kept: Int, adapter: [AdaptedModule], recomputes: Bool, trains: Bool, drops: Bool) {
             capacity = rows
             keptBlocks = recomputes ? 1 : max(1, kept)
             keptStreams = max(2, kept + 1)
             rank = adapter.map(\.rank).max() ?? 0
             factor = adapter.map { $0.stack > 1 ? $0.rank * $0.outputs : 0 }.max() ?? 0
             hasGradients = trains
+            self.drops = drops
         }
     }
 
@@ -134,7 +137,8 @@ struct Activations {
         activated = cutter.take(rows * configuration.widestInner)
         lowRank = Projection.Scratch(
             down: cutter.take(rows * plan.rank), downGradient: cutter.take(rows * plan.rank),
-            factor: cutter.take(plan.factor), factorGradient: cutter.take(plan.hasGradients ? plan.factor : 0))
+            factor: cutter.take(plan.factor), factorGradient: cutter.take(plan.hasGradients ? plan.factor : 0),
+            dropped: cutter.take(plan.drops && plan.hasGradients ? rows * configuration.widestInput : 0))
         expertInputs = cutter.take(configuration.mixture == nil ? 0 : stream)
         expertOutputs = cutter.take(configuration.mixture == nil ? 0 : stream)
         finalStatistics = cutter.statistics(rows)
@@ -219,6 +223,9 @@ private struct Cutter {
 }
 
 extension DecoderConfiguration {
+    /// The largest input of a linear layer outside experts.
+    fileprivate var widestInput: Int { max(widestInner, width, queryWidth) }
+
     /// The largest inner width of any MLP or expert.
     fileprivate var widestInner: Int {
         max((0..<layers).map(sharedInner).max() ?? 0, mixture?.inner ?? 0)

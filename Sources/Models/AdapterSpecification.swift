@@ -21,7 +21,7 @@ package struct AdapterSpecification: Sendable, Equatable {
     package var isRankStabilised: Bool
     /// Which layers.
     package var targets: Targets
-    /// Other ranks for layers whose path is or ends in the name; the first match counts.
+    /// Other ranks for layers that a `NamePattern` of the name matches; the first match counts.
     package var rankPattern: [(name: String, rank: Int)]
     /// Other α, likewise.
     package var alphaPattern: [(name: String, alpha: Double)]
@@ -77,11 +77,13 @@ package struct AdapterSpecification: Sendable, Equatable {
         let sites = configuration.adapterSites
         let chosen = try AdapterChoice(targets, sites, isMixture: configuration.mixture != nil)
         var adapted: [AdaptedModule] = []
+        let ranks = try Self.compiled(rankPattern.map { ($0.name, $0.rank) })
+        let alphas = try Self.compiled(alphaPattern.map { ($0.name, $0.alpha) })
         for site in sites where chosen.contains(site) {
             let name = AdapterChoice.patternName(site, isMixture: configuration.mixture != nil)
             let factor = chosen.doubles && site.slot == .stackedGateUp ? 2 : 1
-            let rank = rankPattern.first { AdapterChoice.matches(name, $0.name) }?.rank ?? rank * factor
-            let alpha = alphaPattern.first { AdapterChoice.matches(name, $0.name) }?.alpha ?? alpha * Double(factor)
+            let rank = ranks.first { $0.pattern.matches(name) }?.value ?? rank * factor
+            let alpha = alphas.first { $0.pattern.matches(name) }?.value ?? alpha * Double(factor)
             guard rank >= 1, rank <= 65_536 else {
                 throw .invalidAdapter("rank \(rank) of \(site.path) is outside 1…65536")
             }
@@ -92,6 +94,17 @@ package struct AdapterSpecification: Sendable, Equatable {
             adapted.append(AdaptedModule(site, rank: rank, scale: Float(alpha / divisor), hasOuter: hasOuter))
         }
         return (chosen, adapted)
+    }
+
+    private static func compiled<Value>(
+        _ list: [(name: String, value: Value)]
+    ) throws(ModelError) -> [(pattern: NamePattern, value: Value)] {
+        try list.map { item throws(ModelError) in
+            guard let pattern = NamePattern(item.name) else {
+                throw .invalidAdapter("the pattern \"\(item.name)\" is no module name or simple expression")
+            }
+            return (pattern, item.value)
+        }
     }
 }
 

@@ -100,6 +100,7 @@ struct BlockBuilder {
     let adapter: Adapter?
     /// Of the trained tensors; nil = nothing is trained.
     let layout: ParameterLayout?
+    let dropout: AdapterDropout?
 
     func block(_ layer: Int) -> Block {
         let names = configuration.family.names
@@ -197,7 +198,8 @@ struct BlockBuilder {
         return Projection.LowRank(
             rank: adapted.rank, scale: adapted.scale, a: adapter.parameters + a.offset + startA,
             b: adapter.parameters + b.offset + startB, gradientA: layout?[adapted.nameA].map { $0.offset + startA },
-            gradientB: layout?[adapted.nameB].map { $0.offset + startB }, stride: adapted.stack)
+            gradientB: layout?[adapted.nameB].map { $0.offset + startB }, stride: adapted.stack,
+            dropout: DropoutMask(dropout, path: adapted.path))
     }
 }
 

@@ -6,11 +6,24 @@ extension Decoder {
     /// `gradient` is laid out as `layout`, which must not be nil. Only trained tensors cost anything: frozen weights
     /// get no gradient, and nothing goes below the lowest trained block. A tied head adds to the embedding's gradient
     /// first, the look-ups after it. A mixture of experts whose configuration asks for it adds `LoadBalance`.
-    package func lossAndGradient(_ batch: MicroBatch, gradient: UnsafeMutablePointer<Float>) -> Double {
+    /// `step` and `batch.places` decide what dropout drops, if there is any.
+    package func lossAndGradient(
+        _ batch: MicroBatch, step: Int = 0, gradient: UnsafeMutablePointer<Float>
+    ) -> Double {
+        batch.places.withUnsafeBufferPointer { places in
+            let noise = drops ? places.baseAddress.map { Noise(places: $0, step: UInt64(step)) } : nil
+            return lossAndGradient(batch, noise, gradient)
+        }
+    }
+
+    private func lossAndGradient(
+        _ batch: MicroBatch, _ noise: Noise?, _ gradient: UnsafeMutablePointer<Float>
+    ) -> Double {
         precondition(layout != nil, "this decoder trains nothing")
         guard batch.trainedTokens > 0 else { return 0 }
         return withPass(batch, trains: true) { pass in
             var pass = pass
+            pass.memory.lowRank.noise = noise
             if let mixture = configuration.mixture, mixture.balance > 0 {
                 pass.balance = LoadBalance(mixture)
                 pass.balanceFactor = mixture.balance * Double(batch.trainedTokens)

@@ -6,7 +6,7 @@ struct Pass {
     let documents: [Int32]
     /// `[T]`.
     let positions: UnsafePointer<Int32>
-    let memory: Activations
+    var memory: Activations
     /// Keys and values of earlier tokens, in generation.
     var cache: KeyValueCache?
     /// Takes part in training mixtures whose configuration asks for it.

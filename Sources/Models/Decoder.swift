@@ -56,6 +56,8 @@ package final class Decoder: @unchecked Sendable {
     /// The lowest block that trains anything, `layers` when none does; below it nothing is kept or sent back.
     let lowestTrained: Int
     let workspace = Workspace()
+    /// Whether training drops inputs of the adapter.
+    let drops: Bool
     var rotaryTable: RotaryTable?
     /// Keep the memory alive that the pointers above point to.
     private let weights: WeightTable
@@ -65,12 +67,14 @@ package final class Decoder: @unchecked Sendable {
     /// A decoder on the memory of `weights`; refuses tensors that are missing or of another shape.
     package init(
         configuration: DecoderConfiguration, weights: WeightTable, adapter: Adapter? = nil, trainable: Trainable,
-        compute: Compute, recomputes: Bool = false
+        compute: Compute, recomputes: Bool = false, dropout: AdapterDropout? = nil
     ) throws(ModelError) {
         let full = ParameterLayout(full: TensorTable(configuration))
         try weights.check(full)
         precondition(trainable != .everything || adapter == nil, "full training takes no adapter")
         precondition(trainable != .adapter || adapter != nil, "there is no adapter to train")
+        if let dropout, dropout.probability > 0 { try Self.check(dropout, adapter?.modules ?? []) }
+        drops = trainable == .adapter && (dropout?.probability ?? 0) > 0
         let fuses = configuration.family.names.fusedAttention != nil
         precondition(
             !fuses || configuration.rotary == nil && configuration.family.queryKeyNormalization == .none,
@@ -81,7 +85,9 @@ package final class Decoder: @unchecked Sendable {
             case .adapter: adapter?.layout
             case .nothing: nil
             }
-        let builder = BlockBuilder(configuration: configuration, weights: weights, adapter: adapter, layout: layout)
+        let builder = BlockBuilder(
+            configuration: configuration, weights: weights, adapter: adapter, layout: layout,
+            dropout: drops ? dropout : nil)
         let names = configuration.family.names
         let embeddingName = "\(names.base)\(names.embedding).weight"
         let headName = configuration.tiesHead ? embeddingName : "\(names.head).weight"
@@ -109,6 +115,13 @@ package final class Decoder: @unchecked Sendable {
         rotaryTable = configuration.rotary.map(RotaryTable.init)
     }
 
+    /// Experts and routers take no dropout: peft has none there either.
+    package static func check(_ dropout: AdapterDropout, _ modules: [AdaptedModule]) throws(ModelError) {
+        for module in modules where module.stack > 1 || [.router, .stackedGateUp, .stackedDown].contains(module.slot) {
+            throw .invalidAdapter("lora_dropout must be 0 where experts or routers are adapted, as \(module.path) is")
+        }
+    }
+
     /// Memory for a pass over `rows` tokens; kept for the next one unless that needs more.
     func activations(rows: Int, trains: Bool) -> Activations {
         let needed = plan(rows: rows, trains: trains)
@@ -125,7 +138,8 @@ package final class Decoder: @unchecked Sendable {
     private func plan(rows: Int, trains: Bool) -> Activations.Plan {
         let kept = trains ? configuration.layers - lowestTrained : 0
         return Activations.Plan(
-            rows: rows, kept: kept, adapter: adapter?.modules ?? [], recomputes: recomputes, trains: trains)
+            rows: rows, kept: kept, adapter: adapter?.modules ?? [], recomputes: recomputes, trains: trains,
+            drops: drops)
     }
 }
 
@@ -136,7 +150,8 @@ extension DecoderConfiguration {
     package func activationBytes(rows: Int, adapter: [AdaptedModule]?, recomputes: Bool) -> Int {
         let lowest = adapter?.map(\.layer).min() ?? 0
         let plan = Activations.Plan(
-            rows: rows, kept: layers - lowest, adapter: adapter ?? [], recomputes: recomputes, trains: true)
+            rows: rows, kept: layers - lowest, adapter: adapter ?? [], recomputes: recomputes, trains: true,
+            drops: false)
         return Activations.count(self, plan) * MemoryLayout<Float>.stride
     }
 }

@@ -10,13 +10,17 @@ package struct MicroBatch: Sendable, Equatable {
     package let documents: [Int32]
     /// `[T]` place of each token in its document.
     package let positions: [Int32]
+    /// `[T]` what random draws for each token depend on: its sequence and its place in that.
+    package let places: [UInt64]
     /// Tokens of the longest document.
     package let longestDocument: Int
     /// Targets that count.
     package let trainedTokens: Int
 
-    /// A micro-batch from already shifted targets.
-    package init(tokens: [Int32], targets: [Int32], documents: [Int32]) {
+    /// A micro-batch from already shifted targets; without `places` the tokens are counted.
+    package init(tokens: [Int32], targets: [Int32], documents: [Int32], places: [UInt64]? = nil) {
+        precondition(places.map { $0.count == tokens.count } ?? true, "every token needs a place")
+        self.places = places ?? (0..<UInt64(tokens.count)).map(\.self)
         precondition(tokens.count == targets.count, "every token needs a target, −1 for none")
         precondition(
             tokens.isEmpty ? documents.isEmpty : documents.first == 0, "the first document starts at the first token")

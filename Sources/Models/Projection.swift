@@ -24,6 +24,8 @@ struct Projection {
         var gradientB: Int?
         /// In a stack of experts: floats from one of B's elements to the next, for the experts lie side by side.
         var stride = 1
+        /// On A's input, in training; nil = none.
+        var dropout: DropoutMask?
     }
 
     /// Room for the adapter's inner rows, `[T, r]` each, and for one expert's B and its gradient, `[out, r]` each.
@@ -32,6 +34,10 @@ struct Projection {
         let downGradient: UnsafeMutablePointer<Float>
         let factor: UnsafeMutablePointer<Float>
         let factorGradient: UnsafeMutablePointer<Float>
+        /// `[T, in]` what A reads after dropout; empty without one.
+        let dropped: UnsafeMutablePointer<Float>
+        /// In training with dropout.
+        var noise: Noise?
     }
 
     var isTrained: Bool { weightGradient != nil || biasGradient != nil || lowRank?.gradientA != nil }
@@ -50,7 +56,7 @@ struct Projection {
                 gradientB: $0.gradientB.map { offset in
                     offset + first * (lowRank?.rank ?? 0) * (lowRank?.stride ?? 1)
                 },
-                stride: $0.stride)
+                stride: $0.stride, dropout: $0.dropout)
         }
         return slice
     }
@@ -132,21 +138,39 @@ struct Projection {
             accumulate: false)
         compute.scale(scratch.downGradient, by: lowRank.scale, count: rows * rank)
         if let gradientA = lowRank.gradientA {
+            let read = dropped(lowRank, x, rows: rows, scratch, compute)
             compute.linearWeightGradient(
-                gradient + gradientA, scratch.downGradient, x, rows: rows, inputs: inputs, outputs: rank)
+                gradient + gradientA, scratch.downGradient, read, rows: rows, inputs: inputs, outputs: rank)
         }
-        if let dx {
+        guard let dx else { return }
+        guard let mask = lowRank.dropout, let noise = scratch.noise else {
             compute.linearInputGradient(
                 dx, scratch.downGradient, lowRank.a, rows: rows, inputs: inputs, outputs: rank, accumulate: true)
+            return
         }
+        compute.linearInputGradient(
+            scratch.dropped, scratch.downGradient, lowRank.a, rows: rows, inputs: inputs, outputs: rank,
+            accumulate: false)
+        mask.apply(dx, scratch.dropped, rows: rows, width: inputs, adds: true, noise, compute)
     }
 
-    /// `s·x·Aᵀ` into the scratch.
+    /// What A reads: x, or x after dropout in the scratch.
+    private func dropped(
+        _ lowRank: LowRank, _ x: UnsafePointer<Float>, rows: Int, _ scratch: Scratch, _ compute: Compute
+    ) -> UnsafePointer<Float> {
+        guard let mask = lowRank.dropout, let noise = scratch.noise else { return x }
+        mask.apply(scratch.dropped, x, rows: rows, width: inputs, adds: false, noise, compute)
+        return UnsafePointer(scratch.dropped)
+    }
+
+    /// `s·x·Aᵀ` into the scratch, x after dropout where there is one.
     private func scaledDown(
         _ lowRank: LowRank, _ x: UnsafePointer<Float>, rows: Int, _ scratch: Scratch, _ compute: Compute
     ) {
+        let read = dropped(lowRank, x, rows: rows, scratch, compute)
         compute.linear(
-            scratch.down, x, lowRank.a, bias: nil, rows: rows, inputs: inputs, outputs: lowRank.rank, accumulate: false)
+            scratch.down, read, lowRank.a, bias: nil, rows: rows, inputs: inputs, outputs: lowRank.rank,
+            accumulate: false)
         compute.scale(scratch.down, by: lowRank.scale, count: rows * lowRank.rank)
     }
 }

@@ -46,7 +46,7 @@ package final class Trainer: @unchecked Sendable {
     /// is the same.
     package init(
         configuration: DecoderConfiguration, weights: WeightTable, owner: AnyObject? = nil, method: TrainingMethod,
-        compute: Compute, recomputes: Bool = false
+        compute: Compute, recomputes: Bool = false, dropout: AdapterDropout? = nil
     ) throws(ModelError) {
         self.configuration = configuration
         self.compute = compute
@@ -82,7 +82,7 @@ package final class Trainer: @unchecked Sendable {
             decoder = try Decoder(
                 configuration: configuration, weights: weights,
                 adapter: Adapter(modules: modules, parameters: parameters.pointer, owner: parameters),
-                trainable: .adapter, compute: compute, recomputes: recomputes)
+                trainable: .adapter, compute: compute, recomputes: recomputes, dropout: dropout)
         }
         firstMoment = FloatBuffer(count: layout.count)
         secondMoment = FloatBuffer(count: layout.count)
@@ -90,13 +90,14 @@ package final class Trainer: @unchecked Sendable {
     }
 
     /// The gradient sum of one shard: `gradient[P]` is zeroed, then the micro-batches are added in order.
+    /// `step` is the optimizer step they belong to, which dropout depends on.
     package func shardGradient(
-        _ microBatches: [MicroBatch], into gradient: UnsafeMutablePointer<Float>
+        _ microBatches: [MicroBatch], step: Int = 0, into gradient: UnsafeMutablePointer<Float>
     ) -> ShardGradient {
         gradient.update(repeating: 0, count: count)
         var shard = ShardGradient(lossSum: 0, trainedTokens: 0, isFinite: true)
         for batch in microBatches {
-            shard.lossSum += decoder.lossAndGradient(batch, gradient: gradient)
+            shard.lossSum += decoder.lossAndGradient(batch, step: step, gradient: gradient)
             shard.trainedTokens += batch.trainedTokens
         }
         shard.isFinite = shard.lossSum.isFinite

@@ -29,7 +29,8 @@ struct JobLoader {
         let (method, weights, owner) = try start(directory, description, settings)
         let trainer = try Trainer(
             configuration: directory.configuration, weights: weights, owner: owner, method: method, compute: compute,
-            recomputes: settings.recomputes)
+            recomputes: settings.recomputes,
+            dropout: AdapterDropout(probability: settings.dropout, seed: settings.seed))
         guard let file = description.files.first(where: { $0.kind == .data }), let path = cache.place(of: file) else {
             throw LoadProblem(description: "the job names no data")
         }

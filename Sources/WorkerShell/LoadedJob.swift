@@ -56,21 +56,23 @@ final class LoadedJob: @unchecked Sendable {
         var tokens: [Int32] = []
         var targets: [Int32] = []
         var documents: [Int32] = []
+        var places: [UInt64] = []
         for index in sequences {
             let sequence = set.sequence(index)
             let base = Int32(tokens.count)
             tokens += sequence.tokens
             targets += sequence.targets
             documents += sequence.documentStarts.map { $0 + base }
+            places += (0..<UInt64(sequence.tokens.count)).map { UInt64(index) << 32 | $0 }
         }
-        return MicroBatch(tokens: tokens, targets: targets, documents: documents)
+        return MicroBatch(tokens: tokens, targets: targets, documents: documents, places: places)
     }
 
     /// The gradient sum of one virtual shard of `recipe`, or nil when something in it is not finite.
     func gradient(of shard: Int, _ recipe: Recipe) -> NodeSum? {
         let sum = NodeSum(shards: ShardRange(shard, shard + 1), lossSum: 0, from: pool)
         let batches = recipe.shards[shard].map { microBatch($0.lazy.map(Int.init), of: data.train) }
-        let gradient = trainer.shardGradient(batches, into: sum.pointer)
+        let gradient = trainer.shardGradient(batches, step: Int(recipe.step), into: sum.pointer)
         sum.lossSum = gradient.lossSum
         return gradient.isFinite ? sum : nil
     }

@@ -7,6 +7,8 @@ package struct TrainingSettings: Sendable, Equatable {
     package var adapter: AdapterSpecification?
     /// Starts from the adapter in the job's `adapter` files instead of a fresh one.
     package var startsFromAdapter = false
+    /// Part of the adapter's inputs that training drops, in [0, 1).
+    package var dropout = 0.0
     package var seed: UInt64
     package var beta1: Double
     package var beta2: Double
@@ -41,7 +43,7 @@ package struct TrainingSettings: Sendable, Equatable {
             ("seed", .string(String(seed))), ("beta1", bits(beta1)), ("beta2", bits(beta2)), ("epsilon", bits(epsilon)),
             ("weight_decay", bits(weightDecay)), ("max_grad_norm", bits(maxGradientNorm)),
             ("recomputes", .bool(recomputes)), ("precision", .string(precision)),
-            ("starts_from_adapter", .bool(startsFromAdapter)),
+            ("starts_from_adapter", .bool(startsFromAdapter)), ("lora_dropout", bits(dropout)),
         ]
         if let adapter {
             let targets: JSONValue =
@@ -69,7 +71,8 @@ package struct TrainingSettings: Sendable, Equatable {
             let beta2 = real(json["beta2"]), let epsilon = real(json["epsilon"]),
             let decay = real(json["weight_decay"]), let norm = real(json["max_grad_norm"]),
             let recomputes = json["recomputes"]?.bool, let precision = json["precision"]?.string,
-            let starts = json["starts_from_adapter"]?.bool
+            let starts = json["starts_from_adapter"]?.bool, let dropout = real(json["lora_dropout"]),
+            (0..<1).contains(dropout)
         else { return nil }
         var adapter: AdapterSpecification?
         if let lora = json["lora"] {
@@ -93,5 +96,6 @@ package struct TrainingSettings: Sendable, Equatable {
             adapter: adapter, seed: seed, beta1: beta1, beta2: beta2, epsilon: epsilon, weightDecay: decay,
             maxGradientNorm: norm, recomputes: recomputes, precision: precision)
         startsFromAdapter = starts
+        self.dropout = dropout
     }
 }

@@ -43,6 +43,12 @@ struct Submission {
                 ?? ParameterLayout(full: TensorTable(model.configuration))
         } catch { throw Failure.input(["lora_target: \(error)"]) }
         settings = Self.settings(spec, specification, adapter, model, shapes)
+        if let specification, settings.dropout > 0 {
+            do {
+                let dropout = AdapterDropout(probability: settings.dropout, seed: 0)
+                try Decoder.check(dropout, try specification.modules(of: model.configuration))
+            } catch { throw Failure.input(["\(error)"]) }
+        }
     }
 
     /// Keys whose value this release can't honour, each with what to write instead.
@@ -51,9 +57,6 @@ struct Submission {
         if spec.precision == .bf16 { faults.append("precision: bf16 is not available in this release: write fp32 or auto") }
         if spec.gradientWire != .fp32 {
             faults.append("gradient_wire: \(spec.gradientWire.rawValue) is not available in this release: write fp32")
-        }
-        if let dropout = spec.loraDropout, dropout != 0 {
-            faults.append("lora_dropout: only 0 is available in this release")
         }
         if case .path = spec.resumeFromCheckpoint {
             faults.append("resume_from_checkpoint: a path is not available: use `drover resume RUN_DIR`")
@@ -88,6 +91,7 @@ struct Submission {
             epsilon: spec.adamEpsilon, weightDecay: spec.weightDecay, maxGradientNorm: spec.maxGradNorm,
             recomputes: recomputes(spec, model, shapes), precision: "fp32")
         settings.startsFromAdapter = adapter != nil
+        if specification != nil { settings.dropout = adapter?.configuration.dropout ?? spec.loraDropout ?? 0 }
         return settings
     }
 

@@ -112,7 +112,7 @@ import Testing
         (#""trainable_token_indices":[1]"#, "`trainable_token_indices`"),
         (#""something_new":{"x":1}"#, "`something_new`"),
         (#""init_lora_weights":"pissa""#, "changed base weights"),
-        (#""rank_pattern":{"^model.*q_proj":4}"#, "only plain module names"),
+        (#""rank_pattern":{"(a+)+q_proj":4}"#, "only module names and simple expressions"),
         (#""alpha_pattern":{"q_proj":"x"}"#, "not a number"),
         (#""lora_dropout":2"#, "from 0 to 1"),
         (#""use_rslora":1"#, "not true or false"),

@@ -47,6 +47,22 @@ import Testing
         #expect(throws: ModelError.self) { try AdapterSpecification(rank: 1, alpha: .nan).modules(of: configuration) }
     }
 
+    @Test func `patterns are names or expressions as peft takes them`() throws {
+        let path = "model.layers.10.self_attn.q_proj"
+        for text in [
+            "q_proj", "self_attn.q_proj", path, #"^model\.layers\.10\..*"#, #"layers\.(1|10)\.self_attn\.q_proj"#,
+            #".*\.q_proj"#, #"(q|v)_proj"#, #"layers\.\d+\.self_attn\.q_proj"#, #"layers.1[0-9].self_attn.[qk]_proj$"#,
+        ] {
+            #expect(NamePattern(text)?.matches(path) == true, "\(text)")
+        }
+        for text in ["proj", "0.self_attn.q_proj_", #"^layers\..*"#, #"layers\.1\..*"#, "k_proj"] {
+            #expect(NamePattern(text)?.matches(path) == false, "\(text)")
+        }
+        for text in ["", "(a+)+", "(a|b)*", "(?i)q", "[", "a*a*a*a*a*", "q\nproj"] {
+            #expect(NamePattern(text) == nil, "\(text)")
+        }
+    }
+
     @Test func `a layer's A depends on its name and the seed alone and fills its bounds`() throws {
         let configuration = try TinyModel.configuration("llama")
         func draw(_ targets: AdapterSpecification.Targets, _ path: String, seed: UInt64) throws -> [Float] {
