@@ -32,6 +32,43 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
         }
     }
 
+    @Test(arguments: [(1, 1), (7, 33), (256, 32), (257, 17), (300, 100), (768, 800)])
+    func `a row alone has the bits it has among others, from weights of either layout`(inputs: Int, outputs: Int) {
+        var numbers = Numbers(6)
+        let (x, w) = (numbers.floats(3 * inputs), numbers.floats(inputs * outputs))
+        let (bias, old) = (numbers.floats(outputs), numbers.floats(3 * outputs))
+        for (accumulate, biased) in [(false, false), (false, true), (true, false), (true, true)] {
+            func rows(_ product: (Compute, UnsafeMutablePointer<Float>, UnsafePointer<Float>, Int) -> Void) -> Bool {
+                let together = everywhere { compute in
+                    var y = old
+                    product(compute, &y, x, 3)
+                    return [y]
+                }
+                let alone = everywhere { compute in
+                    var y = old
+                    y.withUnsafeMutableBufferPointer { y in
+                        x.withUnsafeBufferPointer { x in
+                            for row in 0..<3 {
+                                product(compute, y.baseAddress! + row * outputs, x.baseAddress! + row * inputs, 1)
+                            }
+                        }
+                    }
+                    return [y]
+                }
+                return bits(together) == bits(alone)
+            }
+            let bias = biased ? bias : nil
+            #expect(rows { compute, y, x, rows in
+                compute.linear(
+                    y, x, w, bias: bias, rows: rows, inputs: inputs, outputs: outputs, accumulate: accumulate)
+            })
+            #expect(rows { compute, y, x, rows in
+                compute.linearTransposed(
+                    y, x, w, bias: bias, rows: rows, inputs: inputs, outputs: outputs, accumulate: accumulate)
+            })
+        }
+    }
+
     @Test(arguments: shapes) func `the gradients of a linear layer equal their references`(
         rows: Int, inputs: Int, outputs: Int
     ) {

@@ -6,6 +6,7 @@
 #include "conversions.h"
 #include "elementwise.h"
 #include "gemm.h"
+#include "gemm_row.h"
 #include "heads.h"
 #include "norms.h"
 #include "optimizer.h"
@@ -15,7 +16,7 @@
 
 const struct dk_kernels LANES_TABLE = {
     .gemm_pack = gemm_pack,
-    .gemm_block = gemm_block,
+    .gemm_block = gemm_task,
     .rmsnorm = norm_rms,
     .rmsnorm_backward = norm_rms_backward,
     .layernorm = norm_layer,
