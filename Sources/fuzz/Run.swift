@@ -54,9 +54,9 @@ struct Run {
 
     func report() {
         let grown = Double(max(0, Self.addressSpace - started)) / 1_048_576
-        print(
-            "fuzz: \(cases) files, \(accepted) read, \(cases - accepted) refused; slowest "
-                + String(format: "%.1f ms", slowest) + ", address space grew by " + String(format: "%.1f MiB", grown))
+        let sentence = "fuzz: \(cases) files, \(accepted) read, \(cases - accepted) refused; slowest "
+            + String(format: "%.1f ms", slowest) + ", address space grew by " + String(format: "%.1f MiB", grown) + "\n"
+        FileHandle.standardOutput.write(Data(sentence.utf8))
     }
 
     /// Whether the reader takes `bytes`; throws what must not be.

@@ -12,7 +12,7 @@ struct TidyTests {
         ["Coordination", "Training", "ModelFiles"],
         ["ZeroMQShell", "StorageShell", "Simulation"],
         ["CoordinatorShell", "WorkerShell"],
-        ["drover"],
+        ["drover", "fuzz"],
     ]
     /// Modules whose results depend on their arguments alone.
     private static let pure: Set<String> = [
