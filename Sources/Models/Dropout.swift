@@ -48,11 +48,13 @@ struct DropoutMask {
         _ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, rows: Int, width: Int, adds: Bool, _ noise: Noise,
         _ compute: Compute
     ) {
-        nonisolated(unsafe) let (y, x, noise) = (y, x, noise)
+        nonisolated(unsafe) let y = y
+        nonisolated(unsafe) let x = x
+        nonisolated(unsafe) let places = noise.places
         let stepStream = Philox.mix(module ^ Philox.mix(noise.step))
         compute.team.run(rows) { row in
             let random = Philox(
-                seed: seed, purpose: .dropout, stream: Philox.mix(stepStream ^ Philox.mix(noise.places[row])))
+                seed: seed, purpose: .dropout, stream: Philox.mix(stepStream ^ Philox.mix(places[row])))
             let (to, from) = (y + row * width, x + row * width)
             func put(_ word: UInt32, _ column: Int) {
                 let kept = word < threshold ? 0 : from[column] * scale
