@@ -77,8 +77,8 @@ package struct AdapterSpecification: Sendable, Equatable {
         let sites = configuration.adapterSites
         let chosen = try AdapterChoice(targets, sites, isMixture: configuration.mixture != nil)
         var adapted: [AdaptedModule] = []
-        let ranks = try Self.compiled(rankPattern.map { ($0.name, $0.rank) })
-        let alphas = try Self.compiled(alphaPattern.map { ($0.name, $0.alpha) })
+        let ranks = try Self.compiled(rankPattern.map { (name: $0.name, value: $0.rank) })
+        let alphas = try Self.compiled(alphaPattern.map { (name: $0.name, value: $0.alpha) })
         for site in sites where chosen.contains(site) {
             let name = AdapterChoice.patternName(site, isMixture: configuration.mixture != nil)
             let factor = chosen.doubles && site.slot == .stackedGateUp ? 2 : 1
