@@ -14,7 +14,7 @@ package struct NamePattern {
             (plain, expression) = (text, nil)
             return
         }
-        for repeated in [")*", ")+", ")?", "){", "(?"] where text.contains(repeated) { return nil }
+        for repeated in [")*", ")+", ")?", "(?"] where text.contains(repeated) { return nil }
         guard text.utf8.count(where: { [0x2A, 0x2B].contains($0) }) <= 4,
             let expression = try? Regex("(?:.*\\.)?(?:\(text))")
         else { return nil }
@@ -35,5 +35,5 @@ package struct NamePattern {
         }
     }
 
-    private static func isAllowed(_ byte: UInt8) -> Bool { isName(byte) || "^$*+?|()[]\\-,{}".utf8.contains(byte) }
+    private static func isAllowed(_ byte: UInt8) -> Bool { isName(byte) || "^$*+?|()[]\\-,".utf8.contains(byte) }
 }
