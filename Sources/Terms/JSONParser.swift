@@ -5,6 +5,12 @@ package struct JSONError: Error, Equatable, CustomStringConvertible {
     /// One sentence without the position.
     package var problem: String
 
+    /// An error at a byte offset.
+    package init(offset: Int, problem: String) {
+        self.offset = offset
+        self.problem = problem
+    }
+
     package var description: String { "\(problem) at byte \(offset)" }
 }
 
@@ -107,7 +113,7 @@ private struct JSONParser {
     private mutating func object(depth: Int) throws(JSONError) -> JSONValue {
         at += 1
         var members: [(key: String, value: JSONValue)] = []
-        var seen: Set<String> = []
+        var seen: Set<ByteText> = []
         skipSpace()
         if take(UInt8(ascii: "}")) { return .object(JSONObject()) }
         while true {
@@ -115,7 +121,7 @@ private struct JSONParser {
             guard at < bytes.count, bytes[at] == UInt8(ascii: "\"") else { throw error("expected a quoted key") }
             let keyOffset = at
             let key = try string()
-            if limits.refusesDuplicateKeys, !seen.insert(key).inserted {
+            if limits.refusesDuplicateKeys, !seen.insert(ByteText(key)).inserted {
                 throw error("the key `\(key.prefix(80))` stands twice", at: keyOffset)
             }
             skipSpace()

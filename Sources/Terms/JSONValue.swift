@@ -2,7 +2,7 @@
 ///
 /// RFC 8259. Used wherever bytes from outside are read (configs, headers, data rows, manifests), because it
 /// never traps, bounds depth and size, and can refuse duplicate keys.
-package enum JSONValue: Sendable, Equatable {
+package enum JSONValue: Sendable {
     case null
     case bool(Bool)
     /// The literal as written, already checked against the JSON number grammar.
@@ -10,6 +10,21 @@ package enum JSONValue: Sendable, Equatable {
     case string(String)
     case array([JSONValue])
     case object(JSONObject)
+}
+
+extension JSONValue: Equatable {
+    /// Whether two documents say the same byte for byte: texts by their UTF-8, numbers as written, members in order.
+    package static func == (left: JSONValue, right: JSONValue) -> Bool {
+        switch (left, right) {
+        case (.null, .null): true
+        case (.bool(let one), .bool(let other)): one == other
+        case (.number(let one), .number(let other)): one == other
+        case (.string(let one), .string(let other)): one.hasSameBytes(as: other)
+        case (.array(let one), .array(let other)): one == other
+        case (.object(let one), .object(let other)): one == other
+        default: false
+        }
+    }
 }
 
 /// A JSON number that remembers how it was written.
@@ -35,11 +50,13 @@ package struct JSONNumber: Sendable, Equatable {
 }
 
 /// The members of a JSON object in the order they were written, with look-up by key.
+///
+/// Keys are compared by their bytes, as RFC 8259 §8.3 has it: both spellings of `é` are keys of their own.
 package struct JSONObject: Sendable, Equatable {
     /// Members as written, keys unique.
     package private(set) var members: [(key: String, value: JSONValue)]
     /// Key → position, built once an object is large enough to profit.
-    private var positions: [String: Int]?
+    private var positions: [ByteText: Int]?
 
     /// Objects up to this many members are searched in order.
     private static let linearLimit = 12
@@ -64,7 +81,7 @@ package struct JSONObject: Sendable, Equatable {
             case (nil, let value?):
                 members.append((key, value))
                 if positions != nil {
-                    positions![key] = members.count - 1
+                    positions![ByteText(key)] = members.count - 1
                 } else if members.count > Self.linearLimit {
                     reindex()
                 }
@@ -79,17 +96,17 @@ package struct JSONObject: Sendable, Equatable {
     package var isEmpty: Bool { members.isEmpty }
 
     private func position(of key: String) -> Int? {
-        if let positions { return positions[key] }
-        return members.firstIndex { $0.key == key }
+        if let positions { return positions[ByteText(key)] }
+        return members.firstIndex { $0.key.hasSameBytes(as: key) }
     }
 
     private mutating func reindex() {
         guard members.count > Self.linearLimit else { positions = nil; return }
-        positions = Dictionary(uniqueKeysWithValues: members.enumerated().map { ($1.key, $0) })
+        positions = Dictionary(uniqueKeysWithValues: members.enumerated().map { (ByteText($1.key), $0) })
     }
 
     package static func == (left: JSONObject, right: JSONObject) -> Bool {
-        left.members.elementsEqual(right.members) { $0.key == $1.key && $0.value == $1.value }
+        left.members.elementsEqual(right.members) { $0.key.hasSameBytes(as: $1.key) && $0.value == $1.value }
     }
 }
 

@@ -109,4 +109,22 @@ import Testing
             }
         }
     }
+
+    @Test func `keys are told apart by their bytes`() throws {
+        let composed = "\u{E9}", decomposed = "e\u{301}"
+        #expect(composed == decomposed)
+        let value = try JSONValue.parse(
+            "{\"\(composed)\":1,\"\(decomposed)\":2}", limits: JSONLimits(refusesDuplicateKeys: true))
+
+        #expect(value.object?.members.count == 2)
+        #expect(value[composed]?.int == 1)
+        #expect(value[decomposed]?.int == 2)
+        #expect(JSONValue.string(composed) != .string(decomposed))
+        // Beyond a dozen members keys are looked up in another way.
+        let many = (0..<20).map { "\"k\($0)\":\($0)" }.joined(separator: ",")
+        let large = try JSONValue.parse("{\"\(composed)\":1,\(many),\"\(decomposed)\":2}")
+        #expect(large[composed]?.int == 1)
+        #expect(large[decomposed]?.int == 2)
+        #expect(large.object?.members.count == 22)
+    }
 }
