@@ -32,8 +32,13 @@ package struct AddedToken: Sendable, Equatable {
     /// Whether the token can open or close a turn, so that text from a data row must not give it: special tokens, and
     /// those spelled `<|…|>` or `<｜…｜>`, which some checkpoints forget to mark as special.
     package var isControl: Bool {
-        isSpecial || (content.hasPrefix("<|") && content.hasSuffix("|>"))
-            || (content.hasPrefix("<｜") && content.hasSuffix("｜>"))
+        isSpecial || isFramed("<|", "|>") || isFramed("<｜", "｜>")
+    }
+
+    /// By bytes: `hasPrefix` would take a combining mark behind the bar for a part of it.
+    private func isFramed(_ head: String, _ tail: String) -> Bool {
+        content.utf8.count > head.utf8.count && content.utf8.starts(with: head.utf8)
+            && content.utf8.reversed().starts(with: tail.utf8.reversed())
     }
 }
 
@@ -72,6 +77,8 @@ struct AddedTokenMatcher: Sendable {
             // White space that the token before has taken stays with it.
             if token.stripsLeft { start = max(text.whiteSpaceStart(before: start), done) }
             if token.stripsRight { end = text.whiteSpaceEnd(from: end) }
+            // Nothing is left of it when the token before has taken all of it as white space.
+            guard start < end else { continue }
             if done < start { body(done..<start, nil) }
             body(start..<end, token.id)
             done = end

@@ -50,7 +50,7 @@ extension PreTokenizer {
         let pattern = try component.object("pattern")
         let isInverted = try component.bool("invert", absent: false)
         let behavior = try component.string("behavior")
-        guard let regex = pattern["Regex"]?.string, let splitter = Splitter.known[Splitter.escaped(regex)] else {
+        guard let regex = pattern["Regex"]?.string, let splitter = Splitter.known[ByteText(Splitter.escaped(regex))] else {
             let text = pattern["Regex"]?.string ?? pattern["String"]?.string ?? "?"
             throw component.unsupported("the split pattern `\(text)`")
         }
@@ -106,9 +106,9 @@ extension Splitter {
     }
 
     /// The patterns of published tokenizers, as their files spell them.
-    static let known: [String: Splitter] = {
+    static let known: [ByteText: Splitter] = {
         let signs = ##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]"##
-        return [
+        let patterns: KeyValuePairs<String, Splitter> = [
             #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#: .gpt2,
             clPattern(letters: #"\p{L}"#, numbers: #"\p{N}{1,3}"#): .tiktoken(digits: 3, marksAreLetters: false),
             qwen2Pattern: .qwen2,
@@ -127,5 +127,6 @@ extension Splitter {
             #"\s?\p{L}+"#: .spaced(letters: true),
             #"\s?\p{P}+"#: .spaced(letters: false),
         ]
+        return Dictionary(uniqueKeysWithValues: patterns.map { (ByteText($0.key), $0.value) })
     }()
 }

@@ -55,4 +55,19 @@ import Testing
 
         #expect(tokenizer.encode("<a><a>!") == [257, 62, 33])
     }
+
+    @Test func `white space that a token takes along is gone for the tokens after it`() throws {
+        func token(_ content: String, _ id: Int, _ flags: String) -> String {
+            "{\"id\":\(id),\"content\":\"\(content)\",\"special\":false,\"normalized\":false\(flags)}"
+        }
+        let both = ",\"lstrip\":true,\"rstrip\":true"
+        let tabs = try SmallTokenizer.read(SmallTokenizer.file(merges: [], added: "[\(token("\\t", 256, both))]"))
+        #expect(tabs.encode("\t\t x") == [256, 120])
+
+        // The space is found inside what the tab took, and reaches back only to where that ended.
+        let spaces = try SmallTokenizer.read(SmallTokenizer.file(merges: [], added: "["
+            + [token("\\t", 256, ",\"rstrip\":true"), token(" ", 257, ",\"lstrip\":true")].joined(separator: ",") + "]"))
+        #expect(spaces.encode("\t  x") == [256, 120])
+        #expect(spaces.encode("\tx  y") == [256, 120, 257, 257, 121])
+    }
 }
