@@ -55,6 +55,8 @@ package struct Template: Sendable {
             case .branch(let branches, let otherwise):
                 branches.contains { containsGeneration($0.body) } || containsGeneration(otherwise)
             case .loop(let loop): containsGeneration(loop.body) || containsGeneration(loop.otherwise)
+            case .capture(_, _, let body), .filter(_, let body): containsGeneration(body)
+            case .macro(let definition): containsGeneration(definition.body)
             default: false
             }
         }

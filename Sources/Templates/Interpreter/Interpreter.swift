@@ -14,7 +14,8 @@ final class Interpreter {
     /// Texts being written: the output, then captures inside it.
     private var outputs = [MarkedText()]
     private var generationRanges: [Range<Int>] = []
-    private var isGenerating = false
+    /// What blocks inside macros, captures and filters wrote, by the number of their range.
+    private var inner: [(number: Int, text: MarkedText)] = []
     /// Things that may hold each other; emptied at the end so that they are freed.
     private var macroScopes: [Scope] = []
     private var namespaces: [Namespace] = []
@@ -32,7 +33,12 @@ final class Interpreter {
             for namespace in namespaces { namespace.members = [] }
         }
         _ = try execute(body, scope)
-        return Rendering(text: outputs[0], generationRanges: generationRanges)
+        let text = outputs[0]
+        let isPlaced = inner.allSatisfy { number, written in
+            let range = generationRanges[number]
+            return range.upperBound <= text.count && text.utf8[range].elementsEqual(written.utf8)
+        }
+        return Rendering(text: text, generationRanges: generationRanges, hasMisplacedRanges: !isPlaced)
     }
 
     // MARK: Limits and errors
@@ -96,14 +102,15 @@ final class Interpreter {
         return outputs.removeLast()
     }
 
-    /// Runs `body` and notes the range that it wrote, when it wrote to the output itself; of nested ones the outermost.
+    /// Runs `body`, writes what it wrote, and notes the range as transformers does: from the end of the output itself,
+    /// though a block inside a macro may come to stand elsewhere; of nested ones the inner first.
     func generating(_ body: () throws(TemplateError) -> Void) throws(TemplateError) {
-        guard !isGenerating, outputs.count == 1 else { return try body() }
-        isGenerating = true
-        defer { isGenerating = false }
+        let isInner = outputs.count > 1
+        let text = try captured(body)
         let start = outputs[0].count
-        try body()
-        generationRanges.append(start..<outputs[0].count)
+        generationRanges.append(start..<start + text.count)
+        if isInner { inner.append((generationRanges.count - 1, text)) }
+        try write(text)
     }
 
     func remember(macroIn scope: Scope) { macroScopes.append(scope) }

@@ -16,7 +16,8 @@ extension Interpreter {
         case ("integer", .integer), ("integer", .bigInteger), ("float", .float): return true
         case ("integer", _), ("float", _): return false
         case ("number", _): return value.floatValue != nil
-        case ("callable", .macro), ("callable", .function), ("callable", .method): return true
+        // Jinja's undefined has a call that fails, which is a call.
+        case ("callable", .macro), ("callable", .function), ("callable", .method), ("callable", .undefined): return true
         case ("callable", _): return false
         case ("iterable", _): return isIterable(value)
         case ("sequence", _): return isSequence(value)

@@ -304,8 +304,8 @@ extension Parser {
         case .name("else"), .name("or"), .name("and"): break
         case .name("is"): throw failure("tests with `is` can't be chained")
         case .name, .string, .integer, .float, .symbol(.leftBracket), .symbol(.leftBrace):
-            // `if` and `in` go on with the expression around the test.
-            if isName("if") || isName("in") || isName("not") { break }
+            // Jinja takes these words for the test's argument, with which nothing can come out well.
+            if isName("if") || isName("in") || isName("not") { throw failure("a test needs parentheses here") }
             let operand = try nested { (parser) throws(TemplateError) in try parser.primary() }
             arguments.positional = [try postfix(operand)]
         default: break
