@@ -3,36 +3,48 @@ import Terms
 /// The moving part of one build: what was read, kept and found wrong so far.
 struct BuildRun {
     let builder: DatasetBuilder
-    let bytesTotal: Int
     let start: Instant
     var counts = DatasetCounts()
-    /// Sample count after each file.
+    /// Sample count after each finished file.
     var filesEnd: [Int] = []
     var faults: [RowFault] = []
     var faultCount = 0
-    private var bytesBefore = 0
+    private let bytes: [Int]
+    /// Where an interrupted build stopped, nil = there was none.
+    private let resumed: BuildJournal.Mark?
 
-    init(builder: DatasetBuilder, bytesTotal: Int, start: Instant) {
+    /// - Parameter bytes: of each file.
+    init(builder: DatasetBuilder, bytes: [Int], start: Instant, from mark: BuildJournal.Mark?) {
         self.builder = builder
-        self.bytesTotal = bytesTotal
+        self.bytes = bytes
         self.start = start
+        resumed = mark
+        if let mark { (counts, filesEnd) = (mark.counts, mark.filesEnd) }
     }
 
     /// Reads one file to its end and appends its samples.
-    mutating func read(_ file: DatasetFile, into writer: inout TokenCacheWriter) throws(DatasetError) {
-        var reader = try DatasetReader(file: file, maker: builder.maker, threads: builder.threads)
+    mutating func read(_ number: Int, into writer: inout TokenCacheWriter) throws(DatasetError) {
+        let file = builder.files[number]
+        let position = resumed?.file == number ? resumed?.position : nil
+        var reader = try DatasetReader(file: file, maker: builder.maker, threads: builder.threads, from: position)
         while let batch = try reader.nextBatch() {
             for row in batch { try take(row, of: file, into: &writer) }
-            report(file, bytesRead: bytesBefore + reader.bytesRead)
+            report(number, bytesRead: reader.bytesRead)
+            if faultCount == 0, writer.unmarkedBytes >= builder.markBytes, let position = reader.position {
+                try writer.mark(BuildJournal.Mark(
+                    file: number, position: position, filesEnd: filesEnd, counts: counts))
+            }
+            if builder.isCancelled() { throw .interrupted }
         }
-        bytesBefore += reader.bytesRead
         filesEnd.append(writer.lengths.count)
     }
 
-    private func report(_ file: DatasetFile, bytesRead: Int) {
+    private func report(_ number: Int, bytesRead: Int) {
+        let before = resumed.map { bytes[..<$0.file].reduce(0, +) + ($0.position?.offset ?? 0) } ?? 0
         builder.progress(BuildProgress(
-            file: file.path, rows: counts.rows, tokens: counts.tokens, bytesRead: bytesRead, bytesTotal: bytesTotal,
-            elapsed: builder.now() - start))
+            file: builder.files[number].path, rows: counts.rows, tokens: counts.tokens,
+            bytesRead: bytes[..<number].reduce(0, +) + bytesRead, bytesTotal: bytes.reduce(0, +),
+            elapsed: builder.now() - start, tokensBefore: resumed?.counts.tokens ?? 0, bytesBefore: before))
     }
 
     private mutating func take(

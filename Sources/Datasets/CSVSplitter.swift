@@ -4,6 +4,8 @@ import Terms
 struct CSVSplitter {
     let separator: UInt8
     private var header: [String]?
+    /// Whether the last record ended inside a quoted field.
+    private var isOpen = false
 
     init(separator: UInt8) { self.separator = separator }
 
@@ -11,6 +13,9 @@ struct CSVSplitter {
         while true {
             let line = reader.line
             guard let record = try record(&reader) else { return nil }
+            guard !isOpen else {
+                return RawRow(line: line, content: .broken("a quote opens in this row and never closes"))
+            }
             // A blank line between records is no record.
             if record == [[]] { continue }
             var fields: [String] = []
@@ -22,6 +27,9 @@ struct CSVSplitter {
             }
             guard let header else {
                 header = fields
+                if let twice = Self.repeated(fields) {
+                    return RawRow(line: line, content: .broken("the header names the column `\(twice)` twice"))
+                }
                 continue
             }
             guard fields.count == header.count else {
@@ -31,6 +39,19 @@ struct CSVSplitter {
             let members = zip(header, fields).map { (key: $0, value: Self.value($1, of: $0)) }
             return RawRow(line: line, content: .value(.object(JSONObject(members))))
         }
+    }
+
+    /// Reads the header line, so that rows may be read from any place behind it.
+    mutating func readHeader(_ reader: inout FileReader) throws(DatasetError) {
+        while header == nil, let record = try record(&reader), !isOpen {
+            if record == [[]] { continue }
+            header = record.map { String(decoding: $0, as: UTF8.self) }
+        }
+    }
+
+    private static func repeated(_ names: [String]) -> String? {
+        var seen: Set<ByteText> = []
+        return names.first { !seen.insert(ByteText($0)).inserted }
     }
 
     /// Columns that hold lists are written as JSON text inside a field.
@@ -46,7 +67,7 @@ struct CSVSplitter {
     }
 
     /// The fields of one record; nil at the end of the file.
-    private func record(_ reader: inout FileReader) throws(DatasetError) -> [[UInt8]]? {
+    private mutating func record(_ reader: inout FileReader) throws(DatasetError) -> [[UInt8]]? {
         guard try reader.peek() != nil else { return nil }
         var fields: [[UInt8]] = [[]]
         var isQuoted = false
@@ -54,7 +75,7 @@ struct CSVSplitter {
         while let byte = try reader.take() {
             size += 1
             // A quote that never closes would otherwise swallow the whole file.
-            guard size <= RowSource.rowLimit else { return fields }
+            guard size <= RowSource.rowLimit else { break }
             let quote = UInt8(ascii: "\"")
             if isQuoted {
                 if byte != quote {
@@ -75,6 +96,7 @@ struct CSVSplitter {
                 fields[fields.count - 1].append(byte)
             }
         }
+        isOpen = isQuoted
         if fields[fields.count - 1].last == 0x0D { fields[fields.count - 1].removeLast() }
         return fields
     }

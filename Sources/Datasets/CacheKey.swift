@@ -5,7 +5,7 @@ package import Terms
 /// The name of a token cache: a digest of everything that decides its bytes.
 package enum CacheKey {
     /// Raised when the same inputs begin to give other bytes.
-    static let version = 1
+    static let version = 2
 
     /// - Parameters:
     ///   - files: the data files with the SHA-256 of their content, in order; their names don't matter.
@@ -17,6 +17,8 @@ package enum CacheKey {
             JSONValue.members([
                 "sha256": .string(content.hex), "type": .string(file.format?.rawValue ?? "auto"),
                 "weight": .double(file.weight), "kind": .string(RowSource.kind(of: file.path)),
+                "columns": file.columns == .usual ? .null : names(file.columns),
+                "samples": file.sampleLimit.map(JSONValue.int) ?? .null,
             ])
         }
         let date = maker.date
@@ -36,6 +38,17 @@ package enum CacheKey {
             "val_size": validation(settings.validation),
             "seed": .string(String(settings.seed)),
         ]).canonicalText)
+    }
+
+    private static func names(_ columns: ColumnMap) -> JSONValue {
+        func optional(_ name: String?) -> JSONValue { name.map(JSONValue.string) ?? .null }
+        let speakers = columns.speakers.map { $0.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) } }
+        return .array([
+            optional(columns.prompt), optional(columns.query), optional(columns.response), optional(columns.history),
+            .string(columns.messages), optional(columns.system), optional(columns.tools), .string(columns.role),
+            .string(columns.content), .array(columns.media.map(JSONValue.string)),
+            speakers.map { .array($0.map { .array([.string($0.key), .string($0.value.rawValue)]) }) } ?? .null,
+        ])
     }
 
     private static func validation(_ size: ValidationSize) -> JSONValue {

@@ -8,15 +8,24 @@ package struct BuildProgress: Sendable, Equatable {
     package var rows: Int
     /// Tokens of the samples kept so far.
     package var tokens: Int
-    /// Bytes read of all files so far.
+    /// Bytes read of all files so far, those that an interrupted build had read included.
     package var bytesRead: Int
     /// Bytes of all files together.
     package var bytesTotal: Int
     /// Since the start.
     package var elapsed: Span
+    /// Tokens and bytes that an interrupted build had done already.
+    package var tokensBefore = 0
+    package var bytesBefore = 0
 
     /// Tokens a second; 0 before any time has passed.
-    package var rate: Double { elapsed.nanoseconds > 0 ? Double(tokens) / elapsed.seconds : 0 }
+    package var rate: Double { elapsed.nanoseconds > 0 ? Double(tokens - tokensBefore) / elapsed.seconds : 0 }
+
+    /// Seconds to go at the rate so far; nil before anything was read.
+    package var secondsLeft: Double? {
+        guard bytesRead > bytesBefore else { return nil }
+        return elapsed.seconds * Double(max(0, bytesTotal - bytesRead)) / Double(bytesRead - bytesBefore)
+    }
 }
 
 /// Turns data files into a token cache, row by row, in bounded memory.
@@ -31,6 +40,10 @@ package struct DatasetBuilder {
     package let threads: Int
     /// Bad rows that are told one by one; further ones are counted.
     package var faultLimit = 100
+    /// Payload bytes between two places from which an interrupted build can be gone on with.
+    package var markBytes = 128 << 20
+    /// Asked after each batch of rows; true ends the build with `.interrupted`, to be gone on with later.
+    package var isCancelled: () -> Bool = { false }
     /// The clock that `BuildProgress.elapsed` is read from.
     package var now: () -> Instant
     /// Called after each batch of rows.
@@ -57,17 +70,21 @@ package struct DatasetBuilder {
         return detections
     }
 
-    /// Reads all files and publishes the cache at `path`.
+    /// Reads all files and publishes the cache at `path`; goes on where an interrupted build for it stopped.
     ///
     /// - Throws: `.badRows` with every bad line (up to `faultLimit`) after all rows were read; then nothing is
     ///   published.
     package func build(path: String, key: Digest) throws(DatasetError) {
         try checkSettings()
         var writer = try TokenCacheWriter(path: path, key: key)
-        var run = BuildRun(builder: self, bytesTotal: try totalBytes(), start: now())
-        for file in files { try run.read(file, into: &writer) }
-        guard run.faultCount == 0 else { throw .badRows(run.faults, total: run.faultCount) }
+        var run = BuildRun(builder: self, bytes: try fileBytes(), start: now(), from: writer.resumed)
+        for number in files.indices.dropFirst(run.filesEnd.count) { try run.read(number, into: &writer) }
+        guard run.faultCount == 0 else {
+            writer.discard()
+            throw .badRows(run.faults, total: run.faultCount)
+        }
         guard !writer.lengths.isEmpty else {
+            writer.discard()
             guard run.counts.dropped == 0 else {
                 throw .settings("all \(run.counts.dropped) rows are longer than cutoff_len \(settings.cutoffLength); "
                     + "raise cutoff_len or set excess_length: truncate")
@@ -75,7 +92,8 @@ package struct DatasetBuilder {
             throw .noRows(paths: files.map(\.path))
         }
         let plan = SequencePlan(
-            lengths: writer.lengths, filesEnd: run.filesEnd, weights: files.map(\.weight), settings: settings)
+            lengths: writer.lengths, filesEnd: run.filesEnd, weights: files.map(\.weight), settings: settings,
+            limits: files.map(\.sampleLimit))
         let (train, validation) = try plan.tables()
         _ = try writer.finish(train: train, validation: validation, counts: run.counts)
     }
@@ -90,9 +108,10 @@ package struct DatasetBuilder {
         }
     }
 
-    private func totalBytes() throws(DatasetError) -> Int {
-        var total = 0
-        for file in files { total += try FileReader(path: file.path).size }
-        return total
+    /// Bytes of each file.
+    private func fileBytes() throws(DatasetError) -> [Int] {
+        var sizes: [Int] = []
+        for file in files { sizes.append(try FileReader(path: file.path).size) }
+        return sizes
     }
 }

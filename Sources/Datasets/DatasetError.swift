@@ -36,6 +36,10 @@ package enum DatasetError: Error, Equatable, CustomStringConvertible {
     case unwritable(path: String, reason: String)
     /// A token cache whose bytes are not what was written.
     case cacheDamaged(path: String, reason: String)
+    /// Stopped from outside; what was done is kept, and the next build goes on there.
+    case interrupted
+    /// A data file whose bytes are not those that were read before.
+    case changed(path: String)
     /// A token cache of other data, tokenizer, template or settings.
     case cacheOfOtherKey(path: String)
 
@@ -56,6 +60,8 @@ package enum DatasetError: Error, Equatable, CustomStringConvertible {
         case .unwritable(let path, let reason): "\(path): can't be written: \(reason)"
         case .cacheDamaged(let path, let reason):
             "\(path): the token cache is damaged (\(reason)); delete it, it is made anew from the data"
+        case .interrupted: "interrupted while the data was tokenised; the next start goes on from there"
+        case .changed(let path): "\(path): the file changed while it was in use; put it back, or start a new job"
         case .cacheOfOtherKey(let path):
             "\(path): this token cache belongs to other data, another tokenizer, template or setting"
         }

@@ -13,23 +13,40 @@ package struct DatasetReader: ~Copyable {
     /// How the file was understood.
     package let detection: RowFormat.Detection
     private var source: RowSource
-    /// The first row, read for the detection.
-    private var first: RawRow?
+    /// Rows that were read for the detection and are still to be given, the next one last.
+    private var waiting: [RawRow]
+    private let columns: ColumnMap
     private let maker: SampleMaker
     private let threads: Int
 
     /// Rows and bytes of one batch, which bound its memory.
     private static let batchRows = 2048
     private static let batchBytes = 16 << 20
+    /// Rows that are looked at, at most, to find one that tells the format.
+    private static let detectionRows = 200
 
-    /// Opens a file and reads its first row.
+    /// Opens a file and reads as many rows as tell its format, usually one.
     package init(file: DatasetFile, maker: SampleMaker, threads: Int = 1) throws(DatasetError) {
+        try self.init(file: file, maker: maker, threads: threads, from: nil)
+    }
+
+    /// Opens a file and goes on behind the last batch that an earlier reader gave.
+    init(
+        file: DatasetFile, maker: SampleMaker, threads: Int, from position: RowSource.Position?
+    ) throws(DatasetError) {
         precondition(threads > 0, "tokenising needs a thread")
         var source = try RowSource(path: file.path)
-        let first = try source.next()
-        detection = try Self.detect(first, file)
+        var rows: [RawRow] = []
+        let detection = try Self.detect(&source, file, &rows)
+        if let position {
+            // The rows of the detection were given already.
+            try source.seek(to: position)
+            rows = []
+        }
         self.source = source
-        self.first = first
+        self.detection = detection
+        waiting = rows.reversed()
+        columns = file.columns
         self.maker = maker
         self.threads = threads
     }
@@ -37,25 +54,43 @@ package struct DatasetReader: ~Copyable {
     /// Bytes read so far.
     package var bytesRead: Int { source.bytesRead }
 
-    /// How a file is understood, told from its first row.
+    /// Behind the last batch; nil while rows that were read ahead are still to be given.
+    var position: RowSource.Position? { waiting.isEmpty ? source.position : nil }
+
+    /// How a file is understood, told from its first row that fits a format.
     package static func detection(of file: DatasetFile) throws(DatasetError) -> RowFormat.Detection {
         var source = try RowSource(path: file.path)
-        return try detect(try source.next(), file)
+        var rows: [RawRow] = []
+        return try detect(&source, file, &rows)
     }
 
-    private static func detect(_ row: RawRow?, _ file: DatasetFile) throws(DatasetError) -> RowFormat.Detection {
+    private static func detect(
+        _ source: inout RowSource, _ file: DatasetFile, _ rows: inout [RawRow]
+    ) throws(DatasetError) -> RowFormat.Detection {
         if let format = file.format {
-            return RowFormat.Detection(format: format, explanation: "\(format.rawValue): as the job file says")
+            let why = file.source ?? "the job file or the command line"
+            return RowFormat.Detection(format: format, explanation: "\(format.rawValue): as \(why) says")
         }
-        guard let row else { throw .noRows(paths: [file.path]) }
-        let value: JSONValue
-        do { value = try row.value() } catch {
-            throw .badRows([RowFault(file: file.path, line: row.line, reason: error.description)], total: 1)
+        var faults: [RowFault] = []
+        var keys: [String]?
+        var weight = 0
+        while rows.count < detectionRows, weight < batchBytes, let row = try source.next() {
+            rows.append(row)
+            weight += row.weight
+            do {
+                let value = try row.value()
+                if let detection = RowFormat.detect(value) { return detection }
+                keys = keys ?? value.object?.keys ?? []
+            } catch { faults.append(RowFault(file: file.path, line: row.line, reason: error.description)) }
         }
-        guard let detection = RowFormat.detect(value) else {
-            throw .undetectable(path: file.path, keys: value.object?.keys ?? [])
+        guard !rows.isEmpty else { throw .noRows(paths: [file.path]) }
+        guard let keys else {
+            if RowSource.kind(of: file.path) == "json" {
+                faults[faults.count - 1].reason += " (a .json file holds an array of rows, or one row a line)"
+            }
+            throw .badRows(faults, total: faults.count)
         }
-        return detection
+        throw .undetectable(path: file.path, keys: keys)
     }
 
     /// The samples of the next rows; nil at the end of the file.
@@ -70,23 +105,20 @@ package struct DatasetReader: ~Copyable {
     }
 
     private mutating func nextRaw() throws(DatasetError) -> RawRow? {
-        if let row = first {
-            first = nil
-            return row
-        }
+        if let row = waiting.popLast() { return row }
         return try source.next()
     }
 
     /// Rows are independent, so how they are dealt to threads can't change a sample.
     private func make(_ raw: [RawRow]) -> [Row] {
         let format = detection.format
-        let (maker, threads) = (maker, threads)
-        guard threads > 1, raw.count > 1 else { return raw.map { Self.make($0, format, maker) } }
+        let (maker, threads, columns) = (maker, threads, columns)
+        guard threads > 1, raw.count > 1 else { return raw.map { Self.make($0, format, columns, maker) } }
         return [Row](unsafeUninitializedCapacity: raw.count) { buffer, count in
             let share = Share(rows: buffer.baseAddress!)
             DispatchQueue.concurrentPerform(iterations: threads) { thread in
                 for index in stride(from: thread, to: raw.count, by: threads) {
-                    (share.rows + index).initialize(to: Self.make(raw[index], format, maker))
+                    (share.rows + index).initialize(to: Self.make(raw[index], format, columns, maker))
                 }
             }
             count = raw.count
@@ -96,9 +128,11 @@ package struct DatasetReader: ~Copyable {
     /// Lets threads fill disjoint places of one buffer.
     private struct Share: @unchecked Sendable { let rows: UnsafeMutablePointer<Row> }
 
-    private static func make(_ row: RawRow, _ format: RowFormat, _ maker: SampleMaker) -> Row {
+    private static func make(
+        _ row: RawRow, _ format: RowFormat, _ columns: ColumnMap, _ maker: SampleMaker
+    ) -> Row {
         do throws(RowProblem) {
-            let example = try RowParser.parse(try row.value(), as: format)
+            let example = try RowParser.parse(try row.value(), as: format, columns: columns)
             return Row(line: row.line, sample: .success(try maker.sample(of: example)))
         } catch {
             return Row(line: row.line, sample: .failure(error))

@@ -63,6 +63,12 @@ package struct DatasetFile: Sendable, Equatable {
     package var format: RowFormat?
     /// How often each sample is trained on in an epoch; 0.5 = a fixed half of them.
     package var weight: Double
+    /// What its columns are called.
+    package var columns = ColumnMap.usual
+    /// How many of its samples are used: a fixed choice of them, or several passes; nil = all, once.
+    package var sampleLimit: Int?
+    /// What said how to read the file, for people; nil = the job file or the first row.
+    package var source: String?
 
     /// A file that is trained on once an epoch unless `weight` says otherwise.
     package init(path: String, format: RowFormat? = nil, weight: Double = 1) {

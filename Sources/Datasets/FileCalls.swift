@@ -58,6 +58,32 @@ enum FileCalls {
         return fstat(descriptor, &status) == 0 ? Int(status.st_size) : nil
     }
 
+    /// Whether a path leads to a folder.
+    static func isFolder(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
+    /// Whether a path leads to anything.
+    static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+    /// The paths of the files in a folder, hidden ones left out, in byte order of their names.
+    static func files(inFolder path: String) throws(DatasetError) -> [String] {
+        guard let folder = opendir(path) else { throw .unreadable(path: path, reason: lastError) }
+        defer { closedir(folder) }
+        var names: [String] = []
+        while let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if !name.hasPrefix(".") { names.append(name) }
+        }
+        let prefix = path.hasSuffix("/") ? path : path + "/"
+        let paths = names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }.map { prefix + $0 }.filter { !isFolder($0) }
+        guard !paths.isEmpty else { throw .unreadable(path: path, reason: "the folder holds no files") }
+        return paths
+    }
+
     /// Makes a finished file `temporary` appear as `path` and durable: fsync, rename, fsync of the folder.
     static func publish(_ descriptor: Int32, temporary: String, as path: String) throws(DatasetError) {
         guard fsync(descriptor) == 0, rename(temporary, path) == 0 else {

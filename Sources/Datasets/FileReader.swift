@@ -29,6 +29,17 @@ struct FileReader: ~Copyable {
         buffer.deallocate()
     }
 
+    /// The offset of the next byte.
+    var offset: Int { bytesRead - (end - at) }
+
+    /// Goes on at a byte that an earlier reader of the same file came to, which stands in line `line`.
+    mutating func seek(to offset: Int, line: Int) throws(DatasetError) {
+        guard lseek(descriptor, off_t(offset), SEEK_SET) == off_t(offset) else {
+            throw .unreadable(path: path, reason: FileCalls.lastError)
+        }
+        (at, end, bytesRead, self.line) = (0, 0, offset, line)
+    }
+
     /// Bytes of the whole file; 0 when it can't be told (a pipe).
     var size: Int { FileCalls.size(of: descriptor) ?? 0 }
 
@@ -54,9 +65,14 @@ struct FileReader: ~Copyable {
         return byte
     }
 
-    /// Skips U+FEFF at the very start.
+    /// Skips U+FEFF at the very start, and refuses text of two bytes a character, which begins with it in another way.
     mutating func skipByteOrderMark() throws(DatasetError) {
-        guard bytesRead == 0, try fill(), end >= 3 else { return }
+        guard bytesRead == 0, try fill(), end >= 2 else { return }
+        let isWide = (buffer[0] == 0xFF && buffer[1] == 0xFE) || (buffer[0] == 0xFE && buffer[1] == 0xFF)
+        guard !isWide else {
+            throw .unsupported(path: path, advice: "the file is UTF-16 text; convert it: `iconv -f UTF-16 -t UTF-8`")
+        }
+        guard end >= 3 else { return }
         guard buffer[0] == 0xEF, buffer[1] == 0xBB, buffer[2] == 0xBF else { return }
         at = 3
     }

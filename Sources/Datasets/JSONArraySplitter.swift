@@ -2,15 +2,27 @@
 ///
 /// Only brackets, strings and commas are looked at; each element is checked by the JSON parser afterwards.
 struct JSONArraySplitter {
-    private enum Position { case start, element, end }
-    private var position = Position.start
+    /// Where the reader stands: before the array, before an element, behind the array, behind the check of what follows.
+    enum Position: Int { case start, element, end, done }
+    private(set) var position = Position.start
+
+    /// A splitter at a position in its file.
+    init(position: Position = .start) { self.position = position }
 
     mutating func next(_ reader: inout FileReader) throws(DatasetError) -> RawRow? {
         if position == .start {
             _ = try reader.firstInk()
             _ = try reader.take()
             position = .element
-            if try reader.firstInk() == UInt8(ascii: "]") { position = .end }
+            if try reader.firstInk() == UInt8(ascii: "]") {
+                _ = try reader.take()
+                position = .end
+            }
+        }
+        if position == .end {
+            position = .done
+            guard try reader.firstInk() != nil else { return nil }
+            return RawRow(line: reader.line, content: .broken("text follows the file's JSON array; nothing of it is read"))
         }
         guard position == .element else { return nil }
         guard try reader.firstInk() != nil else { return finish(reader.line, "the file ends inside its JSON array") }
@@ -31,7 +43,8 @@ struct JSONArraySplitter {
                 case UInt8(ascii: "]") where depth == 0:
                     position = .end
                     return RawRow(line: line, content: .json(element))
-                case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
+                // A brace too many is the element's own fault; the next comma still ends it.
+                case UInt8(ascii: "]"), UInt8(ascii: "}"): depth = max(0, depth - 1)
                 default: break
                 }
             }
@@ -45,7 +58,7 @@ struct JSONArraySplitter {
     }
 
     private mutating func finish(_ line: Int, _ reason: String) -> RawRow {
-        position = .end
+        position = .done
         return RawRow(line: line, content: .broken(reason))
     }
 }

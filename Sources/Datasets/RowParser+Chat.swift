@@ -94,13 +94,13 @@ extension RowParser {
     }
 
     /// The row's `tools`, nil when there are none: a list, or JSON text of one; bare functions are wrapped as OpenAI's.
-    static func tools(_ object: JSONObject) throws(RowProblem) -> [JSONValue]? {
-        guard var value = object["tools"], !value.isNull, value.string != "" else { return nil }
+    static func tools(_ object: JSONObject, _ key: String = "tools") throws(RowProblem) -> [JSONValue]? {
+        guard var value = object[key], !value.isNull, value.string != "" else { return nil }
         if let text = value.string {
-            guard let parsed = try? JSONValue.parse(text) else { throw RowProblem("`tools` is a string, but no JSON") }
+            guard let parsed = try? JSONValue.parse(text) else { throw RowProblem("`\(key)` is a string, but no JSON") }
             value = parsed
         }
-        guard let list = value.array else { throw RowProblem("`tools` must be a list of function descriptions") }
+        guard let list = value.array else { throw RowProblem("`\(key)` must be a list of function descriptions") }
         if list.isEmpty { return nil }
         return list.map { tool in
             guard let members = tool.object, members["function"] == nil, members["name"] != nil, members["type"] == nil
@@ -109,39 +109,57 @@ extension RowParser {
         }
     }
 
-    static func sharegpt(_ object: JSONObject) throws(RowProblem) -> Conversation {
-        guard let list = object["conversations"]?.array, !list.isEmpty else {
-            throw RowProblem("`conversations` must be a list of turns that is not empty")
+    static func sharegpt(_ object: JSONObject, _ columns: ColumnMap) throws(RowProblem) -> Conversation {
+        let key = columns.messages
+        guard let list = object[key]?.array, !list.isEmpty else {
+            throw RowProblem("`\(key)` must be a list of turns that is not empty")
         }
         // Some sets keep OpenAI messages under ShareGPT's key.
-        if list[0]["role"] != nil { return try conversation(object, listKey: "conversations") }
+        if columns == .usual, list[0]["role"] != nil { return try conversation(object, listKey: key) }
         var turns: [Turn] = []
-        if let system = try optionalString(object, "system") { turns.append(Turn("system", system)) }
+        if let column = columns.system, let system = try optionalString(object, column) {
+            turns.append(Turn("system", system))
+        }
         for (index, value) in list.enumerated() {
-            guard let from = value["from"]?.string, let text = value["value"]?.string else {
-                throw RowProblem("`conversations`[\(index)] must have the strings `from` and `value`")
-            }
-            guard let role = Roles.fromShareGPT(from) else {
-                throw RowProblem("`conversations`[\(index)]: unknown speaker `\(from.prefix(40))`; "
-                    + "known: human, gpt, system, observation, function_call")
-            }
-            turns.append(from == "function_call" ? try functionCall(text, at: index) : Turn(role, text))
+            do { turns.append(try turn(value, columns)) } catch { throw RowProblem("`\(key)`[\(index)]: \(error)") }
         }
         guard turns.contains(where: \.isTrained) else {
-            throw RowProblem("`conversations` has no gpt turn to train on")
+            throw RowProblem("`\(key)` has no assistant's turn to train on")
         }
-        return Conversation(turns: turns, tools: try tools(object))
+        return Conversation(turns: turns, tools: try columns.tools.flatMap { key throws(RowProblem) in
+            try tools(object, key)
+        })
+    }
+
+    /// One turn of a ShareGPT conversation; with OpenAI's calls where it has some.
+    private static func turn(_ value: JSONValue, _ columns: ColumnMap) throws(RowProblem) -> Turn {
+        guard let from = value[columns.role]?.string else {
+            throw RowProblem("a turn must have the string `\(columns.role)`")
+        }
+        guard let role = columns.role(of: from) else {
+            throw RowProblem("unknown speaker `\(from.prefix(40))`; known: \(columns.speakerNames)")
+        }
+        if let calls = value["tool_calls"], calls.array?.isEmpty == false, role == Roles.assistant {
+            var message = JSONObject([("role", .string(role))])
+            if let text = value[columns.content], !text.isNull { message["content"] = text }
+            message["tool_calls"] = calls
+            return try turn(.object(message))
+        }
+        guard let text = value[columns.content]?.string else {
+            throw RowProblem("a turn must have the string `\(columns.content)`")
+        }
+        return columns.isCall(from) ? try functionCall(text) : Turn(role, text)
     }
 
     /// A ShareGPT call, `{"name", "arguments"}` or a list of them as JSON text, as an assistant message.
-    private static func functionCall(_ text: String, at index: Int) throws(RowProblem) -> Turn {
+    private static func functionCall(_ text: String) throws(RowProblem) -> Turn {
         guard let value = try? JSONValue.parse(text) else {
-            throw RowProblem("`conversations`[\(index)]: a function_call's value must be JSON text")
+            throw RowProblem("a call's text must be JSON")
         }
         var calls: [JSONValue] = []
         for call in value.array ?? [value] {
             guard let name = call["name"], name.string != nil, let arguments = call["arguments"] else {
-                throw RowProblem("`conversations`[\(index)]: a function_call needs `name` and `arguments`")
+                throw RowProblem("a call needs `name` and `arguments`")
             }
             let function = JSONValue.members(["name": name, "arguments": unquoted(arguments) ?? arguments])
             calls.append(.members(["type": .string("function"), "function": function]))

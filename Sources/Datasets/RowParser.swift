@@ -5,15 +5,24 @@ package import Terms
 /// Formats: LLaMA-Factory (alpaca, sharegpt), OpenAI chat (messages), TRL (completion), Hugging Face (text, tokens).
 package enum RowParser {
     /// The example of one row.
-    package static func parse(_ row: JSONValue, as format: RowFormat) throws(RowProblem) -> Example {
+    ///
+    /// - Parameter columns: what the columns of `alpaca` and `sharegpt` rows are called.
+    package static func parse(
+        _ row: JSONValue, as format: RowFormat, columns: ColumnMap = .usual
+    ) throws(RowProblem) -> Example {
         guard let object = row.object else { throw RowProblem("a row must be a JSON object") }
+        for column in columns.media {
+            if let value = object[column], !value.isNull, value.array?.isEmpty != true, value.string != "" {
+                throw RowProblem("`\(column)` holds pictures, films or sounds, which can't be trained on")
+            }
+        }
         return switch format {
         case .text: .text(try string(object, "text"))
         case .tokens: try tokens(object)
         case .messages: .chat(try conversation(object, listKey: "messages"))
         case .completion: try completion(object)
-        case .alpaca: .chat(try alpaca(object))
-        case .sharegpt: .chat(try sharegpt(object))
+        case .alpaca: try alpaca(object, columns)
+        case .sharegpt: .chat(try sharegpt(object, columns))
         }
     }
 
@@ -72,22 +81,34 @@ package enum RowParser {
         return .completion(prompt: try string(object, "prompt"), completion: completion)
     }
 
-    private static func alpaca(_ object: JSONObject) throws(RowProblem) -> Conversation {
+    private static func alpaca(_ object: JSONObject, _ columns: ColumnMap) throws(RowProblem) -> Example {
+        var parts: [String] = []
+        if let prompt = columns.prompt { parts.append(try string(object, prompt)) }
+        if let query = columns.query, let text = try optionalString(object, query) { parts.append(text) }
+        let question = parts.filter { !$0.isEmpty }.joined(separator: "\n")
+        guard let response = columns.response else { return .text(question) }
         var turns: [Turn] = []
-        if let system = try optionalString(object, "system") { turns.append(Turn("system", system)) }
-        if let history = object["history"], !history.isNull {
-            guard let pairs = history.array else { throw RowProblem("`history` must be a list of [question, answer]") }
-            for (index, pair) in pairs.enumerated() {
-                guard let pair = pair.array, pair.count == 2, let question = pair[0].string, let answer = pair[1].string
-                else { throw RowProblem("`history`[\(index)] must be [question, answer], two strings") }
-                turns += [Turn("user", question), Turn("assistant", answer)]
-            }
+        if let column = columns.system, let system = try optionalString(object, column) {
+            turns.append(Turn("system", system))
         }
-        let instruction = try string(object, "instruction")
-        let input = try optionalString(object, "input")
-        let question = [instruction, input ?? ""].filter { !$0.isEmpty }.joined(separator: "\n")
+        if let history = columns.history { turns += try pairs(object, history) }
         turns.append(Turn("user", question))
-        turns.append(Turn("assistant", try string(object, "output")))
-        return Conversation(turns: turns)
+        turns.append(Turn("assistant", try string(object, response)))
+        return .chat(Conversation(turns: turns, tools: try columns.tools.flatMap { key throws(RowProblem) in
+            try tools(object, key)
+        }))
+    }
+
+    /// Earlier turns as a list of pairs; none when the column is absent or null.
+    private static func pairs(_ object: JSONObject, _ key: String) throws(RowProblem) -> [Turn] {
+        guard let history = object[key], !history.isNull else { return [] }
+        guard let pairs = history.array else { throw RowProblem("`\(key)` must be a list of [question, answer]") }
+        var turns: [Turn] = []
+        for (index, pair) in pairs.enumerated() {
+            guard let pair = pair.array, pair.count == 2, let question = pair[0].string, let answer = pair[1].string
+            else { throw RowProblem("`\(key)`[\(index)] must be [question, answer], two strings") }
+            turns += [Turn("user", question), Turn("assistant", answer)]
+        }
+        return turns
     }
 }

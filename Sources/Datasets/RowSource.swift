@@ -21,9 +21,12 @@ struct RawRow: Sendable {
         case .value(let value): return value
         case .broken(let reason): throw RowProblem(reason)
         case .json(let bytes):
-            do { return try JSONValue.parse(bytes) } catch { throw RowProblem("not valid JSON: \(error)") }
+            do { return try JSONValue.parse(bytes, limits: Self.limits) } catch { throw RowProblem("not valid JSON: \(error)") }
         }
     }
+
+    /// What two values of one key mean is nobody's guess.
+    private static let limits = JSONLimits(refusesDuplicateKeys: true)
 
     /// Bytes that the row takes in memory, about.
     var weight: Int { if case .json(let bytes) = content { bytes.count } else { 256 } }
@@ -72,6 +75,33 @@ struct RowSource: ~Copyable {
     static func kind(of path: String) -> String {
         let name = path.split(separator: "/").last ?? ""
         return name.lastIndex(of: ".").map { name[name.index(after: $0)...].lowercased() } ?? ""
+    }
+
+    /// A place between two rows of a file, from which another reader of the same bytes can go on.
+    struct Position: Sendable, Equatable {
+        var offset: Int
+        var line: Int
+        /// `JSONArraySplitter.Position`, 0 for other layouts.
+        var state = 0
+    }
+
+    /// Behind the last row that was taken.
+    var position: Position {
+        var state = 0
+        if case .array(let splitter) = layout { state = splitter.position.rawValue }
+        return Position(offset: reader.offset, line: reader.line, state: state)
+    }
+
+    /// Goes on at a position in this file.
+    mutating func seek(to position: Position) throws(DatasetError) {
+        switch layout {
+        case .table(var splitter):
+            try splitter.readHeader(&reader)
+            layout = .table(splitter)
+        case .array: layout = .array(JSONArraySplitter(position: .init(rawValue: position.state) ?? .done))
+        case .lines, .paragraphs: break
+        }
+        try reader.seek(to: position.offset, line: position.line)
     }
 
     /// Bytes read so far.

@@ -11,22 +11,7 @@ extension SampleMaker {
         }
         let mask = TurnMask(template: template, variables: variables, date: date)
         let text = try mask.render(conversation.turns[...], of: conversation, addGenerationPrompt: true).text
-        let scanner = MarkerScanner(tokens: encoder.addedTokens)
-        var ids: [Int32] = []
-        var at = 0
-        var place = PiecePlace.start
-        func append(upTo end: Int) {
-            guard at < end else { return }
-            ids += encoder.piece(String(decoding: text.utf8[at..<end], as: UTF8.self), after: place)
-        }
-        for match in scanner.matches(in: text, section: 0..<text.count) {
-            append(upTo: match.range.lowerBound)
-            ids.append(match.id)
-            at = match.range.upperBound
-            place = .control
-        }
-        append(upTo: text.count)
-        return ids
+        return tokens(of: text, section: 0..<text.count, after: .start)
     }
 
     /// What the template writes between an assistant's turn and the user's next one: its end-of-turn mark comes first.
@@ -42,7 +27,6 @@ extension SampleMaker {
             let start = Self.find(Array(answer.utf8), in: text.utf8, from: 0)?.upperBound,
             let end = Self.find(Array(question.utf8), in: text.utf8, from: start)?.lowerBound
         else { return nil }
-        let scanner = MarkerScanner(tokens: encoder.addedTokens)
         let between = String(decoding: text.utf8[start..<end], as: UTF8.self)
         return (scanner.matches(in: text, section: start..<end).first?.id, between)
     }

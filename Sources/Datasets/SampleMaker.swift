@@ -25,7 +25,7 @@ package struct SampleMaker: Sendable {
     package let variables: JSONObject
     /// What `strftime_now` tells.
     package let date: CalendarDate
-    private let scanner: MarkerScanner
+    let scanner: MarkerScanner
 
     /// - Parameter template: nil = rows that need one are faults.
     package init(
@@ -114,20 +114,27 @@ package struct SampleMaker: Sendable {
     }
 
     private func encode(_ text: MarkedText, section: Range<Int>, trained: Bool, into sample: inout Sample) {
-        var at = section.lowerBound
         // With no token before it a section starts the text; else text stands before it, or a control token.
-        var place: PiecePlace = sample.ids.isEmpty ? .start : scanner.isControl(sample.ids.last) ? .control : .text
-        func plain(upTo end: Int) {
+        let place: PiecePlace = sample.ids.isEmpty ? .start : scanner.isControl(sample.ids.last) ? .control : .text
+        sample.append(tokens(of: text, section: section, after: place), trained: trained)
+    }
+
+    /// The tokens of a section of a written text: between two control tokens it is encoded as one piece.
+    func tokens(of text: MarkedText, section: Range<Int>, after place: PiecePlace) -> [Int32] {
+        var ids: [Int32] = []
+        var at = section.lowerBound
+        var place = place
+        func append(upTo end: Int) {
             guard at < end else { return }
-            let piece = String(decoding: text.utf8[at..<end], as: UTF8.self)
-            sample.append(encoder.piece(piece, after: place), trained: trained)
+            ids += encoder.piece(String(decoding: text.utf8[at..<end], as: UTF8.self), after: place)
         }
         for match in scanner.matches(in: text, section: section) {
-            plain(upTo: match.range.lowerBound)
-            sample.append([match.id], trained: trained)
+            append(upTo: match.range.lowerBound)
+            ids.append(match.id)
             at = match.range.upperBound
             place = .control
         }
-        plain(upTo: section.upperBound)
+        append(upTo: section.upperBound)
+        return ids
     }
 }

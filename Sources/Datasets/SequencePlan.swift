@@ -10,24 +10,44 @@ struct SequencePlan {
     let weights: [Double]
     let settings: DatasetSettings
 
+    /// How many samples of each file are used; nil = all.
+    var limits: [Int?] = []
+
     /// The sequences of the two sections.
     func tables() throws(DatasetError) -> (train: SequenceTable, validation: SequenceTable) {
-        let held = try settings.validation.count(of: lengths.count)
-        var split = Selection(count: held, of: lengths.count, random: Philox(seed: settings.seed, purpose: .split))
+        let chosen = chosen()
+        let count = chosen.reduce(0) { $0 + $1.samples.count }
+        let held = try settings.validation.count(of: count)
+        var split = Selection(count: held, of: count, random: Philox(seed: settings.seed, purpose: .split))
         var train: [UInt32] = []
         var validation: [UInt32] = []
-        train.reserveCapacity(lengths.count - held)
-        var first = 0
-        for (number, end) in filesEnd.enumerated() {
+        train.reserveCapacity(count - held)
+        for (number, part) in chosen.enumerated() {
             let start = train.count
-            for sample in first..<end {
-                if split.next() { validation.append(UInt32(sample)) } else { train.append(UInt32(sample)) }
-            }
-            first = end
-            repeatTail(of: &train, from: start, weight: weights[number], file: number)
+            for sample in part.samples { if split.next() { validation.append(sample) } else { train.append(sample) } }
+            repeatTail(of: &train, from: start, weight: part.weight, file: number)
         }
         guard !train.isEmpty else { throw .settings("dataset: the weights leave nothing to train on") }
         return (sequences(of: train), sequences(of: validation))
+    }
+
+    /// The samples of each file that are used, ascending, and how often.
+    private func chosen() -> [(samples: [UInt32], weight: Double)] {
+        var first = 0
+        return filesEnd.enumerated().map { number, end in
+            let all = first..<end
+            first = end
+            guard let limit = limits.indices.contains(number) ? limits[number] : nil, limit != all.count, !all.isEmpty
+            else { return (all.map { UInt32($0) }, weights[number]) }
+            // More than there are: several passes.
+            if limit > all.count {
+                return (all.map { UInt32($0) }, weights[number] * Double(limit) / Double(all.count))
+            }
+            // Streams of the upper half are this choice's own; the lower half is the weights'.
+            let random = Philox(seed: settings.seed, purpose: .mixing, stream: 1 << 63 | UInt64(number))
+            var selection = Selection(count: limit, of: all.count, random: random)
+            return (all.filter { _ in selection.next() }.map { UInt32($0) }, weights[number])
+        }
     }
 
     /// Gives the samples from `start` on their weight: whole passes one after another, then the fraction.

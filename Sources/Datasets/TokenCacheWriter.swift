@@ -7,16 +7,21 @@ import Hashing
 package import Terms
 
 /// Writes a token cache once: samples as they come, then the sequences; nothing appears under the final name before all
-/// of it is durable. Left unfinished, it removes what it wrote.
+/// of it is durable.
 ///
-/// Memory: 8 bytes a sample and a fixed buffer, whatever the size of the data.
+/// What an interrupted writer leaves behind, `….partial` and its journal, is where the next one for the same name goes
+/// on. Memory: 8 bytes a sample and a fixed buffer, whatever the size of the data.
 package struct TokenCacheWriter: ~Copyable {
     private let path: String
     private let temporary: String
     private let descriptor: Int32
-    private var isPublished = false
     private var header: TokenCacheHeader
     private var hasher = SHA256Hasher()
+    /// Of the payload since the last mark.
+    private var markHasher = SHA256Hasher()
+    private var journal: BuildJournal
+    /// Samples at the last mark.
+    private var marked = 0
     private var buffer: [UInt8] = []
     private static let bufferSize = 1 << 20
 
@@ -24,30 +29,110 @@ package struct TokenCacheWriter: ~Copyable {
     package private(set) var lengths: [UInt32] = []
     /// Trained tokens of each sample so far.
     package private(set) var trained: [UInt32] = []
+    /// Where an interrupted build is gone on with; nil = from the start.
+    let resumed: BuildJournal.Mark?
+    /// Payload bytes since the last mark.
+    private(set) var unmarkedBytes = 0
 
-    /// Starts a cache that will appear as `path`; a left-over of an interrupted attempt is replaced.
+    /// Starts the cache that will appear as `path`, or goes on with it. Two writers of one name exclude each other.
     package init(path: String, key: Digest) throws(DatasetError) {
-        let temporary = path + ".partial-\(getpid())"
-        unlink(temporary)
-        let descriptor = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        let temporary = path + Self.partialSuffix
+        let descriptor = open(temporary, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw .unwritable(path: temporary, reason: FileCalls.lastError) }
-        // The header's place; its bytes follow when the counts are known.
-        guard lseek(descriptor, off_t(TokenCacheHeader.size), SEEK_SET) >= 0 else {
-            let reason = FileCalls.lastError
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             close(descriptor)
-            unlink(temporary)
-            throw .unwritable(path: temporary, reason: reason)
+            throw .unwritable(path: temporary, reason: "another process is making this token cache now")
+        }
+        do {
+            let head = try Self.takeOver(descriptor, journal: path + Self.journalSuffix, temporary, key)
+            journal = try BuildJournal(path: path + Self.journalSuffix, keeping: head.journalSize)
+            (resumed, lengths, trained, hasher) = (head.mark, head.lengths, head.trained, head.hasher)
+            marked = head.lengths.count
+        } catch {
+            close(descriptor)
+            throw error
         }
         self.path = path
         self.temporary = temporary
         self.descriptor = descriptor
         header = TokenCacheHeader(key: key)
+        header.tokens = resumed?.tokens ?? 0
         buffer.reserveCapacity(Self.bufferSize + 4096)
     }
 
-    deinit {
-        close(descriptor)
-        if !isPublished { unlink(temporary) }
+    deinit { close(descriptor) }
+
+    static let partialSuffix = ".partial"
+    static let journalSuffix = ".partial-marks"
+
+    /// What an earlier writer left.
+    private struct Head {
+        var mark: BuildJournal.Mark?
+        var lengths: [UInt32] = []
+        var trained: [UInt32] = []
+        var hasher = SHA256Hasher()
+        var journalSize = 0
+    }
+
+    /// Reads as much of an unfinished cache as its journal vouches for, and cuts off the rest.
+    private static func takeOver(
+        _ descriptor: Int32, journal: String, _ path: String, _ key: Digest
+    ) throws(DatasetError) -> Head {
+        var head = Head()
+        var end = TokenCacheHeader.size
+        // The unfinished file begins with the header that says what it is for.
+        let start = TokenCacheHeader(key: key).encoded()
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: bufferSize, alignment: 16)
+        defer { buffer.deallocate() }
+        let isOurs = try FileCalls.read(descriptor, into: .init(rebasing: buffer[..<start.count]), path: path)
+            == start.count && buffer[..<start.count].elementsEqual(start)
+        for entry in isOurs ? BuildJournal.read(path: journal) : [] {
+            var hasher = head.hasher
+            var own = SHA256Hasher()
+            var left = TokenCacheHeader.size + 8 * entry.mark.tokens - end
+            while left > 0 {
+                let room = UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(left, buffer.count)])
+                let count = try FileCalls.read(descriptor, into: room, path: path)
+                guard count > 0 else { break }
+                let read = UnsafeRawBufferPointer(rebasing: room[..<count])
+                hasher.update(read)
+                own.update(read)
+                left -= count
+            }
+            guard left == 0, own.finish() == entry.mark.payload else { break }
+            (head.mark, head.hasher, head.journalSize) = (entry.mark, hasher, entry.end)
+            head.lengths += entry.lengths
+            head.trained += entry.trained
+            end = TokenCacheHeader.size + 8 * entry.mark.tokens
+        }
+        guard ftruncate(descriptor, off_t(end)) == 0, lseek(descriptor, off_t(end), SEEK_SET) >= 0 else {
+            throw .unwritable(path: path, reason: FileCalls.lastError)
+        }
+        try start.withUnsafeBytesOfArray { raw throws(DatasetError) in
+            try FileCalls.write(descriptor, raw, at: 0, path: path)
+        }
+        return head
+    }
+
+    /// Makes all samples so far durable, so that the next writer can go on from here.
+    ///
+    /// - Parameter mark: where the reader stands; tokens, samples and payload are filled in.
+    mutating func mark(_ mark: BuildJournal.Mark) throws(DatasetError) {
+        try flush()
+        guard fdatasync(descriptor) == 0 else { throw .unwritable(path: temporary, reason: FileCalls.lastError) }
+        var mark = mark
+        (mark.tokens, mark.samples, mark.payload) = (header.tokens, lengths.count, markHasher.finish())
+        try journal.append(mark, lengths: lengths[marked...], trained: trained[marked...])
+        markHasher = SHA256Hasher()
+        (marked, unmarkedBytes) = (lengths.count, 0)
+    }
+
+    /// Removes everything written, for data that has faults.
+    package consuming func discard() { removeLeftovers() }
+
+    private func removeLeftovers() {
+        unlink(temporary)
+        unlink(path + Self.journalSuffix)
     }
 
     /// Appends one sample; its number is the count of samples before it.
@@ -61,6 +146,7 @@ package struct TokenCacheWriter: ~Copyable {
         header.tokens += sample.count
         try put(sample.ids)
         try put(sample.labels)
+        unmarkedBytes += 8 * sample.count
     }
 
     /// Appends the sequences and publishes the file.
@@ -93,7 +179,7 @@ package struct TokenCacheWriter: ~Copyable {
         try write(digest.bytes)
         try write(head, at: 0)
         try FileCalls.publish(descriptor, temporary: temporary, as: path)
-        isPublished = true
+        unlink(path + Self.journalSuffix)
         return digest
     }
 
@@ -108,6 +194,7 @@ package struct TokenCacheWriter: ~Copyable {
 
     private mutating func flush() throws(DatasetError) {
         hasher.update(buffer)
+        markHasher.update(buffer)
         try write(buffer)
         buffer.removeAll(keepingCapacity: true)
     }

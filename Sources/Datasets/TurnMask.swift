@@ -24,25 +24,40 @@ struct TurnMask {
     /// The whole text and its trained ranges, ascending, disjoint, none empty.
     func trainedRanges(of conversation: Conversation) throws(RowProblem) -> (MarkedText, [Range<Int>]) {
         let whole = try render(conversation.turns[...], of: conversation)
-        let ranges = template.marksGenerations
+        // Marks that don't stand where their blocks wrote tell nothing; the prefixes still do.
+        let ranges = template.marksGenerations && !whole.hasMisplacedRanges
             ? try marked(whole, conversation) : try differences(whole.text, conversation)
         return (whole.text, ranges.filter { !$0.isEmpty })
     }
 
     private func marked(_ whole: Rendering, _ conversation: Conversation) throws(RowProblem) -> [Range<Int>] {
+        let found = Self.union(whole.generationRanges)
         let spoken = conversation.turns.filter { $0.role == Roles.assistant }
         if spoken.allSatisfy(\.isTrained) {
-            guard !whole.generationRanges.isEmpty || spoken.isEmpty else {
+            guard !found.isEmpty || spoken.isEmpty else {
                 throw RowProblem("the template \(template.name) marked nothing to train on in this conversation")
             }
-            return whole.generationRanges
+            return found
         }
-        guard spoken.count == whole.generationRanges.count else {
+        guard spoken.count == found.count else {
             throw RowProblem(
-                "the template \(template.name) marks \(whole.generationRanges.count) passages for \(spoken.count) "
+                "the template \(template.name) marks \(found.count) passages for \(spoken.count) "
                     + "assistant messages, so single messages can't be left out of training")
         }
-        return zip(spoken, whole.generationRanges).filter(\.0.isTrained).map(\.1)
+        return zip(spoken, found).filter(\.0.isTrained).map(\.1)
+    }
+
+    /// The same places ascending, overlapping ranges as one.
+    private static func union(_ ranges: [Range<Int>]) -> [Range<Int>] {
+        var union: [Range<Int>] = []
+        for range in ranges.sorted(by: { ($0.lowerBound, $1.upperBound) < ($1.lowerBound, $0.upperBound) }) {
+            if let last = union.last, range.lowerBound < last.upperBound {
+                union[union.count - 1] = last.lowerBound..<max(last.upperBound, range.upperBound)
+            } else {
+                union.append(range)
+            }
+        }
+        return union
     }
 
     private func rewrites(message: Int) -> RowProblem {

@@ -126,11 +126,11 @@ import Testing
             (#"{"messages": [{"role": "user", "content": [{"type": "image"}]}]}"#, .messages,
                 "`messages`[0]: a content part of type `image` can't be trained; only `text` can"),
             (#"{"conversations": [{"from": "human"}]}"#, .sharegpt,
-                "`conversations`[0] must have the strings `from` and `value`"),
+                "`conversations`[0]: a turn must have the string `value`"),
             (#"{"conversations": [{"from": "alien", "value": "x"}]}"#, .sharegpt,
                 "`conversations`[0]: unknown speaker `alien`; known: human, gpt, system, observation, function_call"),
             (#"{"conversations": [{"from": "function_call", "value": "x"}]}"#, .sharegpt,
-                "`conversations`[0]: a function_call's value must be JSON text"),
+                "`conversations`[0]: a call's text must be JSON"),
         ]
         for (row, format, expected) in cases { #expect(problem(row, format) == expected, "\(row)") }
     }

@@ -101,4 +101,37 @@ import Testing
         #expect(error?.description.contains("`question`, `answer`") == true)
         #expect(error?.description.contains("messages, sharegpt, alpaca") == true)
     }
+
+    @Test func `what follows an array is told, and a brace too many harms one element`() throws {
+        #expect(try rows("a.json", "[{\"a\":1}]\n [2]\n") == [
+            "1 {\"a\":1}", "2 ! text follows the file's JSON array; nothing of it is read",
+        ])
+        let rows = try rows("b.json", "[{\"a\":1}},\n{\"b\":2}]")
+        #expect(rows.count == 2)
+        #expect(rows[0].hasPrefix("1 ! not valid JSON"))
+        #expect(rows[1] == "2 {\"b\":2}")
+    }
+
+    @Test func `a key that stands twice is a fault of its row`() throws {
+        let rows = try rows("a.jsonl", "{\"a\":1,\"a\":2}\n{\"b\":2}")
+        #expect(rows[0].contains("the key `a` stands twice"))
+        #expect(rows[1] == "2 {\"b\":2}")
+    }
+
+    @Test func `a quote that never closes and a column named twice are told`() throws {
+        #expect(try rows("a.csv", "a,b\n1,2\n3,\"x\n4,5\n").last == "3 ! a quote opens in this row and never closes")
+        #expect(try rows("b.csv", "a,a\n1,2\n").first == "1 ! the header names the column `a` twice")
+    }
+
+    @Test func `the format is told by the first row that has one, and the others are faults`() throws {
+        let path = try folder.file("a.jsonl", "{oops\n{\"x\":1}\n{\"text\":\"a\"}\n")
+        let encoder = LetterEncoder()
+        let maker = SampleMaker(encoder: encoder, template: nil, stage: .pt, vocabularyCount: encoder.vocabularyCount)
+        var reader = try DatasetReader(file: DatasetFile(path: path), maker: maker)
+        let rows = try reader.nextBatch() ?? []
+
+        #expect(reader.detection.format == .text)
+        #expect(rows.map(\.line) == [1, 2, 3])
+        #expect(rows.map { (try? $0.sample.get()) != nil } == [false, false, true])
+    }
 }

@@ -94,11 +94,17 @@ import Testing
         }
     }
 
-    @Test func `an unfinished cache leaves nothing behind`() throws {
-        do {
-            var writer = try TokenCacheWriter(path: "\(folder.path)/half.cache", key: key)
-            try writer.append(Sample(ids: [1], labels: [1]))
-        }
+    @Test func `a cache that is given up leaves nothing behind`() throws {
+        var writer = try TokenCacheWriter(path: "\(folder.path)/half.cache", key: key)
+        try writer.append(Sample(ids: [1], labels: [1]))
+        writer.discard()
         #expect(folder.names == [])
+    }
+
+    @Test func `two writers of one cache exclude each other`() throws {
+        let path = "\(folder.path)/one.cache"
+        var first = try TokenCacheWriter(path: path, key: key)
+        #expect(throws: DatasetError.self) { _ = try TokenCacheWriter(path: path, key: key) }
+        try first.append(Sample(ids: [1], labels: [1]))
     }
 }
