@@ -39,7 +39,8 @@ struct BenchTokenize: ParsableCommand {
         }
         let summary = JSONValue.members([
             "bench": .string("tokenize"), "bytes": .int(bytes), "lines": .int(texts.count), "tokens": .int(tokens),
-            "threads": .int(threads), "bytes_per_token": .double(Double(bytes) / Double(max(1, tokens))),
+            "threads": .int(threads), "bytes_per_second": .double(Double(bytes) / all),
+            "single_thread_bytes_per_second": .double(Double(bytes) / one), "bytes_per_token": .double(Double(bytes) / Double(max(1, tokens))),
             "single_thread_mb_per_second": .double(Double(bytes) / one / 1e6),
             "single_thread_tokens_per_second": .double(Double(tokens) / one),
             "mb_per_second": .double(Double(bytes) / all / 1e6), "tokens_per_second": .double(Double(tokens) / all),

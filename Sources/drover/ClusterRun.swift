@@ -23,6 +23,7 @@ struct ClusterRun {
 
     /// Submits the job; follows it unless detached.
     func submit() throws {
+        Signals.watch()
         let folder = spec.outputDir
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         var submission = try Submission(spec)

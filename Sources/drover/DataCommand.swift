@@ -39,14 +39,14 @@ struct DataCommand: ParsableCommand {
             let samples = try source.samples()
             let limit = limit ?? (source.json ? 0 : 3)
             guard limit >= 0 else { throw Failure.input("--limit must be 0 or more") }
-            if !source.json { Output.line(Output.styled(samples.detection.explanation, .dim)) }
+            if !source.json { samples.explanations.forEach { Output.line(Output.styled($0, .dim)) } }
             var shown = 0
-            try samples.forEach { sample, line in
+            try samples.forEach { sample, place in
                 shown += 1
-                if source.json { Output.json(Self.json(sample, samples)) } else { Self.show(sample, line, samples) }
+                if source.json { Output.json(Self.json(sample, samples)) } else { Self.show(sample, place, samples) }
                 return shown != limit && !Output.isClosed
             }
-            guard shown > 0 else { throw DatasetError.noRows(paths: [source.data.data]) }
+            guard shown > 0 else { throw DatasetError.noRows(paths: source.data.data) }
         }
 
         private static func json(_ sample: Sample, _ samples: Samples) -> JSONValue {
@@ -56,9 +56,9 @@ struct DataCommand: ParsableCommand {
             ])
         }
 
-        private static func show(_ sample: Sample, _ line: Int, _ samples: Samples) {
+        private static func show(_ sample: Sample, _ place: String, _ samples: Samples) {
             Output.line(Output.styled(
-                "— line \(line): \(sample.count) tokens, \(sample.trainedTokens) trained", .dim))
+                "— \(place): \(sample.count) tokens, \(sample.trainedTokens) trained", .dim))
             Output.line(marked(sample, samples.maker.encoder, isColoured: Output.isColoured))
         }
 
@@ -88,91 +88,43 @@ struct DataCommand: ParsableCommand {
         @OptionGroup var source: Source
 
         func run() throws {
-            let samples = try source.samples()
-            var counts = LengthCounts()
+            let samples: Samples
+            do { samples = try source.samples() } catch DatasetError.badRows(let faults, let total) {
+                // Not one row told the format.
+                faults.forEach(report)
+                if source.json { summary("unknown", rows: total, faults: total) }
+                throw Failure.ended(code: 2)
+            }
+            var rows = 0
             var faults = 0
-            try samples.forEachRow { row in
-                switch row.sample {
-                case .success(let sample): counts.add(samples.cut(sample))
-                case .failure(let problem):
-                    faults += 1
-                    let fault = samples.fault(row.line, problem)
-                    if source.json {
-                        Output.json(.members(["line": .int(fault.line), "reason": .string(fault.reason)]))
-                    } else {
-                        Output.line(fault.description)
-                    }
-                }
+            try samples.forEachRow { row, file in
+                rows += 1
+                guard case .failure(let problem) = row.sample else { return !Output.isClosed }
+                faults += 1
+                report(samples.fault(file, row.line, problem))
                 return !Output.isClosed
             }
             if source.json {
-                Output.json(.members([
-                    "type": .string(samples.detection.format.rawValue), "rows": .int(counts.samples + faults),
-                    "bad_rows": .int(faults),
-                ]))
+                var types: [String] = []
+                for name in samples.detections.map(\.format.rawValue) where !types.contains(name) { types.append(name) }
+                summary(types.joined(separator: ","), rows: rows, faults: faults)
             } else {
-                Output.line("\(samples.detection.explanation); \(counts.samples + faults) rows, \(faults) bad")
+                samples.explanations.forEach { Output.line($0) }
+                Output.line("\(rows) rows, \(faults) bad")
             }
-            guard counts.samples + faults > 0 else { throw DatasetError.noRows(paths: [source.data.data]) }
+            guard rows > 0 else { throw DatasetError.noRows(paths: source.data.data) }
             if faults > 0 { throw Failure.ended(code: 2) }
         }
-    }
 
-    /// Lengths and shares.
-    struct Stats: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Counts tokens, trained tokens and lengths.")
-        @OptionGroup var source: Source
-
-        func run() throws {
-            let samples = try source.samples()
-            var counts = LengthCounts()
-            try samples.forEach { sample, _ in
-                counts.add(sample)
-                return true
-            }
-            guard counts.samples > 0 else { throw DatasetError.noRows(paths: [source.data.data]) }
-            if source.json { return Output.json(counts.json) }
-            Output.line(samples.detection.explanation)
-            Output.line(
-                "\(counts.samples) samples, \(counts.tokens) tokens, \(counts.trained) of them trained "
-                    + "(\(100 * counts.trained / max(1, counts.tokens)) %), \(counts.untrained) samples teach nothing")
-            Output.line(
-                "tokens a sample: shortest \(counts.length(0)), half up to \(counts.length(0.5)), nine in ten up to "
-                    + "\(counts.length(0.9)), 99 of 100 up to \(counts.length(0.99)), longest \(counts.length(1))")
+        private func report(_ fault: RowFault) {
+            guard source.json else { return Output.line(fault.description) }
+            Output.json(.members([
+                "file": .string(fault.file), "line": .int(fault.line), "reason": .string(fault.reason),
+            ]))
         }
-    }
-}
 
-/// Tokens of samples, counted.
-struct LengthCounts {
-    private var lengths: [Int] = []
-    private(set) var tokens = 0
-    private(set) var trained = 0
-    /// Samples without a token that counts in the loss.
-    private(set) var untrained = 0
-
-    var samples: Int { lengths.count }
-
-    mutating func add(_ sample: Sample) {
-        lengths.append(sample.count)
-        tokens += sample.count
-        let count = sample.trainedTokens
-        trained += count
-        if count == 0 { untrained += 1 }
-    }
-
-    /// The length that a share of the samples, in 0...1, does not exceed.
-    func length(_ share: Double) -> Int {
-        guard !lengths.isEmpty else { return 0 }
-        let sorted = lengths.sorted()
-        return sorted[min(sorted.count - 1, max(0, Int((share * Double(sorted.count)).rounded(.up)) - 1))]
-    }
-
-    var json: JSONValue {
-        .members([
-            "samples": .int(samples), "tokens": .int(tokens), "trained_tokens": .int(trained),
-            "untrained_samples": .int(untrained), "shortest": .int(length(0)), "p50": .int(length(0.5)),
-            "p90": .int(length(0.9)), "p99": .int(length(0.99)), "longest": .int(length(1)),
-        ])
+        private func summary(_ type: String, rows: Int, faults: Int) {
+            Output.json(.members(["type": .string(type), "rows": .int(rows), "bad_rows": .int(faults)]))
+        }
     }
 }

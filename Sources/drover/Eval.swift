@@ -32,10 +32,10 @@ struct Eval: ParsableCommand {
             tokens += batch.trainedTokens
             waiting = []
         }
-        try samples.forEach { sample, line in
+        try samples.forEach { sample, place in
             if let limit, sample.count > limit {
                 throw Failure.input(
-                    "\(data.data):\(line): the row has \(sample.count) tokens, the model takes \(limit): "
+                    "\(place): the row has \(sample.count) tokens, the model takes \(limit): "
                         + "give --cutoff-len \(limit)")
             }
             sequences += 1
@@ -45,7 +45,7 @@ struct Eval: ParsableCommand {
             return true
         }
         measure()
-        guard tokens > 0 else { throw Failure.input("\(data.data): no row has a token that counts in the loss") }
+        guard tokens > 0 else { throw Failure.input("\(data.data.joined(separator: ", ")): no row has a token that counts in the loss") }
         let loss = sum / Double(tokens)
         guard json else {
             return Output.line("loss \(loss)  perplexity \(exp(loss))  over \(tokens) tokens of \(sequences) sequences")

@@ -173,14 +173,10 @@ struct ChatText {
                 "\(model.directory.path): the model has no chat template; choose one with --template: "
                     + ChatTemplate.builtInNames.joined(separator: ", "))
         }
-        let now = Date()
-        let parts = Calendar(identifier: .gregorian).dateComponents(in: .current, from: now)
         maker = SampleMaker(
             encoder: text.encoder, template: template, stage: .sft,
             vocabularyCount: model.directory.configuration.vocabulary, variables: text.variables,
-            date: CalendarDate(
-                year: parts.year ?? 1970, month: parts.month ?? 1, day: parts.day ?? 1, hour: parts.hour ?? 0,
-                minute: parts.minute ?? 0, second: parts.second ?? 0))
+            date: .now)
     }
 
     /// The tokens of a conversation up to where the model speaks.

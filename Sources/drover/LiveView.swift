@@ -23,12 +23,19 @@ final class LiveView: @unchecked Sendable {
 
     // MARK: Before the first step
 
+    /// A bar with rate and time to go; into a file or a pipe a line now and then.
     func tokenising(_ progress: BuildProgress) {
-        guard !isJSON, Output.isTerminal, Date().timeIntervalSince(lastTokenising) > 0.2 else { return }
+        let pause = Output.isTerminal ? 0.2 : 10
+        guard !isJSON, Date().timeIntervalSince(lastTokenising) > pause else { return }
+        let isFirst = lastTokenising == .distantPast
         lastTokenising = Date()
-        let share = progress.bytesTotal > 0 ? Double(progress.bytesRead) / Double(progress.bytesTotal) : 1
-        let eta = share > 0.01 ? progress.elapsed.seconds * (1 - share) / share : 0
-        status("tokenising \(Int(share * 100)) %  \(progress.rows) rows  \(Self.count(progress.rate)) tok/s  ETA \(Self.time(eta))")
+        let share = progress.bytesTotal > 0 ? min(1, Double(progress.bytesRead) / Double(progress.bytesTotal)) : 1
+        let bar = String(repeating: "█", count: Int(share * 20)) + String(repeating: "░", count: 20 - Int(share * 20))
+        let left = progress.secondsLeft.map { "  ETA \(Self.time($0))" } ?? ""
+        let resumed = progress.bytesBefore > 0 ? "  (gone on with)" : ""
+        let text = "tokenising \(bar) \(Int(share * 100)) %  \(progress.rows) rows  "
+            + "\(Self.count(progress.rate)) tok/s\(left)\(resumed)"
+        if Output.isTerminal { status(text) } else if !isFirst { Output.note(text) }
     }
 
     /// Files on their way to or from a coordinator.

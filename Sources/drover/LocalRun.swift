@@ -15,6 +15,8 @@ final class LocalRun {
     private let folder: String
     private let view: LiveView
     private let stream = Stream()
+    /// The data file that somebody wrote to while the job was running.
+    private var changedFile: String?
 
     /// What the coordinator's thread hands to the main one.
     private final class Stream: Sendable {
@@ -70,7 +72,8 @@ final class LocalRun {
             }
             try refuseOther(than: previous)
         }
-        let description = try prepare()
+        Signals.watch()
+        let description = try prepare(isResuming: previous != nil)
         try runJob(description, isNew: previous == nil)
     }
 
@@ -95,11 +98,13 @@ final class LocalRun {
     }
 
     /// Reads and checks everything, tokenises the data, writes `resolved.yaml`.
-    private func prepare() throws -> JobDescription {
+    private func prepare(isResuming: Bool) throws -> JobDescription {
         var submission = try Submission(spec)
         try checkFolder()
         try checkDisk(submission.layout.count)
-        let description = try submission.describe(folder: "\(folder)/data") { [view] in view.tokenising($0) }
+        let description = try submission.describe(folder: "\(folder)/data", isResuming: isResuming) { [view] in
+            view.tokenising($0)
+        }
         view.prepared(description, submission)
         let yaml = spec.resolvedYAML(workingDirectory: FileManager.default.currentDirectoryPath)
         try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8))
@@ -131,7 +136,6 @@ final class LocalRun {
     private func runJob(_ description: JobDescription, isNew: Bool) throws {
         var log = Logger(label: "coordinator", factory: { StreamLogHandler.standardError(label: $0) })
         log.logLevel = .warning
-        Signals.watch()
         let cluster = try LocalCluster(run: folder, log: log) { [stream] _, event in stream.put(event) }
         if isNew {
             cluster.service.order(.submit(description) { _ in })
@@ -149,12 +153,19 @@ final class LocalRun {
         let end = try follow(cluster)
         cluster.stop()
         guard let end else { throw Failure.failed(cluster.problem ?? "stopped") }
+        if let changedFile {
+            view.end(end, run: folder)
+            throw Failure.failed(
+                "\(changedFile) changed while the job was running, so it was stopped at a checkpoint: put the old file "
+                    + "back and `drover resume \(folder)`, or start a new run in another output_dir")
+        }
         try finish(end, cluster, description)
     }
 
     /// Shows events until the job rests; the second Ctrl-C stops at once. nil = the coordinator failed.
     private func follow(_ cluster: LocalCluster) throws -> JSONValue? {
         var requests = 0
+        var watch = DataWatch(folder: "\(folder)/data")
         while true {
             for event in stream.take() {
                 if event["event"]?.string == "end" { return event }
@@ -164,6 +175,11 @@ final class LocalRun {
                 requests = Signals.requests
                 if requests > 1 { _exit(130) }
                 view.say("pausing: a checkpoint is made; Ctrl-C again stops at once")
+                cluster.service.order(.job(.pause, JobID(1)))
+            }
+            if changedFile == nil, let file = watch.changed() {
+                changedFile = file
+                view.say("\(file) changed: the job stops")
                 cluster.service.order(.job(.pause, JobID(1)))
             }
             if cluster.problem != nil { return nil }

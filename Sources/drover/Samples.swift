@@ -8,8 +8,11 @@ import Tokenization
 
 /// Options about a data file and how its rows become samples.
 struct DataOptions: ParsableArguments {
-    @Option(help: "The data file: JSONL, JSON, CSV, TSV or text.")
-    var data: String
+    @Option(help: """
+        The data file: JSONL, JSON, CSV, TSV or text; or LLaMA-Factory's dataset_info.json, with #NAME for one of its \
+        data sets. May be given several times.
+        """)
+    var data: [String]
 
     @Option(help: "auto, messages, sharegpt, alpaca, completion, text or tokens.")
     var type = "auto"
@@ -31,22 +34,28 @@ struct DataOptions: ParsableArguments {
         guard known.contains(type) else {
             throw ValidationError("--type takes \(known.joined(separator: ", ")), not `\(type)`")
         }
+        guard !data.isEmpty else { throw ValidationError("--data needs a file") }
         guard (cutoffLen ?? 2) >= 2 else { throw ValidationError("--cutoff-len must be at least 2") }
     }
 
-    /// The file as the reader takes it.
-    var file: DatasetFile { DatasetFile(path: data, format: RowFormat(rawValue: type)) }
+    /// The files as the reader takes them.
+    func files() throws -> [DatasetFile] {
+        var files: [DatasetFile] = []
+        for path in data { files += try DatasetInfo.files(of: DatasetFile(path: path, format: RowFormat(rawValue: type))) }
+        return files
+    }
 }
 
 extension Datasets.Stage: ExpressibleByArgument {}
 
-/// The samples of one data file, as a job would make them.
+/// The samples of data files, as a job would make them.
 struct Samples {
     private let options: DataOptions
     private let threads: Int
     let maker: SampleMaker
-    /// How the file was understood.
-    let detection: RowFormat.Detection
+    let files: [DatasetFile]
+    /// How each file was understood.
+    let detections: [RowFormat.Detection]
 
     /// Reads the tokenizer of a model directory; a directory without one will do for rows that are tokens already.
     init(_ options: DataOptions, model: String, threads: Int) throws {
@@ -65,8 +74,10 @@ struct Samples {
 
     private init(_ options: DataOptions, _ files: TokenizerFiles, vocabulary: Int?, threads: Int) throws {
         (self.options, self.threads) = (options, threads)
-        detection = try DatasetReader.detection(of: options.file)
-        guard detection.format != .tokens || ModelText.isPresent(files) else {
+        let dataFiles = try options.files()
+        self.files = dataFiles
+        detections = try dataFiles.map { try DatasetReader.detection(of: $0) }
+        guard detections.contains(where: { $0.format != .tokens }) || ModelText.isPresent(files) else {
             maker = SampleMaker(
                 encoder: NoText(), template: nil, stage: options.stage, trainOnPrompt: options.trainOnPrompt,
                 vocabularyCount: vocabulary ?? Int(Int32.max))
@@ -81,26 +92,42 @@ struct Samples {
         maker = SampleMaker(
             encoder: text.encoder, template: try text.template(named: options.template), stage: options.stage,
             trainOnPrompt: options.trainOnPrompt, vocabularyCount: vocabulary ?? text.tokenizer.vocabularySize,
-            variables: text.variables)
+            variables: text.variables, date: .now)
     }
 
-    /// Runs `body` on each row until it returns false.
-    func forEachRow(_ body: (DatasetReader.Row) throws -> Bool) throws {
-        var reader = try DatasetReader(file: options.file, maker: maker, threads: threads)
+    /// What people are told about how the files were understood, a line a file.
+    var explanations: [String] {
+        zip(files, detections).map { files.count == 1 ? $1.explanation : "\($0.path): \($1.explanation)" }
+    }
+
+    /// Runs `body` on each row, with its file, until it returns false.
+    func forEachRow(_ body: (DatasetReader.Row, DatasetFile) throws -> Bool) throws {
+        for file in files where try !forEachRow(of: file, body) { return }
+    }
+
+    /// As above for one file; false when `body` had enough.
+    private func forEachRow(of file: DatasetFile, _ body: (DatasetReader.Row, DatasetFile) throws -> Bool) throws -> Bool {
+        var reader = try DatasetReader(file: file, maker: maker, threads: threads)
         while let batch = try reader.nextBatch() {
-            for row in batch where try !body(row) { return }
+            for row in batch where try !body(row, file) { return false }
         }
+        return true
     }
 
-    /// Runs `body` on each sample, cut to `--cutoff-len`, and its line, until it returns false; a bad row ends it.
-    func forEach(_ body: (Sample, Int) throws -> Bool) throws {
-        try forEachRow { row in
+    /// Runs `body` on each sample and its place, `file:line`, until it returns false; a bad row ends it.
+    func forEachWhole(_ body: (Sample, String) throws -> Bool) throws {
+        try forEachRow { row, file in
             switch row.sample {
-            case .success(let sample): try body(cut(sample), row.line)
+            case .success(let sample): try body(sample, "\(file.path):\(row.line)")
             case .failure(let problem):
-                throw DatasetError.badRows([fault(row.line, problem)], total: 1)
+                throw DatasetError.badRows([fault(file, row.line, problem)], total: 1)
             }
         }
+    }
+
+    /// As `forEachWhole`, with samples cut to `--cutoff-len`.
+    func forEach(_ body: (Sample, String) throws -> Bool) throws {
+        try forEachWhole { try body(cut($0), $1) }
     }
 
     /// The sample without what exceeds `--cutoff-len`.
@@ -109,8 +136,8 @@ struct Samples {
         return Sample(ids: Array(sample.ids[..<limit]), labels: Array(sample.labels[..<limit]))
     }
 
-    func fault(_ line: Int, _ problem: RowProblem) -> RowFault {
-        RowFault(file: options.data, line: line, reason: problem.description)
+    func fault(_ file: DatasetFile, _ line: Int, _ problem: RowProblem) -> RowFault {
+        RowFault(file: file.path, line: line, reason: problem.description)
     }
 }
 

@@ -16,25 +16,62 @@ extension Submission {
         var contents: TokenCache
     }
 
-    /// The job's data as tokens: made now, or found from an earlier start with the same data and settings.
-    func tokenised(folder: String, progress: @escaping (BuildProgress) -> Void) throws -> Tokenised {
-        let files = spec.datasets.map { file in
-            DatasetFile(path: file.path, format: RowFormat(rawValue: file.type.rawValue), weight: file.weight)
+    /// The job's data as tokens: made now, gone on with where an earlier start was interrupted, or found from an
+    /// earlier start with the same data and settings.
+    ///
+    /// - Parameter isResuming: whether a run of this job exists, whose data must not have changed.
+    func tokenised(
+        folder: String, isResuming: Bool, progress: @escaping (BuildProgress) -> Void
+    ) throws -> Tokenised {
+        var files: [DatasetFile] = []
+        for file in spec.datasets {
+            files += try DatasetInfo.files(of: DatasetFile(
+                path: file.path, format: RowFormat(rawValue: file.type.rawValue), weight: file.weight))
         }
         let settings = DatasetSettings(
             cutoffLength: spec.cutoffLen, excess: Datasets.ExcessLength(rawValue: spec.excessLength.rawValue) ?? .drop,
             packing: spec.packing, validation: validation, seed: spec.seed)
-        let (maker, tokenizerDigest) = try sampleMaker(files)
-        let contents = try files.map { (file: $0, content: try FileCache.digest(ofFile: $0.path)) }
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let earlier = DataRecord(folder: folder)
+        let sources = try files.map { try DataRecord.Source($0.path, earlier: earlier) }
+        if isResuming, let earlier { try earlier.refuseChanges(sources) }
+        let (maker, tokenizerDigest) = try sampleMaker(files, earlier, isResuming: isResuming)
+        let contents = zip(files, sources).map { (file: $0, content: $1.digest) }
         let key = CacheKey.digest(files: contents, tokenizer: tokenizerDigest, maker: maker, settings: settings)
         let path = "\(folder)/\(key.hex.prefix(16)).tokens"
-        if let cache = try? TokenCache(path: path, key: key) { return Tokenised(path: path, contents: cache) }
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        let builder = DatasetBuilder(
+        var record = DataRecord(sources: sources, date: maker.date, key: key)
+        // What is on record from the first moment on is the date: an interrupted start goes on with the same one.
+        try record.write(folder: folder)
+        if let known = earlier, known.key == key, known.cacheState == DataRecord.state(path),
+            let cache = try? TokenCache(path: path, key: key, verifying: false) {
+            record = known
+            try record.write(folder: folder)
+            return Tokenised(path: path, contents: cache)
+        }
+        if let cache = try? TokenCache(path: path, key: key) {
+            record.cacheState = DataRecord.state(path)
+            try record.write(folder: folder)
+            return Tokenised(path: path, contents: cache)
+        }
+        DataRecord.removeUnfinished(in: folder, except: path)
+        var builder = DatasetBuilder(
             files: files, maker: maker, settings: settings, threads: ProcessInfo.processInfo.activeProcessorCount,
             now: { Instant(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds)) }, progress: progress)
-        try builder.build(path: path, key: key)
+        builder.isCancelled = { Signals.stopRequested }
+        try Self.build(builder, path, key)
+        if let changed = record.changedFile { throw DatasetError.changed(path: changed) }
+        record.cacheState = DataRecord.state(path)
+        try record.write(folder: folder)
         return Tokenised(path: path, contents: try TokenCache(path: path, key: key, verifying: false))
+    }
+
+    private static func build(_ builder: DatasetBuilder, _ path: String, _ key: Digest) throws {
+        do throws(DatasetError) {
+            try builder.build(path: path, key: key)
+        } catch {
+            if error == .interrupted { throw CancellationError() }
+            throw error
+        }
     }
 
     private var validation: ValidationSize {
@@ -43,7 +80,9 @@ extension Submission {
     }
 
     /// What turns rows into samples. A model without tokenizer files will do for data that is tokens already.
-    private func sampleMaker(_ files: [DatasetFile]) throws -> (SampleMaker, Digest) {
+    private func sampleMaker(
+        _ files: [DatasetFile], _ earlier: DataRecord?, isResuming: Bool
+    ) throws -> (SampleMaker, Digest) {
         let stage = Datasets.Stage(rawValue: spec.stage.rawValue) ?? .sft
         let vocabulary = model.configuration.vocabulary
         guard model.tokenizer.tokenizer != nil || model.tokenizer.sentencePiece != nil else {
@@ -62,10 +101,23 @@ extension Submission {
                 "\(model.path): the tokenizer has \(text.tokenizer.vocabularySize) tokens, the model only \(vocabulary)"
             ])
         }
+        let template = try text.template(named: spec.template)
         let maker = SampleMaker(
-            encoder: text.encoder, template: try text.template(named: spec.template), stage: stage,
-            trainOnPrompt: spec.trainOnPrompt, vocabularyCount: vocabulary, variables: text.variables)
+            encoder: text.encoder, template: template, stage: stage, trainOnPrompt: spec.trainOnPrompt,
+            vocabularyCount: vocabulary, variables: text.variables,
+            date: Self.date(template, earlier, isResuming: isResuming))
         return (maker, text.digest)
+    }
+
+    /// What `strftime_now` tells for the job's whole life: the time of its first start. Templates that don't ask get a
+    /// date that is always the same, so that their tokens serve any day.
+    private static func date(_ template: ChatTemplate?, _ earlier: DataRecord?, isResuming: Bool) -> CalendarDate {
+        guard let template, template.source.contains("strftime_now") else { return .epoch }
+        let now = CalendarDate.now
+        guard let date = earlier?.date, date != .epoch else { return now }
+        // A start that was interrupted before there was a run goes on, on the same day.
+        let isToday = (date.year, date.month, date.day) == (now.year, now.month, now.day)
+        return isResuming || isToday ? date : now
     }
 }
 

@@ -113,8 +113,12 @@ struct Submission {
     // MARK: Data
 
     /// Tokenises the data (or finds it tokenised) under `folder`, and returns the whole job.
-    mutating func describe(folder: String, progress: @escaping (BuildProgress) -> Void) throws -> JobDescription {
-        let cache = try tokenised(folder: folder, progress: progress)
+    ///
+    /// - Parameter isResuming: whether a run of this job exists, whose data must not have changed.
+    mutating func describe(
+        folder: String, isResuming: Bool = false, progress: @escaping (BuildProgress) -> Void
+    ) throws -> JobDescription {
+        let cache = try tokenised(folder: folder, isResuming: isResuming, progress: progress)
         let train = cache.contents.train
         guard train.sequenceCount > 0 else { throw Failure.input(["the dataset holds nothing to train on"]) }
         try checkLengths(train)

@@ -10,7 +10,8 @@ struct Tokenize: ParsableCommand {
         discussion: """
             One JSON line for each input line that ends in a line feed (a last line without one counts too):
             {"ids":[…]}, with --decode {"text":…}. The ids are those of Hugging Face's encode(line); --no-special leaves
-            out what the tokenizer puts around a text. --decode takes lines of ids: 1,2,3 or [1,2,3] or {"ids":[1,2,3]}.
+            out what the tokenizer puts around a text. With --json-text each input line is a JSON string, so that a text
+            may hold line feeds. --decode takes lines of ids: 1,2,3 or [1,2,3] or {"ids":[1,2,3]}.
             """)
 
     @Option(help: "Directory with the tokenizer's files; nothing else of it is read.")
@@ -21,6 +22,9 @@ struct Tokenize: ParsableCommand {
 
     @Flag(help: "The input is ids, the output text.")
     var decode = false
+
+    @Flag(help: "Each input line is a text as a JSON string.")
+    var jsonText = false
 
     @Flag(help: "No special tokens around the text; with --decode, none in it.")
     var noSpecial = false
@@ -36,11 +40,20 @@ struct Tokenize: ParsableCommand {
                 let ids = try Self.ids(line, name, number)
                 Output.json(.members(["text": .string(tokenizer.decode(ids, skipSpecialTokens: noSpecial))]))
             } else {
-                let ids = tokenizer.encode(try Lines.text(line, name, number), addSpecialTokens: !noSpecial)
+                let text = try jsonText ? Self.quoted(line, name, number) : Lines.text(line, name, number)
+                let ids = tokenizer.encode(text, addSpecialTokens: !noSpecial)
                 Output.line(bytes: Self.json(ids))
             }
             return !Output.isClosed
         }
+    }
+
+    /// The text of a line that is a JSON string.
+    private static func quoted(_ line: [UInt8], _ name: String, _ number: Int) throws -> String {
+        guard let text = try? JSONValue.parse(line).string else {
+            throw Failure.input("\(name):\(number): expected a JSON string such as \"a text\"")
+        }
+        return text
     }
 
     /// `{"ids":[…]}`, written straight to bytes because files are long.

@@ -63,13 +63,17 @@ import Tokenization
         #expect(Output.bytes(3 << 29) == "1.5 GiB")
     }
 
-    @Test func `lengths are counted by share`() {
-        var counts = LengthCounts()
-        for length in [4, 1, 3, 2] {
-            counts.add(Sample(ids: Array(repeating: 1, count: length), labels: Array(repeating: 1, count: length)))
+    @Test func `samples are counted by length, with what packing saves`() {
+        var stats = SampleStats(cutoff: 4)
+        for length in [4, 1, 3, 2, 5, 2] {
+            stats.add(Sample(ids: Array(repeating: 1, count: length), labels: Array(repeating: 1, count: length)))
         }
-        #expect(counts.length(0) == 1 && counts.length(0.5) == 2 && counts.length(0.75) == 3 && counts.length(1) == 4)
-        #expect(counts.tokens == 10 && counts.trained == 6 && counts.untrained == 1)
+        let json = stats.json
+        #expect(json["shortest"]?.int == 1 && json["p50"]?.int == 2 && json["p90"]?.int == 5 && json["longest"]?.int == 5)
+        #expect(json["tokens"]?.int == 17 && json["trained_tokens"]?.int == 11 && json["untrained_samples"]?.int == 1)
+        #expect(json["duplicates"]?.int == 1)
+        #expect(json["too_long"]?.int == 1 && json["too_long_trained_tokens"]?.int == 4)
+        #expect(json["packed_sequences"]?.int == 3 && json["packing_fill"]?.double == 1)
     }
 
     @Test func `trained stretches are marked where colours are not`() {

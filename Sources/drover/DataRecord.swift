@@ -1,0 +1,131 @@
+import Datasets
+import Foundation
+import Hashing
+import ModelFiles
+import Templates
+import Terms
+
+/// What a job's tokens were made of, kept as `data.json` beside them: a resume must find the same files, and takes the
+/// same date.
+struct DataRecord {
+    /// A data file as it was when its digest was taken.
+    struct Source {
+        let path: String
+        let digest: Digest
+        let bytes: Int
+        /// What the file system said before the digest was taken.
+        let state: String
+
+        /// Takes the digest, or believes an earlier one when nobody has written to the file since.
+        init(_ path: String, earlier: DataRecord?) throws {
+            let state = try FileState(path: path)
+            (self.path, bytes, self.state) = (path, state.size, state.text)
+            let known = earlier?.sources.first { $0.path == path && $0.state == state.text }
+            digest = try known?.digest ?? Disk.digest(ofFile: path)
+        }
+
+        /// Whether somebody has written to the file; a rewrite of the same bytes doesn't count.
+        var hasChanged: Bool {
+            guard let now = try? FileState(path: path) else { return true }
+            return now.text != state && (now.size != bytes || (try? Disk.digest(ofFile: path)) != digest)
+        }
+
+        fileprivate init?(json: JSONValue) {
+            guard let path = json["path"]?.string, let bytes = json["bytes"]?.int, let state = json["state"]?.string,
+                let digest = json["sha256"]?.string.flatMap({ Digest(hex: $0) })
+            else { return nil }
+            (self.path, self.bytes, self.state, self.digest) = (path, bytes, state, digest)
+        }
+
+        fileprivate var json: JSONValue {
+            .members([
+                "path": .string(path), "bytes": .int(bytes), "sha256": .string(digest.hex), "state": .string(state),
+            ])
+        }
+    }
+
+    let sources: [Source]
+    /// What `strftime_now` told.
+    let date: CalendarDate
+    /// The token cache's key.
+    let key: Digest
+    /// What the file system said about the cache after it was verified; nil = it is not done.
+    var cacheState: String?
+
+    static let fileName = "data.json"
+
+    init(sources: [Source], date: CalendarDate, key: Digest) {
+        (self.sources, self.date, self.key) = (sources, date, key)
+    }
+
+    /// The record in a job's data folder; nil when there is none that can be read.
+    init?(folder: String) {
+        guard let bytes = try? Disk.read(joinPath(folder, Self.fileName), limit: 16 << 20),
+            let json = try? JSONValue.parse(bytes), json["version"]?.int == 1,
+            let list = json["files"]?.array, let key = json["key"]?.string.flatMap({ Digest(hex: $0) }),
+            let date = json["date"]?.array?.compactMap(\.int), date.count == 6
+        else { return nil }
+        sources = list.compactMap(Source.init(json:))
+        guard sources.count == list.count else { return nil }
+        self.date = CalendarDate(
+            year: date[0], month: date[1], day: date[2], hour: date[3], minute: date[4], second: date[5])
+        self.key = key
+        cacheState = json["cache_state"]?.string
+    }
+
+    func write(folder: String) throws {
+        let value = JSONValue.members([
+            "version": .int(1), "files": .array(sources.map(\.json)),
+            "date": .array([date.year, date.month, date.day, date.hour, date.minute, date.second].map(JSONValue.int)),
+            "key": .string(key.hex), "cache_state": cacheState.map(JSONValue.string) ?? .null,
+        ])
+        try Disk.write(json: value, to: joinPath(folder, Self.fileName))
+    }
+
+    /// Refuses to go on with a run whose data files are not what they were.
+    func refuseChanges(_ now: [Source]) throws {
+        for source in now {
+            guard let before = sources.first(where: { $0.path == source.path }) else { continue }
+            guard before.digest == source.digest else {
+                throw Failure.input(
+                    "\(source.path) changed since this run started (SHA-256 \(before.digest.hex.prefix(12))… is now "
+                        + "\(source.digest.hex.prefix(12))…): put the old file back to go on, or start a new run in "
+                        + "another output_dir")
+            }
+        }
+    }
+
+    /// The first data file that somebody has written to since its digest was taken.
+    var changedFile: String? { sources.first(where: \.hasChanged)?.path }
+
+    /// What the file system says about a file, nil when it isn't there.
+    static func state(_ path: String) -> String? { (try? FileState(path: path))?.text }
+
+    /// Removes what interrupted builds of other data or settings left.
+    static func removeUnfinished(in folder: String, except path: String) {
+        let own = path.split(separator: "/").last.map(String.init) ?? path
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        where name.contains(".tokens.partial") && !name.hasPrefix(own) {
+            try? FileManager.default.removeItem(atPath: joinPath(folder, name))
+        }
+    }
+}
+
+/// Looks now and then whether the data files of a running job are still what they were.
+struct DataWatch {
+    private let record: DataRecord?
+    private var next = Date().addingTimeInterval(DataWatch.seconds)
+
+    /// Seconds between two looks; a look costs a few system calls.
+    private static let seconds = 2.0
+
+    /// Watches the files on record in a job's data folder.
+    init(folder: String) { record = DataRecord(folder: folder) }
+
+    /// The file that changed, when it is time to look and one did.
+    mutating func changed() -> String? {
+        guard let record, Date() >= next else { return nil }
+        next = Date().addingTimeInterval(Self.seconds)
+        return record.changedFile
+    }
+}
