@@ -15,7 +15,7 @@ struct DatasetEntry {
         for key in object.keys where !Self.known.contains(key) && !key.hasPrefix("_") {
             throw RowProblem("has the unknown key `\(key)`")
         }
-        for key in ["hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name"] where object[key] != nil {
+        for key in Self.elsewhere where object[key] != nil {
             throw RowProblem("lies elsewhere (`\(key)`): download it and give its `file_name`")
         }
         guard let fileName = try Self.text(object, "file_name"), !fileName.isEmpty else {
@@ -55,6 +55,8 @@ struct DatasetEntry {
         self.columns = columns
         source = "the entry `\(name)` of \(path)"
     }
+
+    private static let elsewhere = ["hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name"]
 
     private static let known: Set<String> = [
         "file_name", "formatting", "ranking", "subset", "split", "folder", "num_samples", "columns", "tags",

@@ -79,7 +79,8 @@ enum FileCalls {
             if !name.hasPrefix(".") { names.append(name) }
         }
         let prefix = path.hasSuffix("/") ? path : path + "/"
-        let paths = names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }.map { prefix + $0 }.filter { !isFolder($0) }
+        names.sort { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        let paths = names.map { prefix + $0 }.filter { !isFolder($0) }
         guard !paths.isEmpty else { throw .unreadable(path: path, reason: "the folder holds no files") }
         return paths
     }

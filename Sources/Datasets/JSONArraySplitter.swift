@@ -2,7 +2,7 @@
 ///
 /// Only brackets, strings and commas are looked at; each element is checked by the JSON parser afterwards.
 struct JSONArraySplitter {
-    /// Where the reader stands: before the array, before an element, behind the array, behind the check of what follows.
+    /// Where the reader stands: before the array, before an element, behind the array, behind the check of the rest.
     enum Position: Int { case start, element, end, done }
     private(set) var position = Position.start
 
@@ -22,7 +22,8 @@ struct JSONArraySplitter {
         if position == .end {
             position = .done
             guard try reader.firstInk() != nil else { return nil }
-            return RawRow(line: reader.line, content: .broken("text follows the file's JSON array; nothing of it is read"))
+            let problem = "text follows the file's JSON array; nothing of it is read"
+            return RawRow(line: reader.line, content: .broken(problem))
         }
         guard position == .element else { return nil }
         guard try reader.firstInk() != nil else { return finish(reader.line, "the file ends inside its JSON array") }

@@ -21,7 +21,9 @@ struct RawRow: Sendable {
         case .value(let value): return value
         case .broken(let reason): throw RowProblem(reason)
         case .json(let bytes):
-            do { return try JSONValue.parse(bytes, limits: Self.limits) } catch { throw RowProblem("not valid JSON: \(error)") }
+            do { return try JSONValue.parse(bytes, limits: Self.limits) } catch {
+                throw RowProblem("not valid JSON: \(error)")
+            }
         }
     }
 

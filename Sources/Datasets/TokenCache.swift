@@ -38,7 +38,11 @@ package struct TokenCache: Sendable {
         }
         if verifying {
             var hasher = SHA256Hasher()
-            hasher.update(UnsafeRawBufferPointer(rebasing: file.bytes[TokenCacheHeader.size..<sections.trailer]))
+            for start in stride(from: TokenCacheHeader.size, to: sections.trailer, by: 1 << 20) {
+                let end = min(start + (1 << 20), sections.trailer)
+                hasher.update(UnsafeRawBufferPointer(rebasing: file.bytes[start..<end]))
+                file.hasRead(end - start)
+            }
             hasher.update(head)
             guard hasher.finish() == digest else { throw damaged("the content doesn't have the digest in its trailer") }
         }
@@ -167,6 +171,7 @@ private struct CachedSamples: Sendable {
             let label = place + 1 < range.count ? file.integer(Int32.self, labels, place + 1) : Sample.ignored
             sequence.targets.append(label == Sample.ignored ? TokenSequence.noTarget : label)
         }
+        file.hasRead(8 * range.count)
     }
 
     func isSound(tokens: Int) -> Bool {

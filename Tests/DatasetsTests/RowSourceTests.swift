@@ -134,4 +134,45 @@ import Testing
         #expect(rows.map(\.line) == [1, 2, 3])
         #expect(rows.map { (try? $0.sample.get()) != nil } == [false, false, true])
     }
+
+    @Test func `damaged files of every layout give rows or faults, and end`() throws {
+        let files = [
+            ("a.jsonl", "{\"messages\":[{\"role\":\"user\",\"content\":\"é\\u00e9\\ud83d\"}]}\r\n\n{\"text\":\"x\"}\n"),
+            ("b.json", "\u{FEFF}[{\"a\":[1,{\"b\":\"],}\"}]},\n {\"c\":-1.5e3},\n[]]"),
+            ("c.csv", "a,b\r\n\"x\"\"y\",\"1\n2\"\n,\n\"[1, 2]\",z\n"), ("d.tsv", "a\tb\n1\t2\n"), ("e.txt", "one\ntwo\n\n\nthree"),
+        ]
+        let random = Philox(seed: 7, purpose: .probe)
+        var draw: UInt64 = 0
+        func next(_ limit: Int) -> Int {
+            draw += 1
+            return min(limit - 1, Int(random.uniform(draw) * Double(limit)))
+        }
+        let spice: [UInt8] = Array("{}[]\",:\\\n\r\0\t 0eE+-".utf8) + [0xFF, 0xC0, 0xED, 0xA0, 0xF4, 0xEF, 0xBB, 0xBF]
+        for (name, text) in files {
+            for _ in 0..<150 {
+                var bytes = Array(text.utf8)
+                for _ in 0...next(4) {
+                    let at = next(bytes.count)
+                    switch next(4) {
+                    case 0: bytes[at] = spice[next(spice.count)]
+                    case 1: bytes.insert(spice[next(spice.count)], at: at)
+                    case 2: bytes.removeSubrange(at..<min(bytes.count, at + 1 + next(6)))
+                    default: bytes.insert(contentsOf: bytes[at..<min(bytes.count, at + next(12))], at: at)
+                    }
+                    if bytes.isEmpty { bytes = [0x5B] }
+                }
+                guard var source = try? RowSource(path: folder.file(name, bytes)) else { continue }
+                var count = 0
+                while let row = try source.next() {
+                    count += 1
+                    for format in RowFormat.allCases {
+                        guard let value = try? row.value() else { break }
+                        _ = try? RowParser.parse(value, as: format)
+                    }
+                    #expect(count <= bytes.count + 1)
+                    if count > bytes.count + 1 { break }
+                }
+            }
+        }
+    }
 }
