@@ -50,7 +50,8 @@ extension PreTokenizer {
         let pattern = try component.object("pattern")
         let isInverted = try component.bool("invert", absent: false)
         let behavior = try component.string("behavior")
-        guard let regex = pattern["Regex"]?.string, let splitter = Splitter.known[ByteText(Splitter.escaped(regex))] else {
+        guard let regex = pattern["Regex"]?.string, let splitter = Splitter.known[ByteText(Splitter.escaped(regex))]
+        else {
             let text = pattern["Regex"]?.string ?? pattern["String"]?.string ?? "?"
             throw component.unsupported("the split pattern `\(text)`")
         }

@@ -41,7 +41,8 @@ struct DataOptions: ParsableArguments {
     /// The files as the reader takes them.
     func files() throws -> [DatasetFile] {
         var files: [DatasetFile] = []
-        for path in data { files += try DatasetInfo.files(of: DatasetFile(path: path, format: RowFormat(rawValue: type))) }
+        let format = RowFormat(rawValue: type)
+        for path in data { files += try DatasetInfo.files(of: DatasetFile(path: path, format: format)) }
         return files
     }
 }
@@ -106,7 +107,9 @@ struct Samples {
     }
 
     /// As above for one file; false when `body` had enough.
-    private func forEachRow(of file: DatasetFile, _ body: (DatasetReader.Row, DatasetFile) throws -> Bool) throws -> Bool {
+    private func forEachRow(
+        of file: DatasetFile, _ body: (DatasetReader.Row, DatasetFile) throws -> Bool
+    ) throws -> Bool {
         var reader = try DatasetReader(file: file, maker: maker, threads: threads)
         while let batch = try reader.nextBatch() {
             for row in batch where try !body(row, file) { return false }

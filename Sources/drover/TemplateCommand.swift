@@ -74,7 +74,10 @@ struct TemplateCommand: ParsableCommand {
         do {
             let rendering = try Template(source).renderJSON(variables, date: date)
             let utf8 = rendering.text.utf8
-            func characters(_ end: Int) -> JSONValue { .int(utf8[..<end].count { $0 & 0xC0 != 0x80 }) }
+            // A block inside a macro whose text was thrown away may point behind the end.
+            func characters(_ end: Int) -> JSONValue {
+                .int(utf8[..<min(end, utf8.count)].count { $0 & 0xC0 != 0x80 })
+            }
             return .members([
                 "text": .string(String(decoding: utf8, as: UTF8.self)),
                 "generations": .array(rendering.generationRanges.map {
