@@ -286,7 +286,9 @@ def main():
             continue
         report.compare("text", found["text"], expected["text"], template)
         places = [[len(found["text"][:at].encode()) for at in pair] for pair in found["generations"]]
-        report.compare("generations", places, expected.get("generations", []), template)
+        size = len(expected["text"].encode())
+        wanted = [[min(at, size) for at in pair] for pair in expected.get("generations", [])]
+        report.compare("generations", places, wanted, template)
     print(f"{len(made)} cases, {failing} of them fail in jinja2 too")
     report.end()
 

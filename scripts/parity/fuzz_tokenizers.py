@@ -104,8 +104,8 @@ def google(options, report, source, texts, root):
         folder.mkdir()
         model = io.BytesIO()
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(lines), model_writer=model, model_type="bpe", vocab_size=4000,
-            normalization_rule_name="identity", character_coverage=0.9, hard_vocab_limit=False, minloglevel=2,
+            sentence_iterator=iter(lines), model_writer=model, model_type="bpe", vocab_size=8000,
+            normalization_rule_name="identity", character_coverage=0.98, hard_vocab_limit=False, minloglevel=2,
             **settings)
         (folder / "tokenizer.model").write_bytes(model.getvalue())
         processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
