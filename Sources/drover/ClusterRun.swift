@@ -48,15 +48,28 @@ struct ClusterRun {
     func follow(_ job: Int) throws {
         Signals.watch()
         let follower = JobFollower(client: client, job: job)
+        var watch = DataWatch(folder: "\(spec.outputDir)/data")
+        var changedFile: String?
         let end = try follower.run(goesOn: true, show: view.show) {
+            if changedFile == nil, let file = watch.changed() {
+                changedFile = file
+                view.say("\(file) changed: the job stops")
+                try client.send(.members(["op": .string("pause"), "job": .int(job)]))
+            }
             // Ctrl-C lets go of the job; it goes on without this terminal.
-            Signals.stopRequested
+            return Signals.stopRequested
         }
         guard let end else {
             view.say("detached: the job goes on; follow it with: drover logs \(job) -f --coordinator \(address)")
             throw Failure.ended(code: 130)
         }
         try bringHome(job)
+        if let changedFile {
+            view.end(end, run: "\(job) --coordinator \(address)")
+            throw Failure.failed(
+                "\(changedFile) changed while the job was running, so it was stopped at a checkpoint: put the old file "
+                    + "back and `drover resume \(job) --coordinator \(address)`, or submit a new job")
+        }
         view.end(end, run: "\(job) --coordinator \(address)")
         let state = end["state"]?.string.flatMap(JobState.init(rawValue:)) ?? .failed
         guard state.exitCode == 0 else { throw Failure.ended(code: state.exitCode) }

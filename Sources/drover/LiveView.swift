@@ -46,8 +46,12 @@ final class LiveView: @unchecked Sendable {
     }
 
     func prepared(_ description: JobDescription, _ submission: Submission) {
+        if isJSON, let data = submission.data?.json.object {
+            Output.json(.object(JSONObject([("event", .string("data"))] + data.members)))
+        }
         guard !isJSON else { return }
         closeLine()
+        for sentence in submission.data?.sentences ?? [] { Output.line(Output.styled(sentence, .dim)) }
         let steps = (description.totalSequences + description.globalBatch - 1) / description.globalBatch
         let method = submission.settings.adapter.map { "LoRA r=\($0.rank)" } ?? "full"
         Output.line(

@@ -57,7 +57,7 @@ final class LocalRun {
             "name": .string(spec.name), "trainable_parameters": .int(description.parameters),
             "sequences": .int(description.sequences), "steps": .int(steps),
             "virtual_shards": .int(description.virtualShards), "micro_batch_size": .int(description.microBatch),
-            "checkpoint_bytes": .int(12 * description.parameters),
+            "checkpoint_bytes": .int(12 * description.parameters), "data": submission.data?.json ?? .null,
         ])
         if json { Output.json(summary) } else { Output.line(summary.prettyText) }
     }

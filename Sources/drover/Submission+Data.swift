@@ -14,6 +14,38 @@ extension Submission {
     struct Tokenised {
         var path: String
         var contents: TokenCache
+        /// How each file was understood.
+        var detections: [(path: String, detection: RowFormat.Detection)]
+    }
+
+    /// What became of a job's rows, for whoever starts it.
+    struct DataSummary {
+        /// A sentence each.
+        var sentences: [String]
+        var json: JSONValue
+
+        init(_ data: Tokenised) {
+            let counts = data.contents.counts
+            sentences = data.detections.map { "\($0.path): \($0.detection.explanation)" }
+            if counts.dropped > 0 {
+                sentences.append(
+                    "\(counts.dropped) of \(counts.rows) rows are longer than cutoff_len and were dropped, with "
+                        + "\(counts.droppedTrainedTokens) trained tokens")
+            }
+            if counts.truncated > 0 {
+                sentences.append(
+                    "\(counts.truncated) of \(counts.rows) rows are longer than cutoff_len and were cut, with a loss of "
+                        + "\(counts.truncatedTrainedTokens) trained tokens")
+            }
+            if counts.untrained > 0 { sentences.append("\(counts.untrained) of \(counts.rows) rows teach nothing") }
+            let files = data.detections.map { path, detection in
+                JSONValue.members([
+                    "path": .string(path), "type": .string(detection.format.rawValue),
+                    "why": .string(detection.explanation),
+                ])
+            }
+            json = .object(JSONObject([("files", .array(files))] + (counts.json.object?.members ?? [])))
+        }
     }
 
     /// The job's data as tokens: made now, gone on with where an earlier start was interrupted, or found from an
@@ -34,6 +66,7 @@ extension Submission {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let earlier = DataRecord(folder: folder)
         let sources = try files.map { try DataRecord.Source($0.path, earlier: earlier) }
+        let detections = try files.map { (path: $0.path, detection: try DatasetReader.detection(of: $0)) }
         if isResuming, let earlier { try earlier.refuseChanges(sources) }
         let (maker, tokenizerDigest) = try sampleMaker(files, earlier, isResuming: isResuming)
         let contents = zip(files, sources).map { (file: $0, content: $1.digest) }
@@ -46,12 +79,12 @@ extension Submission {
             let cache = try? TokenCache(path: path, key: key, verifying: false) {
             record = known
             try record.write(folder: folder)
-            return Tokenised(path: path, contents: cache)
+            return Tokenised(path: path, contents: cache, detections: detections)
         }
         if let cache = try? TokenCache(path: path, key: key) {
             record.cacheState = DataRecord.state(path)
             try record.write(folder: folder)
-            return Tokenised(path: path, contents: cache)
+            return Tokenised(path: path, contents: cache, detections: detections)
         }
         DataRecord.removeUnfinished(in: folder, except: path)
         var builder = DatasetBuilder(
@@ -62,7 +95,8 @@ extension Submission {
         if let changed = record.changedFile { throw DatasetError.changed(path: changed) }
         record.cacheState = DataRecord.state(path)
         try record.write(folder: folder)
-        return Tokenised(path: path, contents: try TokenCache(path: path, key: key, verifying: false))
+        return Tokenised(
+            path: path, contents: try TokenCache(path: path, key: key, verifying: false), detections: detections)
     }
 
     private static func build(_ builder: DatasetBuilder, _ path: String, _ key: Digest) throws {

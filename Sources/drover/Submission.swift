@@ -20,8 +20,8 @@ struct Submission {
     let layout: ParameterLayout
     let shapes: ResolvedShapes
     let settings: TrainingSettings
-    /// What the person at the terminal should know, a sentence each.
-    var remarks: [String] = []
+    /// What became of the rows, once the data is tokenised.
+    var data: DataSummary?
 
     /// Opens model and adapter, settles every `auto`. Throws all faults it can find at once.
     init(_ spec: JobSpec) throws {
@@ -119,6 +119,7 @@ struct Submission {
         folder: String, isResuming: Bool = false, progress: @escaping (BuildProgress) -> Void
     ) throws -> JobDescription {
         let cache = try tokenised(folder: folder, isResuming: isResuming, progress: progress)
+        data = DataSummary(cache)
         let train = cache.contents.train
         guard train.sequenceCount > 0 else { throw Failure.input(["the dataset holds nothing to train on"]) }
         try checkLengths(train)

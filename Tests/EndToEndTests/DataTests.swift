@@ -27,10 +27,24 @@ import Testing
 
         try old.write(to: data)
         let resumed = try scene.start("resume", "run", "--json")
-        let first = try JSONValue.parse(try resumed.firstLine())
-        #expect(first["event"]?.string == "resume")
-        #expect(first["from_step"]?.int == stopped.end["steps"]?.int)
+        _ = try resumed.firstLine()
+        usleep(1_500_000)
         kill(resumed.process.processIdentifier, SIGINT)
-        #expect(resumed.outcome().end["state"]?.string == "PAUSED")
+        let end = resumed.outcome()
+        let start = end.lines.first { $0["event"]?.string == "resume" }
+        #expect(start?["from_step"]?.int == stopped.end["steps"]?.int)
+        #expect(end.end["state"]?.string == "PAUSED")
+    }
+
+    @Test func `rows that are too long are counted before the first step`() throws {
+        let scene = try Scene(epochs: 1)
+        let outcome = try scene.run("train", "job.yaml", "cutoff_len=12", "packing=false", "--json")
+        let data = outcome.lines.first { $0["event"]?.string == "data" }
+
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        #expect(data?["rows"]?.int == 60)
+        #expect((data?["dropped"]?.int ?? 0) > 10)
+        #expect((data?["dropped"]?.int ?? 0) + (data?["samples"]?.int ?? 0) == 60)
+        #expect(data?["files"]?.array?.first?["type"]?.string == "tokens")
     }
 }
