@@ -29,8 +29,14 @@ extension RowParser {
             switch key {
             case "content": message[key] = try content(member)
             case "tool_calls": message[key] = try toolCalls(member)
-            case "weight": isTrained = isTrained && member.double != 0
-            case "train": isTrained = isTrained && member.bool != false
+            case "weight", "loss_weight":
+                guard let weight = member.double, weight == 0 || weight == 1 else {
+                    throw RowProblem("`\(key)` must be 0 or 1")
+                }
+                isTrained = isTrained && weight != 0
+            case "train":
+                guard let train = member.bool else { throw RowProblem("`train` must be true or false") }
+                isTrained = isTrained && train
             default: message[key] = member
             }
         }
@@ -59,7 +65,11 @@ extension RowParser {
         for part in parts {
             if let plain = part.string {
                 text += plain
-            } else if part["type"]?.string == "text", let plain = part["text"]?.string {
+            } else if part["type"]?.string == "text" {
+                // LLaMA-Factory's newer sets write `value`.
+                guard let plain = part["text"]?.string ?? part["value"]?.string else {
+                    throw RowProblem("a content part of type `text` has no string `text`")
+                }
                 text += plain
             } else {
                 let type = part["type"]?.string ?? "?"

@@ -30,6 +30,22 @@ import Testing
         #expect(try turns(#"{"instruction": "add", "input": null, "output": "3"}"#, .alpaca).count == 2)
     }
 
+    @Test func `messages are left out of training by a weight of 0`() throws {
+        let row = #"""
+            {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "WEIGHT": 0},
+             {"role": "user", "content": [{"type": "text", "value": "r"}]}, {"role": "assistant", "content": "b"}]}
+            """#
+        for key in ["weight", "loss_weight"] {
+            let turns = try turns(row.replacing("WEIGHT", with: key), .messages)
+            #expect(turns.map(\.isTrained) == [false, false, false, true])
+            #expect(turns[2].message["content"]?.string == "r")
+            #expect(turns[1].message[key] == nil)
+        }
+        #expect(throws: RowProblem.self) {
+            try turns(row.replacing("\"WEIGHT\": 0", with: "\"weight\": 0.5"), .messages)
+        }
+    }
+
     @Test func `sharegpt speakers become roles`() throws {
         let row = """
             {"system": "s", "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"},
