@@ -80,8 +80,8 @@ struct SafetensorsHeaderReader {
         var typeName: String?
         var shape: [Int]?
         var offsets: [Int]?
-        let incomplete = fault("tensor `\(name)` needs exactly dtype, shape and data_offsets")
-        guard take("{") else { throw incomplete }
+        func incomplete() -> ModelFileError { fault("tensor `\(name)` needs exactly dtype, shape and data_offsets") }
+        guard take("{") else { throw incomplete() }
         repeat {
             skipSpace()
             let key = try string()
@@ -91,11 +91,11 @@ struct SafetensorsHeaderReader {
                 typeName = try string()
             case "shape" where shape == nil: shape = try sizes(of: name, limit: SafetensorsLimits.rank)
             case "data_offsets" where offsets == nil: offsets = try sizes(of: name, limit: 2)
-            default: throw incomplete
+            default: throw incomplete()
             }
             skipSpace()
         } while take(",")
-        guard take("}"), let typeName, let shape, let offsets else { throw incomplete }
+        guard take("}"), let typeName, let shape, let offsets else { throw incomplete() }
         guard let type = ElementType(rawValue: typeName) else {
             throw fault("tensor `\(name)` has the unknown dtype `\(printable(typeName))`")
         }
@@ -178,13 +178,18 @@ struct SafetensorsHeaderReader {
     private mutating func string() throws(ModelFileError) -> String {
         guard take("\"") else { throw syntax() }
         let start = at
+        // No name and no metadata is longer, even if every character is an escape.
+        let limit = min(bytes.count, start + 6 * SafetensorsLimits.metadataBytes)
         var hasEscape = false
-        while at < bytes.count, bytes[at] != UInt8(ascii: "\""), bytes[at] >= 0x20 {
+        while at < limit, bytes[at] != UInt8(ascii: "\""), bytes[at] >= 0x20 {
             if bytes[at] == UInt8(ascii: "\\") {
                 hasEscape = true
                 at += 1
             }
             at += 1
+        }
+        if at >= limit, limit < bytes.count {
+            throw fault("its header holds a string of more than \(SafetensorsLimits.metadataBytes >> 10) KiB")
         }
         guard at < bytes.count, bytes[at] == UInt8(ascii: "\"") else { throw syntax() }
         at += 1
@@ -204,7 +209,12 @@ struct SafetensorsHeaderReader {
     }
 
     private mutating func skipSpace() {
-        while at < bytes.count, [0x20, 0x09, 0x0A, 0x0D].contains(bytes[at]) { at += 1 }
+        while at < bytes.count {
+            switch bytes[at] {
+            case 0x20, 0x09, 0x0A, 0x0D: at += 1
+            default: return
+            }
+        }
     }
 
     private mutating func take(_ character: Unicode.Scalar) -> Bool {

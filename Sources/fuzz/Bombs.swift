@@ -1,4 +1,5 @@
-/// Files as large as the reader's limits allow, made when they are needed: each must be refused like a small one.
+/// Files as large as the reader's limits allow, made when they are needed: each must be refused like a small one. A
+/// debug build, which is many times as slow, makes smaller ones.
 struct Bombs {
     let name: String
     private let open: String
@@ -6,10 +7,10 @@ struct Bombs {
     private let close: String
     private let headerBytes: Int
 
-    /// A header of `headerBytes` (at most what the reader takes): `open`, as many pieces as fit, `close`.
-    private init(_ name: String, _ open: String, _ piece: String, _ close: String = "", headerBytes: Int = 16 << 20) {
+    /// A header of `headerBytes`, in an optimised build all that the reader takes: `open`, as many pieces as fit, `close`.
+    private init(_ name: String, _ open: String, _ piece: String, _ close: String = "") {
         (self.name, self.open, self.piece, self.close) = (name, open, piece, close)
-        self.headerBytes = headerBytes
+        headerBytes = Limits.isOptimised ? 16 << 20 : 1 << 20
     }
 
     static let all = [
