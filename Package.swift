@@ -63,14 +63,14 @@ let package = Package(
         module("Models", ["Terms", "Kernels"]),
 
         // MARK: L3
-        module("Coordination", ["Terms", "Hashing", "Recipes", "Collectives", "Wire"]),
+        module("Coordination", ["Terms", "Hashing", "Recipes", "Collectives", "Wire", "Budgeting"]),
         module("Training", ["Terms", "Kernels", "Models"]),
         module("ModelFiles", ["Terms", "Hashing", "Models"]),
 
         // MARK: L4 — each shell wraps one part of the outside world
         module("ZeroMQShell", ["CZeroMQ"]),
         module("StorageShell", ["Terms", "Hashing", "Checkpoints", grdb]),
-        module("Simulation", ["Terms", "Hashing", "Recipes", "Collectives", "Wire", "Coordination"]),
+        module("Simulation", ["Terms", "Hashing", "Recipes", "Collectives", "Wire", "Budgeting", "Coordination"]),
 
         // MARK: L5 — where control plane and data plane meet
         module("CoordinatorShell", [
@@ -100,7 +100,7 @@ let package = Package(
         tests("RecipesTests", ["Recipes", "Terms"]),
         tests("CollectivesTests", ["Collectives", "Terms"]),
         tests("WireTests", ["Wire", "Collectives", "Terms"]),
-        tests("CoordinationTests", ["Coordination", "Wire", "Collectives", "Recipes", "Terms"]),
+        tests("CoordinationTests", ["Coordination", "Wire", "Collectives", "Recipes", "Budgeting", "Terms"]),
         tests("BudgetingTests", ["Budgeting", "Terms"]),
         tests("CheckpointsTests", ["Checkpoints", "Hashing", "Terms"]),
         tests("TemplatesTests", ["Templates", "Terms"], resources: [.copy("Fixtures")]),

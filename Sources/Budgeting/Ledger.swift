@@ -69,6 +69,8 @@ package struct Ledger: Sendable, Equatable {
     package var reserved: Costs { state.reserved }
     /// Limited units of which at least the budget's warning share is spent, in their order.
     package var unitsAtWarning: [BudgetUnit] { state.unitsAtWarning }
+    /// Units that have reached the warning level since the last `.warned`, in their order.
+    package var newWarnings: [BudgetUnit] { state.unitsAtWarning.filter { !state.warned.contains($0) } }
     /// What breaks the invariants; nil when nothing does, which is after every event.
     package var conservationFault: String? { state.conservationFault }
 }

@@ -8,7 +8,9 @@ extension Coordinator {
     mutating func submit(_ job: Job, _ now: Instant, _ output: inout CoordinatorOutput) {
         let id = nextJob
         output.journal.append(.submitted(id, description: job.description.encoded()))
-        jobs.append(JobRun(id: id, job: job, submittedAt: now))
+        jobs.append(JobRun(
+            id: id, description: job.description, job: job, rates: rates, clockOffset: clockOffset, at: now))
+        update(id) { $0.openLedger(&output) }
         output.notices.append(.state(id, .queued, reason: "submitted"))
     }
 

@@ -1,3 +1,4 @@
+import Budgeting
 package import Recipes
 package import Terms
 
@@ -6,7 +7,8 @@ extension Coordinator {
     package mutating func restore(_ entry: JournalEntry, at now: Instant) throws(DescriptionError) {
         switch entry {
         case .submitted(let id, let bytes):
-            jobs.append(JobRun(id: id, description: try JobDescription(decoding: bytes), at: now))
+            jobs.append(JobRun(
+                id: id, description: try JobDescription(decoding: bytes), rates: rates, clockOffset: clockOffset, at: now))
         case .amended(let id, let bytes):
             let description = try JobDescription(decoding: bytes)
             update(id) { $0.description = description }
@@ -20,32 +22,52 @@ extension Coordinator {
                 $0.generation = generation
                 $0.returns = true
             }
-        case .recipe: break
+        case .recipe(let id, let step, _): update(id) { $0.issued = max($0.issued, step) }
         case .committed(let id, let step): update(id) { $0.restore(step) }
         case .evaluated(let id, let step, _, _): update(id) { $0.evaluatedAt = step }
         case .published(let id, let step): update(id) { $0.saved = max($0.saved, step) }
         case .rewound(let id, let step): update(id) { $0.rewind(to: step) }
         case .profile(let id, let profile): update(id) { $0.profile = profile }
-        case .spent(let id, let wall, let cores):
-            update(id) { $0.meter = Meter(wallMilliseconds: wall, coreMilliseconds: cores) }
+        case .planned(let id, let event): update(id) { $0.note(event) }
+        case .ledger(let id, let entry, let digest):
+            guard let index = jobs.firstIndex(where: { $0.id == id }) else { return }
+            try jobs[index].restore(entry, digest)
+        case .branched(let id, let step): update(id) { $0.branch(to: step) }
+        case .trunk(let id, let step): update(id) { $0.trunk = step }
+        case .projectLimited(let name, let budget): limit(project: name, to: budget)
         }
     }
 
     /// Gives a job the lengths of its sequences, which the journal does not hold.
     package mutating func attach(_ index: SequenceIndex, to id: JobID) {
-        update(id) { $0.job = Job(description: $0.description, index: index) }
+        update(id) {
+            var job = Job(description: $0.description, index: index)
+            job.learningRate.events = $0.plan
+            $0.job = job
+        }
     }
 
     /// Corrects the step of a job's newest checkpoint to what the store really holds.
-    package mutating func noteSaved(_ step: Step, of id: JobID) { update(id) { $0.saved = step } }
+    package mutating func noteSaved(_ step: Step, of id: JobID) -> CoordinatorOutput {
+        var output = CoordinatorOutput()
+        update(id) { run in
+            guard run.saved != step, step <= run.committed else { return }
+            run.cover(step, &output)
+            run.saved = step
+            output.journal.append(.published(id, step: step))
+        }
+        return output
+    }
 
     /// Changes what may change of a job at rest: the caller has checked that only run keys differ.
     package mutating func amend(_ id: JobID, to description: JobDescription) -> CoordinatorOutput {
         var output = CoordinatorOutput()
         update(id) { run in
             guard run.description != description else { return }
+            let hasOtherLimits = run.description.budget != description.budget
             run.description = description
             output.journal.append(.amended(id, description: description.encoded()))
+            if hasOtherLimits { run.post(.limited(description.budget), &output) }
         }
         return output
     }
@@ -57,17 +79,17 @@ extension Coordinator {
     package mutating func rewind(_ id: JobID, to step: Step) -> CoordinatorOutput {
         var output = CoordinatorOutput()
         update(id) { run in
-            let step = step <= run.committed ? step : 0
+            let step = step <= run.committed ? step : run.description.branch?.step ?? 0
             let isBack = run.committed > step
             if isBack || run.saved != step {
+                run.rewindLedger(to: step, &output)
                 run.rewind(to: step)
                 output.journal.append(.rewound(id, to: step))
             }
             if isBack { output.notices.append(.rewound(id, to: step)) }
-            if !run.state.isAtRest || run.state == .paused || run.state == .failed || run.state == .budgetExhausted {
+            if !run.state.isAtRest || run.state == .paused || run.state == .failed {
                 run.state = .queued
                 run.reason = "resumed"
-                run.exhausted = nil
                 output.journal.append(.state(id, .queued, reason: "resumed"))
                 output.notices.append(.state(id, .queued, reason: "resumed at step \(step)"))
             }
@@ -88,6 +110,8 @@ extension JobRun {
         if digests.count != other.digests.count || digests.last != other.digests.last { return "list of digests" }
         if history.count != other.history.count { return "list of tokens" }
         if description != other.description { return "description" }
+        if plan != other.plan || issued != other.issued || trunk != other.trunk { return "plan" }
+        if ledger != other.ledger || nextLease != other.nextLease { return "ledger" }
         return nil
     }
 
@@ -98,6 +122,16 @@ extension JobRun {
         newest = step
         if step.step == digests.count { digests.append(step.digest) }
         history.append(tokens)
+    }
+
+    /// Leaves the line beyond `step` for good: what is computed there from now on has another plan.
+    mutating func branch(to step: Step) {
+        rewind(to: step)
+        digests.removeSubrange(min(step + 1, digests.count)...)
+        issued = min(issued, step)
+        trunk = trunk.map { min($0, step) }
+        applied = min(applied, step)
+        leased = min(leased, step)
     }
 
     mutating func rewind(to step: Step) {

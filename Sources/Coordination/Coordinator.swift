@@ -1,3 +1,4 @@
+package import Budgeting
 package import Terms
 import Wire
 
@@ -12,19 +13,30 @@ package struct Coordinator: Sendable {
     /// +1 at every start of the coordinator; durable before the first message.
     package let epoch: UInt64
     package let times: CoordinatorTimes
+    /// What energy and money are taken to be.
+    package let rates: RateCard
+    /// Milliseconds since 1970 at the zero of the boot clock; only recorded in ledgers.
+    let clockOffset: Int64
     /// Where workers reach the coordinator's data socket.
     package let dataEndpoint: String
     /// Connections that said hello, by session.
     package internal(set) var sessions: [SessionRecord] = []
     /// Every job ever submitted, by number.
     package internal(set) var jobs: [JobRun] = []
+    /// What the jobs of a project may spend together, ascending by name.
+    package internal(set) var projects: [(name: String, limits: Budget)] = []
     /// When the shell was asked to come back at the latest.
     private var deadline: Instant?
 
-    package init(epoch: UInt64, dataEndpoint: String, times: CoordinatorTimes = CoordinatorTimes()) {
+    package init(
+        epoch: UInt64, dataEndpoint: String, times: CoordinatorTimes = CoordinatorTimes(), rates: RateCard = RateCard(),
+        clockOffset: Int64 = 0
+    ) {
         self.epoch = epoch
         self.dataEndpoint = dataEndpoint
         self.times = times
+        self.rates = rates
+        self.clockOffset = clockOffset
     }
 
     /// Feeds one event. `now` must not go backwards.
@@ -37,6 +49,10 @@ package struct Coordinator: Sendable {
         case .connectionClosed(let session): remove(session, reason: "connection closed", now, &output)
         case .submitted(let job): submit(job, now, &output)
         case .ordered(let order, let job): obey(order, job, now, &output)
+        case .limited(let job, let budget): update(job) { $0.limit(to: budget, now, &output) }
+        case .projectLimited(let name, let budget):
+            limit(project: name, to: budget)
+            output.journal.append(.projectLimited(name, budget))
         case .published(let job, let step, let attempt):
             update(job) { $0.published(step: step, attempt: attempt, now, &output) }
         case .publishFailed(let job, let step, let attempt, let problem):
@@ -47,7 +63,10 @@ package struct Coordinator: Sendable {
         // Workers that a resting job frees may be what another one waits for.
         repeat {
             place(now, &output)
-            for index in jobs.indices { jobs[index].advance(sessions, times, now, &output) }
+            for index in jobs.indices {
+                share(index)
+                jobs[index].advance(sessions, times, now, &output)
+            }
             dismissForeign(now, &output)
         } while releaseRested(&output)
         deadline = nextDeadline(now)

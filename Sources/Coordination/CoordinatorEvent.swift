@@ -1,3 +1,5 @@
+package import Budgeting
+package import Recipes
 package import Terms
 package import Wire
 
@@ -15,6 +17,10 @@ package enum CoordinatorEvent: Sendable {
     /// A job was asked for.
     case submitted(Job)
     case ordered(JobOrder, JobID)
+    /// A job's limits from now on.
+    case limited(JobID, Budget)
+    /// What the jobs of a project may spend together, from now on.
+    case projectLimited(String, Budget)
     /// The store holds a complete checkpoint of the step: the answer to `.collect`, or found there at start (attempt 0).
     case published(JobID, step: Step, attempt: UInt32)
     case publishFailed(JobID, step: Step, attempt: UInt32, problem: String)
@@ -26,11 +32,22 @@ package enum CoordinatorEvent: Sendable {
 package enum JobOrder: Sendable, Equatable {
     /// Checkpoint at the next step boundary, then rest.
     case pause
+    /// Go on; a job whose budget ran out, from the trunk, with what was granted since.
     case resume
+    /// Go on; a job whose budget ran out, from its annealed state.
+    case resumeAnnealed
     /// Stop without a checkpoint.
     case cancel
     /// Checkpoint at the next step boundary and go on.
     case checkpoint
+}
+
+/// From where a job goes on whose budget ran out.
+package enum ResumePoint: String, Sendable {
+    /// From the state before the anneal: the result is that of a run that was never limited.
+    case trunk
+    /// From the annealed state.
+    case annealed
 }
 
 /// What the shell owes the core, in this order: make `journal` durable, then send `sends`, then carry out `commands`,
@@ -69,9 +86,13 @@ package enum Notice: Sendable, Equatable {
     case generation(JobID, Generation, workers: [NodeID], from: Step)
     case committed(JobID, CommittedStep)
     case evaluated(JobID, step: Step, loss: Double, tokens: Int)
-    case saved(JobID, step: Step, kind: SaveReason)
+    /// `stall` is how long training stood still, `total` how long it took until it was verified; nil = not known.
+    case saved(JobID, step: Step, kind: SaveReason, stall: Span? = nil, total: Span? = nil)
     case saveFailed(JobID, step: Step, problem: String)
     case rewound(JobID, to: Step)
+    case planned(JobID, PlanEvent)
+    /// A limit's warning level is reached.
+    case warned(JobID, BudgetUnit, spent: Int64, limit: Int64)
     case trouble(JobID, node: NodeID?, text: String)
     case state(JobID, JobState, reason: String)
 }

@@ -1,3 +1,4 @@
+import Budgeting
 import Recipes
 import Terms
 import Wire
@@ -23,9 +24,19 @@ extension JobDescription {
             "schedule": .string(schedule.rawValue), "peak_rate": bits(peakRate), "warmup_ratio": bits(warmupRatio),
             "save_steps": .int(saveSteps), "save_ms": .int(saveMilliseconds), "eval_steps": .int(evaluationSteps),
             "eval_sequences": .int(evaluationSequences), "eval_shards": .int(evaluationShards),
+            "save_auto": .int(savesByCost ? 1 : 0), "user": .string(user), 
+            "branch": branch.map {
+                .members([
+                    "step": .int($0.step), "tokens": .int($0.tokens), "digest": .string(String($0.digest, radix: 16)),
+                ])
+            } ?? .null,
             "step_limit": optional(stepLimit), "token_limit": optional(tokenLimit),
             "wall_ms_limit": optional(wallMillisecondsLimit), "core_ms_limit": optional(coreMillisecondsLimit),
-            "save_total_limit": .int(saveTotalLimit), "logging_steps": .int(loggingSteps),
+            "energy_mj_limit": optional(budget[.energy].map(Int.init)),
+            "money_limit": optional(budget[.money].map(Int.init)),
+            "currency": budget.currency.map(JSONValue.string) ?? .null, "warn_at": .int(Int(budget.warnAt)),
+            "plan": .array(script.map(\.json)),
+            "save_total_limit": .int(saveTotalLimit), "keep_best": .int(keepBest), "keep_every": .int(keepEvery), "logging_steps": .int(loggingSteps),
             "tensors": .array(tensors.map { tensor in
                 .members(["name": .string(tensor.name), "shape": .array(tensor.shape.map(JSONValue.int))])
             }),
@@ -70,12 +81,15 @@ extension JobDescription {
         workersMin = try reader.positive("workers_min")
         workersMax = try reader.positive("workers_max")
         isExact = try reader.isExact()
-        stepLimit = try reader.limit("step_limit")
-        tokenLimit = try reader.limit("token_limit")
-        wallMillisecondsLimit = try reader.limit("wall_ms_limit")
-        coreMillisecondsLimit = try reader.limit("core_ms_limit")
+        savesByCost = try reader.count("save_auto", most: 1) == 1
+        user = try reader.string("user")
+        branch = try reader.branch()
+        budget = try reader.budget()
+        script = try reader.script()
         saveTotalLimit = try reader.positive("save_total_limit")
         loggingSteps = try reader.positive("logging_steps")
+        keepBest = try reader.count("keep_best", most: 1 << 20)
+        keepEvery = try reader.count("keep_every")
         tensors = try reader.tensors()
     }
 }
@@ -106,9 +120,39 @@ private struct FieldReader {
         guard value > 0 else { throw DescriptionError(problem: "`\(key)` is zero") }
         return value
     }
-    /// A budget limit; null = none. Anything else that is no count is an error, never a missing limit.
-    func limit(_ key: String) throws(DescriptionError) -> Int? {
-        root[key].map(\.isNull) ?? true ? nil : try count(key)
+    /// A budget limit; null = none. Anything else that is no count above 0 is an error, never a missing limit.
+    func limit(_ key: String) throws(DescriptionError) -> Int64? {
+        root[key].map(\.isNull) ?? true ? nil : Int64(try positive(key, most: 1 << 60))
+    }
+    func budget() throws(DescriptionError) -> Budget {
+        let currency = root["currency"].map(\.isNull) ?? true ? nil : try string("currency")
+        guard currency.map({ $0.utf8.count == 3 && $0.utf8.allSatisfy { (0x41...0x5A).contains($0) } }) ?? true else {
+            throw DescriptionError(problem: "`currency` is no three capital letters")
+        }
+        var budget = Budget(currency: currency, warnAt: Int64(try positive("warn_at", most: 1_000_000)))
+        budget[.steps] = try limit("step_limit")
+        budget[.tokens] = try limit("token_limit")
+        budget[.wallClock] = try limit("wall_ms_limit")
+        budget[.coreTime] = try limit("core_ms_limit")
+        budget[.energy] = try limit("energy_mj_limit")
+        budget[.money] = try limit("money_limit")
+        return budget
+    }
+    func branch() throws(DescriptionError) -> JobDescription.Branch? {
+        guard let value = root["branch"], !value.isNull else { return nil }
+        guard let step = value["step"]?.int, (1...1 << 24).contains(step), let tokens = value["tokens"]?.int, tokens >= 0,
+            tokens < 1 << 48, let digest = value["digest"]?.string.flatMap({ UInt64($0, radix: 16) })
+        else { throw DescriptionError(problem: "`branch` names no state") }
+        return JobDescription.Branch(step: step, tokens: tokens, digest: digest)
+    }
+    func script() throws(DescriptionError) -> [PlanEvent] {
+        var events: [PlanEvent] = []
+        guard let list = root["plan"]?.array else { throw DescriptionError(problem: "`plan` is no list") }
+        for json in list {
+            guard let event = PlanEvent(json) else { throw DescriptionError(problem: "`plan` holds no plan event") }
+            events.append(event)
+        }
+        return events
     }
     func seed(_ key: String) throws(DescriptionError) -> UInt64? {
         if root[key].map(\.isNull) ?? true { return nil }

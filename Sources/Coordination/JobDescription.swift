@@ -1,3 +1,4 @@
+package import Budgeting
 package import Recipes
 package import Terms
 
@@ -37,6 +38,8 @@ package struct TrainedTensor: Sendable, Equatable {
 package struct JobDescription: Sendable, Equatable {
     package var name: String
     package var project = "default"
+    /// Who submitted it, for usage reports.
+    package var user = ""
     /// Higher runs first.
     package var priority = 50
     package var workersMin = 1
@@ -66,12 +69,35 @@ package struct JobDescription: Sendable, Equatable {
     package var evaluationSequences: Int
     /// How the held-out sequences are cut, fixed for the job's life.
     package var evaluationShards: Int
-    package var stepLimit: Int?
-    package var tokenLimit: Int?
-    package var wallMillisecondsLimit: Int?
-    package var coreMillisecondsLimit: Int?
+    /// Checkpoints by time are made as often as their measured cost and the failures so far make it worth while.
+    package var savesByCost = false
+    /// What the job may spend when it is submitted, or resumed with other limits; its ledger rules after that.
+    package var budget = Budget()
+    /// A plan log to be followed instead of planning from measured cost.
+    package var script: [PlanEvent] = []
+    /// Another run's state that this job goes on from; its checkpoint store holds it from the beginning.
+    package var branch: Branch?
+
+    /// A state that another run arrived at.
+    package struct Branch: Sendable, Equatable {
+        package var step: Step
+        /// Input tokens of its steps.
+        package var tokens: Int
+        /// Digest of the state, as workers compute it.
+        package var digest: UInt64
+
+        package init(step: Step, tokens: Int, digest: UInt64) {
+            self.step = step
+            self.tokens = tokens
+            self.digest = digest
+        }
+    }
     /// Checkpoints kept by age; pinned ones stay besides.
     package var saveTotalLimit = 3
+    /// So many with the lowest held-out loss stay besides.
+    package var keepBest = 0
+    /// Checkpoints of every multiple of so many steps stay besides; 0 = none do.
+    package var keepEvery = 0
     /// Every so many steps get a line in the log.
     package var loggingSteps = 1
     /// The trained tensors in byte order of their names, back to back in the flat vector.
@@ -106,6 +132,23 @@ package struct JobDescription: Sendable, Equatable {
         self.evaluationShards = evaluationShards
         self.files = files
         self.training = training
+    }
+
+    package var stepLimit: Int? {
+        get { budget[.steps].map(Int.init) }
+        set { budget[.steps] = newValue.map(Int64.init) }
+    }
+    package var tokenLimit: Int? {
+        get { budget[.tokens].map(Int.init) }
+        set { budget[.tokens] = newValue.map(Int64.init) }
+    }
+    package var wallMillisecondsLimit: Int? {
+        get { budget[.wallClock].map(Int.init) }
+        set { budget[.wallClock] = newValue.map(Int64.init) }
+    }
+    package var coreMillisecondsLimit: Int? {
+        get { budget[.coreTime].map(Int.init) }
+        set { budget[.coreTime] = newValue.map(Int64.init) }
     }
 
     /// Most members of a generation: each of them has at least one shard.

@@ -1,5 +1,6 @@
 import Collectives
-import Terms
+import Recipes
+package import Terms
 import Wire
 
 extension JobRun {
@@ -7,6 +8,7 @@ extension JobRun {
     func nextBarrier(after step: Step) -> Step {
         func multiple(_ every: Int) -> Step { every > 0 ? (step / every + 1) * every : Int.max }
         var barrier = min(endStep, multiple(description.saveSteps))
+        if let trunkStep, trunkStep > step { barrier = min(barrier, trunkStep) }
         if description.evaluationSequences > 0 { barrier = min(barrier, multiple(description.evaluationSteps)) }
         return barrier
     }
@@ -18,19 +20,35 @@ extension JobRun {
     }
 
     private func saveIsDue(at step: Step, _ now: Instant) -> SaveReason? {
-        guard step == committed, saved != step, saving?.step != step else { return nil }
-        if step == endStep { return exhausted == nil ? .final : .pause }
+        guard step == committed, saving?.step != step else { return nil }
+        if step == trunkStep, trunk != step, step > 0 { return .trunk }
+        if step == endStep, step > 0, saved != step || (savedFor != nil && savedFor != .final) { return .final }
+        guard saved != step else { return nil }
         if wantsPause { return .pause }
         if let wantsSave { return wantsSave }
-        guard step > 0 else { return nil }
+        guard step > 0, !endIsNear(after: step) else { return nil }
         if description.saveSteps > 0, step % description.saveSteps == 0 { return .periodic }
         if intervalIsOver(now) { return .periodic }
         return nil
     }
 
     private func intervalIsOver(_ now: Instant) -> Bool {
-        description.saveMilliseconds > 0
-            && now - lastSaveAt >= .milliseconds(Int64(description.saveMilliseconds))
+        saveInterval.map { now - lastSaveAt >= $0 } ?? false
+    }
+
+    /// Between two checkpoints by time; nil = only steps count.
+    var saveInterval: Span? {
+        if description.savesByCost { return Self.interval(stall: pace.stallMilliseconds ?? 0, ran: meter.wall, failures) }
+        return description.saveMilliseconds > 0 ? .milliseconds(Int64(description.saveMilliseconds)) : nil
+    }
+
+    /// √(2·C·μ) for a stall of C and a mean time μ between failures (Young 1974; Daly 2006, §2), which begins at a day;
+    /// at least 50·C, so that saving costs at most 2 %, at least 10 s, at most an hour.
+    package static func interval(stall: Int64, ran: Span, _ failures: Int) -> Span {
+        let meanLife = (ran.seconds + 86_400) / Double(failures + 1)
+        let cost = Double(max(1, stall)) / 1000
+        let seconds = max((2 * cost * meanLife).squareRoot(), 50 * cost)
+        return .milliseconds(Int64(min(max(seconds, 10), 3600) * 1000))
     }
 
     /// The running job's next move: barriers first, then a waiting worker, then more leases.
@@ -41,8 +59,9 @@ extension JobRun {
         let stands = applied == leased
         if stands {
             guard evaluation == nil, saving?.isCopied ?? true else { return }
-            if applied == saved || applied == 0 { wantsSave = nil }
-            if !wantsPause, evaluationIsDue(at: applied) { return orderEvaluation(&output) }
+            if applied == saved, wantsSave != .user || savedFor == .user || savedFor == .final { wantsSave = nil }
+            if applied == 0 { wantsSave = nil }
+            if !wantsPause, evaluationIsDue(at: applied) { return orderEvaluation(now, &output) }
             if let reason = saveIsDue(at: applied, now) {
                 // Never two at once: the one that is being written comes first.
                 guard saving == nil else { return }
@@ -76,17 +95,20 @@ extension JobRun {
 
     private mutating func finish(_ output: inout CoordinatorOutput) {
         guard saving == nil, saved == applied || applied == 0 else { return }
-        if let exhausted {
-            rest(.budgetExhausted, reason: "the limit of \(exhausted.limit) is reached after step \(applied)", &output)
+        if applied < plannedSteps, let event = plan.last, let limit = event.limit {
+            let way = event.trunk < event.end ? "" : ", without an anneal"
+            rest(.budgetExhausted, reason: "the limit of \(limit) is reached after step \(applied)\(way)", &output)
         } else {
             rest(.done, reason: "all \(applied) steps are done", &output)
         }
     }
 
-    private mutating func orderEvaluation(_ output: inout CoordinatorOutput) {
+    private mutating func orderEvaluation(_ now: Instant, _ output: inout CoordinatorOutput) {
         let intervals = Partition.intervals(
             shards: description.evaluationShards, rates: shardsPerMember.map { Double(max(1, $0)) })
         let orders = intervals.map { EvaluationOrder(job: id, generation: generation, step: UInt64(applied), shards: $0) }
+        postOverhead(&output)
+        evaluationOrderedAt = now
         evaluation = EvaluationRun(step: applied, orders: orders, results: Array(repeating: nil, count: members.count))
         for (member, order) in zip(members, orders) { output.sends.append((member.session, .evaluate(order))) }
     }
@@ -106,6 +128,8 @@ extension JobRun {
         let tokens = Int(clamping: results.flatMap(\.tokens).reduce(0, &+))
         evaluation = nil
         evaluatedAt = run.step
+        pace.evaluationMilliseconds = (now - evaluationOrderedAt).nanoseconds / 1_000_000
+        postOverhead(&output)
         output.journal.append(.evaluated(id, step: run.step, lossSum: lossSum, tokens: tokens))
         output.notices.append(
             .evaluated(id, step: run.step, loss: tokens > 0 ? lossSum / Double(tokens) : 0, tokens: tokens))
@@ -127,6 +151,7 @@ extension JobRun {
             step: applied, attempt: saveAttempts, reason: reason, copied: Array(repeating: false, count: members.count))
         wantsSave = nil
         lastSaveAt = now
+        postOverhead(&output)
         output.commands.append(
             .collect(id, step: applied, attempt: saveAttempts, kind: reason, digest: digests[applied]))
         let slices = Partition.slices(parameters: description.parameters, members: members.count)
@@ -143,6 +168,7 @@ extension JobRun {
     ) {
         guard saving?.attempt == order.attempt, let rank = members.firstIndex(where: { $0.session == session }) else { return }
         saving?.copied[rank] = true
+        if saving?.isCopied == true { pace.stallMilliseconds = (now - lastSaveAt).nanoseconds / 1_000_000 }
     }
 
     /// A checkpoint exists. That is a fact even when its save was given up meanwhile: older ones may be gone for it.
@@ -151,11 +177,22 @@ extension JobRun {
         if run != nil {
             saving = nil
             failedSaves = 0
+            pace.saveMilliseconds = (now - lastSaveAt).nanoseconds / 1_000_000
+            if applied == step { postOverhead(&output) }
         }
-        guard step > saved, step <= committed else { return }
+        if run?.reason == .trunk, trunk != step {
+            trunk = step
+            output.journal.append(.trunk(id, step))
+        }
+        if step <= committed { cover(step, &output) }
+        guard step >= saved, step <= committed, step > saved || run != nil else { return }
         saved = step
+        savedFor = run?.reason
         output.journal.append(.published(id, step: step))
-        output.notices.append(.saved(id, step: step, kind: run?.reason ?? .periodic))
+        output.notices.append(.saved(
+            id, step: step, kind: run?.reason ?? .periodic,
+            stall: run.flatMap { _ in pace.stallMilliseconds }.map(Span.milliseconds),
+            total: run.map { _ in now - lastSaveAt }))
     }
 
     mutating func publishFailed(
@@ -167,7 +204,7 @@ extension JobRun {
         wantsSave = run.reason
         saveAgainAt = now + Self.savePause * Int64(failedSaves)
         output.notices.append(.saveFailed(id, step: step, problem: problem))
-        if failedSaves >= 3 {
+        if failedSaves >= 3, state == .running {
             rest(.paused, reason: "no checkpoint could be written three times in a row: \(problem)", &output)
         }
     }

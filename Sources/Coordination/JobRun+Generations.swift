@@ -58,6 +58,7 @@ extension JobRun {
         phase = .preparing
         evaluation = nil
         abandonSave(&output)
+        postOverhead(&output)
         members = workers.map { MemberRecord(session: $0.id, node: $0.node, threads: $0.threads) }
         tick(now)
         output.journal.append(.generation(id, generation))
@@ -78,6 +79,7 @@ extension JobRun {
 
     /// Ends the generation here and now; `advance` opens the next one with whoever is left, without waiting.
     mutating func interrupt(_ now: Instant, _ output: inout CoordinatorOutput) {
+        postOverhead(&output)
         phase = .gathering
         idleSince = now
         gatheredAt = Instant(nanoseconds: .min / 2)
@@ -87,7 +89,9 @@ extension JobRun {
     }
 
     mutating func lost(_ session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput) {
-        if members.contains(where: { $0.session == session }) { interrupt(now, &output) }
+        guard members.contains(where: { $0.session == session }) else { return }
+        failures += 1
+        interrupt(now, &output)
     }
 
     mutating func prepared(
@@ -110,6 +114,8 @@ extension JobRun {
         }
         applied = target
         leased = target
+        // What was leased and is not applied is leased anew.
+        closeLeases(&output)
         let rates = members.map { member in sessions.first { $0.id == member.session }?.rate }
         let measured = rates.compactMap(\.self)
         let fallback = measured.isEmpty ? 1 : measured.reduce(0, +) / Double(measured.count)
@@ -203,6 +209,9 @@ extension JobRun {
     }
 
     mutating func run(_ now: Instant, _ output: inout CoordinatorOutput) {
+        // Gathering everybody at one state was no step's work.
+        postOverhead(&output)
+        pace.restart()
         phase = .running
         move(to: .running, reason: "generation \(generation), \(members.count) workers", &output)
     }

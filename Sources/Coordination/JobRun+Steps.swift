@@ -1,3 +1,4 @@
+import Budgeting
 import Hashing
 import Recipes
 import Terms
@@ -37,8 +38,9 @@ extension JobRun {
         } else {
             // After a rewind a step beyond all that is on record can't count before the ones below it do.
             guard step == digests.count, step == committed + 1 else { return }
-            digests.append(report.position.digest)
         }
+        if step == committed + 1 { guard charge(recipe, &output) else { return } } else { postOverhead(&output) }
+        if step == digests.count { digests.append(report.position.digest) }
         applied = max(applied, step)
         guard step == committed + 1 else { return }
         let value = CommittedStep(
@@ -52,40 +54,51 @@ extension JobRun {
         newest = value
         output.journal.append(.committed(id, value))
         output.notices.append(.committed(id, value))
+        warn(&output)
+    }
+
+    /// Says once which limits have reached their warning level.
+    private mutating func warn(_ output: inout CoordinatorOutput) {
+        guard let ledger, case let units = ledger.newWarnings, !units.isEmpty else { return }
+        post(.warned(units), &output)
+        for unit in units {
+            output.notices.append(.warned(id, unit, spent: ledger.spent[unit], limit: ledger.budget[unit] ?? 0))
+            if !unit.isExact { isWarned = true }
+        }
     }
 
     /// Leases what may run: up to `leaseAhead` steps beyond the applied one, never past a barrier or a limit.
     mutating func lease(_ now: Instant, _ output: inout CoordinatorOutput) {
-        let limit = min(applied + Self.leaseAhead, nextBarrier(after: applied))
+        func limit() -> Step { min(applied + Self.leaseAhead, nextBarrier(after: applied)) }
+        // The anneal begins when its trunk is safe.
+        if let trunkStep, leased == trunkStep, trunk != trunkStep, committed == leased { return }
         // Half a window at a time: fewer messages and fewer journal transactions.
-        guard leased < limit, leased - applied <= Self.leaseAhead / 2 else { return }
+        guard leased < limit(), leased - applied <= Self.leaseAhead / 2 else { return }
         var recipes: [[UInt8]] = []
-        while leased < limit {
-            guard let line = line(leased + 1), fitsBudget(line.recipe) else { break }
-            if leased + 1 > committed { output.journal.append(.recipe(id, leased + 1, bytes: line.bytes)) }
+        while leased < limit() {
+            let step = leased + 1
+            if step > issued {
+                replan(now, &output)
+                guard step <= limit() else { break }
+            }
+            guard let line = line(step), isPaid(line.recipe, now, &output) else { break }
+            if step > committed { output.journal.append(.recipe(id, step, bytes: line.bytes)) }
+            issued = max(issued, step)
             recipes.append(line.bytes)
-            leased += 1
+            leased = step
         }
         guard !recipes.isEmpty else { return }
-        noteSpent(&output)
         let lease = Lease(job: id, generation: generation, recipes: recipes)
         for member in members { output.sends.append((member.session, .lease(lease))) }
     }
 
-    /// Whether the step may run inside every limit; when not, the job ends before it.
-    private mutating func fitsBudget(_ recipe: Recipe) -> Bool {
+    /// Reserves what a step may cost; when a limit forbids it after all, the job ends before it.
+    private mutating func isPaid(_ recipe: Recipe, _ now: Instant, _ output: inout CoordinatorOutput) -> Bool {
         guard recipe.step > committed else { return true }
-        var limit: String?
-        if let steps = description.stepLimit, recipe.step > steps { limit = "steps" }
-        if let most = description.tokenLimit {
-            var sum = tokens
-            for step in committed + 1...recipe.step { sum += line(step)?.recipe.inputTokens ?? 0 }
-            if sum > most { limit = "tokens" }
-        }
-        if let most = description.wallMillisecondsLimit, meter.wallMilliseconds >= most { limit = "wall_clock" }
-        if let most = description.coreMillisecondsLimit, meter.coreMilliseconds >= most { limit = "core_hours" }
-        guard let limit else { return true }
-        exhausted = (recipe.step - 1, limit)
+        if reserve(recipe.step...recipe.step, tokens: recipe.inputTokens, &output) { return true }
+        let unit = BudgetUnit.allCases.first { $0.isExact && limits[$0] != nil }
+        adopt(
+            PlanEvent(after: recipe.step - 1, cause: .limit, end: recipe.step - 1, limit: unit?.key), now, &output)
         return false
     }
 }

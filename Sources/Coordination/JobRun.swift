@@ -1,4 +1,5 @@
-import Recipes
+package import Budgeting
+package import Recipes
 package import Terms
 import Wire
 
@@ -10,7 +11,7 @@ import Wire
 ///     └──────too few workers────────┘  └──────a member is lost──────┴──────lost, or one joins──────┘
 /// ```
 /// While running, leases reach at most to the next *barrier*: a step after which something else is due (evaluation,
-/// checkpoint, end). Aspects: `+Generations`, `+Steps`, `+Barriers`.
+/// checkpoint, end). Aspects: `+Generations`, `+Steps`, `+Barriers`, `+Plan`, `+Ledger`.
 package struct JobRun: Sendable {
     enum Phase: Sendable, Equatable { case gathering, preparing, beginning, running }
 
@@ -66,6 +67,7 @@ package struct JobRun: Sendable {
     package internal(set) var saved: Step = 0
     var evaluatedAt: Step?
     var evaluation: EvaluationRun?
+    var evaluationOrderedAt = Instant(nanoseconds: 0)
     var saving: SaveRun?
     var saveAttempts: UInt32 = 0
     var failedSaves = 0
@@ -74,8 +76,32 @@ package struct JobRun: Sendable {
     var saveAgainAt = Instant(nanoseconds: 0)
     var wantsSave: SaveReason?
     var wantsPause = false
-    /// The step at which a budget limit stops the job, once known.
-    var exhausted: (step: Step, limit: String)?
+    /// Why the newest checkpoint was made; nil = it comes from an earlier life.
+    var savedFor: SaveReason?
+    /// The step of the newest trunk checkpoint.
+    package internal(set) var trunk: Step?
+    /// How often members were lost, for the interval of checkpoints.
+    var failures = 0
+
+    // MARK: Budget
+    /// Plan events in the order made; rules where the job ends.
+    package internal(set) var plan: [PlanEvent] = []
+    /// nil until the job is readied for the first time.
+    package internal(set) var ledger: Ledger?
+    var nextLease: UInt64 = 1
+    /// What the project leaves the job, by unit; nil = the project has no such limit.
+    var projectShare = [Int64?](repeating: nil, count: BudgetUnit.allCases.count)
+    /// Recipes were journalled up to this step: plans may change beyond it only.
+    var issued: Step = 0
+    var pace = Pace()
+    /// A warning level was reached, and no plan was made for it yet.
+    var isWarned = false
+    /// A plan was made from measured cost already.
+    var plansFromCost: Bool { plan.count > 1 }
+    let rates: RateCard
+    /// Milliseconds since 1970 at the last event, for the ledger's lines only.
+    var clock: Int64 = 0
+    private let clockOffset: Int64
     /// Non-finite results at one step.
     var nonFinite: (step: UInt64, count: Int) = (0, 0)
     /// Time and core time used.
@@ -108,24 +134,27 @@ package struct JobRun: Sendable {
         var isCopied: Bool { !copied.contains(false) }
     }
 
-    init(id: JobID, job: Job, submittedAt: Instant) {
-        self.id = id
-        self.job = job
-        description = job.description
-        lastSaveAt = submittedAt
-        idleSince = submittedAt
-    }
-
-    /// A job known from the journal only.
-    init(id: JobID, description: JobDescription, at now: Instant) {
+    /// A job whose sequence lengths `job` may bring along; `clockOffset` turns instants into milliseconds since 1970.
+    init(id: JobID, description: JobDescription, job: Job? = nil, rates: RateCard, clockOffset: Int64, at now: Instant) {
         self.id = id
         self.description = description
+        self.job = job
+        self.rates = rates
+        self.clockOffset = clockOffset
         lastSaveAt = now
         idleSince = now
+        clock = now.nanoseconds / 1_000_000 + clockOffset
+        guard let past = description.branch else { return }
+        committed = past.step
+        saved = past.step
+        issued = past.step
+        tokens = past.tokens
+        history = Array(repeating: past.tokens, count: past.step)
+        digests = Array(repeating: 0, count: past.step) + [past.digest]
     }
 
-    /// The step after which the job is done: its plan's end, or where a budget stops it.
-    package var endStep: Step { min(job?.plan.plannedSteps ?? Int.max, exhausted?.step ?? Int.max) }
+    /// The step after which the job is done: its own length's, or where a budget stops it.
+    package var endStep: Step { min(job?.plan.plannedSteps ?? Int.max, plan.last?.end ?? Int.max) }
 
     /// Steps planned before any budget.
     package var plannedSteps: Step { job?.plan.plannedSteps ?? 0 }
@@ -138,17 +167,14 @@ package struct JobRun: Sendable {
 
     /// Reads the meter; called before an event can change the members.
     mutating func tick(_ now: Instant) {
+        clock = max(clock, now.nanoseconds / 1_000_000 + clockOffset)
         meter.read(threads: phase == .gathering ? nil : members.reduce(0) { $0 + $1.threads }, now)
-    }
-
-    func noteSpent(_ output: inout CoordinatorOutput) {
-        output.journal.append(.spent(
-            id, wallMilliseconds: meter.wallMilliseconds, coreMilliseconds: meter.coreMilliseconds))
     }
 
     mutating func rest(_ state: JobState, reason: String, _ output: inout CoordinatorOutput) {
         if let saving { output.commands.append(.abandon(id, attempt: saving.attempt)) }
-        if phase != .gathering { noteSpent(&output) }
+        if phase != .gathering { postOverhead(&output) }
+        closeLeases(&output)
         move(to: state, reason: reason, &output)
         phase = .gathering
         members = []
@@ -176,15 +202,22 @@ package struct JobRun: Sendable {
         case .cancel where !state.isAtRest || state == .paused:
             rest(.cancelled, reason: "cancelled by request", &output)
         case .checkpoint where !state.isAtRest: wantsSave = .user
-        case .resume where state == .paused || state == .failed || state == .budgetExhausted || state == .diverged:
-            exhausted = nil
-            failedSaves = 0
-            nonFinite = (0, 0)
-            lastSaveAt = now
-            idleSince = now
-            move(to: .queued, reason: "resumed", &output)
-        case .pause, .cancel, .checkpoint, .resume: break
+        case .resume where state == .budgetExhausted: goOn(from: .trunk, now, &output)
+        case .resumeAnnealed where state == .budgetExhausted: goOn(from: .annealed, now, &output)
+        case .resume where state == .paused || state == .failed || state == .diverged,
+            .resumeAnnealed where state == .paused || state == .failed || state == .diverged:
+            requeue(now, &output)
+        case .pause, .cancel, .checkpoint, .resume, .resumeAnnealed: break
         }
+    }
+
+    /// Sets a job at rest going again, from where it stands.
+    mutating func requeue(_ now: Instant, _ output: inout CoordinatorOutput) {
+        failedSaves = 0
+        nonFinite = (0, 0)
+        lastSaveAt = now
+        idleSince = now
+        move(to: .queued, reason: "resumed", &output)
     }
 
     /// When this job wants to be looked at again, without any message.
@@ -195,10 +228,8 @@ package struct JobRun: Sendable {
             ].compactMap(\.self).filter { $0 > now }.min()
         }
         guard phase == .running else { return nil }
-        let interval = description.saveMilliseconds
         return [
-            generationOpenedAt + times.joinPause, saveAgainAt,
-            interval > 0 ? lastSaveAt + .milliseconds(Int64(interval)) : nil,
+            generationOpenedAt + times.joinPause, saveAgainAt, saveInterval.map { lastSaveAt + $0 },
         ].compactMap(\.self).filter { $0 > now }.min()
     }
 
@@ -230,6 +261,8 @@ package struct JobRun: Sendable {
         _ sessions: [SessionRecord], _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
         guard !state.isAtRest, job != nil else { return }
+        planStart(now, &output)
+        if phase == .gathering, isHeld(&output) { return }
         switch phase {
         case .gathering: gather(sessions, times, now, &output)
         case .preparing: if members.allSatisfy({ $0.standing != nil }) { begin(sessions, now, &output) }

@@ -33,12 +33,12 @@ package enum JobState: String, Sendable, CaseIterable {
     /// Whether a job may go from this state to `next`: `DONE` and `CANCELLED` are for ever.
     package func mayBecome(_ next: JobState) -> Bool {
         switch self {
-        case .queued: [.starting, .paused, .failed, .cancelled].contains(next)
-        case .starting: [.running, .waitingForWorkers, .queued, .paused, .failed, .cancelled].contains(next)
+        case .queued: [.starting, .paused, .failed, .cancelled, .budgetExhausted].contains(next)
+        case .starting: [.running, .waitingForWorkers, .queued, .paused, .failed, .cancelled, .budgetExhausted].contains(next)
         case .running:
             [.waitingForWorkers, .queued, .paused, .done, .failed, .cancelled, .budgetExhausted, .diverged].contains(next)
         case .waitingForWorkers:
-            [.running, .queued, .paused, .failed, .cancelled].contains(next)
+            [.running, .queued, .paused, .failed, .cancelled, .budgetExhausted].contains(next)
         case .paused: [.queued, .cancelled].contains(next)
         case .failed, .budgetExhausted, .diverged: next == .queued
         case .done, .cancelled: false

@@ -1,3 +1,5 @@
+package import Budgeting
+package import Recipes
 package import Terms
 import Wire
 
@@ -20,17 +22,26 @@ package enum JournalEntry: Sendable, Equatable {
     case published(JobID, step: Step)
     /// The job goes on from an older step: nobody holds a newer state.
     case rewound(JobID, to: Step)
-    /// What the job has used so far in measured units: milliseconds with a generation, and those times its threads.
-    case spent(JobID, wallMilliseconds: Int, coreMilliseconds: Int)
     /// The numerics profile of the workers that a job's bits come from.
     case profile(JobID, UInt64)
+    /// Where the job ends, and its learning rate's way there, from a step on that was never leased.
+    case planned(JobID, PlanEvent)
+    /// A line of the job's ledger, with the digest that chains it to the lines before.
+    case ledger(JobID, LedgerEntry, Digest)
+    /// The job goes on from this step to another end: what came after it belongs to a line that is left.
+    case branched(JobID, to: Step)
+    /// The checkpoint of this step is the trunk.
+    case trunk(JobID, Step)
+    /// What the jobs of a project may spend together, about no single job.
+    case projectLimited(String, Budget)
 
     package var job: JobID {
         switch self {
         case .submitted(let job, _), .amended(let job, _), .state(let job, _, _), .generation(let job, _), .recipe(let job, _, _),
             .committed(let job, _), .evaluated(let job, _, _, _), .published(let job, _), .rewound(let job, _),
-            .spent(let job, _, _), .profile(let job, _):
+            .planned(let job, _), .ledger(let job, _, _), .branched(let job, _), .trunk(let job, _), .profile(let job, _):
             job
+        case .projectLimited: JobID(0)
         }
     }
 }
@@ -82,7 +93,12 @@ extension JournalEntry {
         case .published: 7
         case .rewound: 8
         case .amended: 9
-        case .spent: 10
+        // 10 was the time spent, before there was a ledger.
+        case .planned: 11
+        case .ledger: 12
+        case .branched: 13
+        case .trunk: 14
+        case .projectLimited: 15
         case .profile: 20
         }
     }
@@ -104,11 +120,16 @@ extension JournalEntry {
             writer.integer(UInt64(step))
             writer.double(lossSum)
             writer.integer(UInt64(tokens))
-        case .published(_, let step), .rewound(_, let step): writer.integer(UInt64(step))
+        case .published(_, let step), .rewound(_, let step), .branched(_, let step), .trunk(_, let step):
+            writer.integer(UInt64(step))
+        case .projectLimited(let name, let budget):
+            writer.string(name)
+            writer.blob(LedgerEntry(sequence: 1, at: 0, event: .limited(budget), postings: []).bytes)
+        case .planned(_, let event): writer.string(event.json.canonicalText)
+        case .ledger(_, let entry, let digest):
+            writer.blob(entry.bytes)
+            writer.raw(digest.bytes)
         case .profile(_, let profile): writer.integer(profile)
-        case .spent(_, let wall, let cores):
-            writer.integer(UInt64(wall))
-            writer.integer(UInt64(cores))
         }
         return writer.bytes
     }
@@ -129,8 +150,26 @@ extension JournalEntry {
         case 7: self = .published(job, step: try reader.count())
         case 8: self = .rewound(job, to: try reader.count())
         case 9: self = .amended(job, description: try reader.blob(limit: WireLimits.controlBytes))
+        case 11:
+            let text = try reader.string(limit: 4096)
+            guard let json = try? JSONValue.parse(Array(text.utf8)), let event = PlanEvent(json),
+                event.json.canonicalText == text
+            else { throw .invalid("plan event") }
+            self = .planned(job, event)
+        case 12:
+            let entry = try LedgerEntry(reading: try reader.blob(limit: 1 << 16))
+            guard let digest = Digest(bytes: try reader.raw(32)) else { throw .invalid("digest") }
+            self = .ledger(job, entry, digest)
+        case 13: self = .branched(job, to: try reader.count())
+        case 14: self = .trunk(job, try reader.count())
+        case 15:
+            let name = try reader.string(limit: 1024)
+            let entry = try LedgerEntry(reading: try reader.blob(limit: 4096))
+            guard case .limited(let budget) = entry.event, entry.sequence == 1, entry.at == 0, entry.postings.isEmpty,
+                job.number == 0
+            else { throw .invalid("limits of a project") }
+            self = .projectLimited(name, budget)
         case 20: self = .profile(job, try reader.integer())
-        case 10: self = .spent(job, wallMilliseconds: try reader.count(), coreMilliseconds: try reader.count())
         default: throw .invalid("journal entry kind \(kind)")
         }
         try reader.finish()

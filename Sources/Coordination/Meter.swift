@@ -2,8 +2,8 @@ package import Terms
 
 /// What a job has used in measured units, added up over all its generations and all lives of the coordinator.
 ///
-/// It runs while the job holds a generation, and stands while it waits for workers or rests. What the journal holds of
-/// it is at most one lease old, so a crash forgets no more than that.
+/// It runs while the job holds a generation, and stands while it waits for workers or rests. The ledger in the journal
+/// is at most one lease behind it, so a crash forgets no more than that.
 package struct Meter: Sendable, Equatable {
     /// Time with a generation.
     package private(set) var wall: Span
@@ -11,13 +11,13 @@ package struct Meter: Sendable, Equatable {
     package private(set) var coreMicroseconds: Int
     private var readAt: Instant?
 
-    init(wallMilliseconds: Int = 0, coreMilliseconds: Int = 0) {
-        wall = .milliseconds(Int64(min(wallMilliseconds, Self.mostMilliseconds)))
-        coreMicroseconds = min(coreMilliseconds, Self.mostMilliseconds) * 1000
+    init(wallMilliseconds: Int64 = 0, coreMilliseconds: Int64 = 0) {
+        wall = .milliseconds(min(wallMilliseconds, Self.mostMilliseconds))
+        coreMicroseconds = Int(min(coreMilliseconds, Self.mostMilliseconds)) * 1000
     }
 
     /// Thirty-five years.
-    private static let mostMilliseconds = 1 << 40
+    private static let mostMilliseconds: Int64 = 1 << 40
 
     /// Counts the time since the last reading for a generation of so many threads; nil = there is none.
     mutating func read(threads: Int?, _ now: Instant) {
@@ -29,6 +29,6 @@ package struct Meter: Sendable, Equatable {
         readAt = threads == nil ? nil : now
     }
 
-    var wallMilliseconds: Int { Int(wall.nanoseconds / 1_000_000) }
-    var coreMilliseconds: Int { coreMicroseconds / 1000 }
+    var wallMilliseconds: Int64 { wall.nanoseconds / 1_000_000 }
+    var coreMilliseconds: Int64 { Int64(coreMicroseconds / 1000) }
 }

@@ -14,6 +14,9 @@ struct RecipeBook: Sendable {
     /// More than a worker keeps reports.
     private static let limit = WorkerSession.reportsKept + 2 * JobRun.leaseAhead
 
+    /// Drops what another plan would make otherwise.
+    mutating func forget(beyond step: Step) { lines.removeAll { $0.recipe.step > step } }
+
     /// The recipe of `step` of `job`; nil outside its plan.
     mutating func line(_ step: Step, of job: Job) -> Line? {
         guard step >= 1, step <= job.plan.plannedSteps else { return nil }

@@ -57,6 +57,11 @@ final class CheckpointDesk: @unchecked Sendable {
         var tokens: Int
         var samples: Int
         var evaluationLoss: Double?
+        /// Digest of the whole state, as workers compute it.
+        var digest: UInt64
+        var plan: [PlanEvent]
+        /// Position and balances of the job's ledger.
+        var budget: JSONValue
     }
 
     init(
@@ -69,10 +74,13 @@ final class CheckpointDesk: @unchecked Sendable {
         layout = try TensorLayout(description.tensors.map { ($0.name, $0.shape) })
     }
 
-    /// The newest sound checkpoint's step, 0 = there is none; tells what had to be passed over.
-    func recover(at milliseconds: Int) throws -> (step: Step, rejected: [String]) {
-        guard let recovery = try store.recover(Self.run, at: milliseconds) else { return (0, []) }
-        parent = recovery.record
+    /// The newest sound checkpoint's step, 0 = there is none; tells what had to be passed over. `step` asks for one.
+    func recover(step: Step? = nil, at milliseconds: Int) throws -> (step: Step, rejected: [String]) {
+        guard step != 0, let recovery = try store.recover(Self.run, step: step, at: milliseconds) else {
+            queue.sync { parent = nil }
+            return (0, [])
+        }
+        queue.sync { parent = recovery.record }
         return (recovery.record.manifest.step, recovery.rejected.map { "\($0.name): \($0.reason)" })
     }
 
@@ -106,6 +114,7 @@ final class CheckpointDesk: @unchecked Sendable {
         queue.async { [self] in
             do {
                 let plan = SavePlan(layout: layout)
+                try makeRoom(plan.totalBytes)
                 let digests = try store.save(plan, from: current.state.flat)
                 let record = try publish(current, plan, digests)
                 try record.map(verify)
@@ -134,16 +143,20 @@ final class CheckpointDesk: @unchecked Sendable {
                 tokenizer: fileDigest(.model) { $0.name == "tokenizer.json" }, jobFile: Digest.sha256(of: encoded)),
             numerics: .members(["reduce": .string("bintree-f32-v1"), "virtual_shards": .int(description.virtualShards)]),
             optimizer: .members(["kind": .string("adamw"), "t": .int(current.step)]),
-            schedule: .members(["kind": .string(description.schedule.rawValue)]),
+            schedule: .members([
+                "kind": .string(description.schedule.rawValue), "peak_bits": .string(String(description.peakRate.bitPattern, radix: 16)),
+                "plan_events": .array(current.progress.plan.map(\.json)),
+            ]),
             data: Manifest.DataPosition(
                 digest: fileDigest(.data) { _ in true } ?? Digest.sha256(of: encoded),
                 epoch: current.progress.samples / max(1, description.sequences),
                 sample: current.progress.samples % max(1, description.sequences)),
-            rng: .members(["algo": .string("philox4x32-10")]), budget: .members(["tokens": .int(current.progress.tokens)]),
+            rng: .members(["algo": .string("philox4x32-10")]), budget: current.progress.budget,
             tensors: plan.tensors(digests: digests),
             expectedTensors: Digest.sha256(of: Manifest.tensorListBytes(layout, roles: TensorRole.allCases)),
             modelDigest: current.state.flat.modelDigest(layout))
         manifest.evaluationLossBits = current.progress.evaluationLoss?.bitPattern
+        manifest.extras = .members(["state_digest": .string(String(current.progress.digest, radix: 16))])
         let publication = try store.publish(manifest, at: now)
         parent = publication.record
         return publication.record
@@ -157,8 +170,24 @@ final class CheckpointDesk: @unchecked Sendable {
         }
     }
 
+    /// Sees to it that a checkpoint fits on the disk: prunes by policy when it does not, and gives up before anything is
+    /// written when that is not enough.
+    private func makeRoom(_ bytes: Int) throws {
+        // Objects are rounded up to blocks, and the journal beside them must not run dry.
+        let needed = bytes + bytes / 50 + (8 << 20)
+        if try store.space().available >= needed { return }
+        prune()
+        let space = try store.space().available
+        guard space >= needed else {
+            throw DeskError(
+                description: "the disk has \(space) bytes free and a checkpoint needs \(needed): free some, or prune with a "
+                    + "lower save_total_limit; the checkpoints that are there stay as they are")
+        }
+    }
+
     private func prune() {
-        let policy = RetentionPolicy(last: max(2, description.saveTotalLimit))
+        let policy = RetentionPolicy(
+            last: max(2, description.saveTotalLimit), every: description.keepEvery, best: description.keepBest)
         // What can't be pruned now is pruned after the next save; the checkpoint itself is safe.
         _ = try? store.prune(
             [(Self.run, policy)], graceSeconds: 0, at: Int(Date().timeIntervalSince1970 * 1000), dryRun: false)
@@ -203,6 +232,12 @@ final class CheckpointDesk: @unchecked Sendable {
 
     /// Lets go of the state kept for healing.
     func forgetRestored() { restored = nil }
+
+    /// The next checkpoint continues the newest one of `step` instead of the newest of all.
+    func goBack(to step: Step) {
+        restored = nil
+        queue.sync { parent = (try? store.scan(Self.run).records)?.first { $0.manifest.step == step } }
+    }
 
     /// `model_sha256` of the newest checkpoint at `step`.
     func modelDigest(at step: Step) -> Digest? {

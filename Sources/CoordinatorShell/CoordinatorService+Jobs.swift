@@ -1,3 +1,4 @@
+import Budgeting
 package import Coordination
 import Datasets
 import Foundation
@@ -13,7 +14,8 @@ extension CoordinatorService {
     func submit(_ description: JobDescription) throws {
         let id = core.nextJob
         let job = Job(description: description, index: try Self.sequenceIndex(description))
-        try openDesk(id, job, keepingThrough: 0)
+        try openDesk(id, job, keepingThrough: description.branch?.step ?? 0)
+        if let branch = description.branch { _ = try desk(id)?.checkpoints.recover(step: branch.step, at: Self.wallClock) }
         try feed(.submitted(job))
     }
 
@@ -82,33 +84,84 @@ extension CoordinatorService {
                 let job = Job(description: run.description, index: try Self.sequenceIndex(run.description))
                 try openDesk(run.id, job, keepingThrough: run.committed)
                 let found = try desk(run.id)?.checkpoints.recover(at: Int(Date().timeIntervalSince1970 * 1000))
-                _ = adjust { core in
+                let output = adjust { core in
                     core.attach(job.plan.index, to: run.id)
-                    core.noteSaved(found?.step ?? 0, of: run.id)
-                    return nil
+                    return core.noteSaved(found?.step ?? 0, of: run.id)
                 }
+                if let output { try carryOut(output) }
             } catch { log.error("job \(run.id) can't go on: \(error)") }
         }
     }
 
-    /// Readies a job of the journal to run again in this process, from its newest sound checkpoint.
+    /// Readies a job of the journal to run again in this process, from its newest sound checkpoint; when its budget ran
+    /// out, from `point`, if what was granted since allows anything useful.
     ///
     /// - Parameter amended: the job with other run keys, nil = as it was.
     /// - Returns: the step it goes on from, and checkpoints that had to be passed over.
-    package func reopen(_ id: JobID, amended: JobDescription? = nil) throws -> (step: Step, rejected: [String]) {
+    package func reopen(
+        _ id: JobID, amended: JobDescription? = nil, from point: ResumePoint = .trunk
+    ) throws -> (step: Step, rejected: [String]) {
         guard let run = core.job(id) else { throw DeskError(description: "the journal knows no job \(id)") }
-        let description = amended ?? run.description
+        var description = amended ?? run.description
+        // What it began with is part of its past.
+        description.branch = run.description.branch
+        description.script = run.description.script
         let job = Job(description: description, index: try Self.sequenceIndex(description))
         try openDesk(id, job, keepingThrough: run.committed)
         guard let desk = desk(id) else { return (0, []) }
-        let found = try desk.checkpoints.recover(at: Int(Date().timeIntervalSince1970 * 1000))
         if let output = adjust({ core in core.amend(id, to: description) }) { try carryOut(output) }
         _ = adjust { core in
             core.attach(job.plan.index, to: id)
             return nil
         }
+        if run.state == .budgetExhausted { return try goOn(id, desk, from: point) }
+        let found = try desk.checkpoints.recover(at: Self.wallClock)
         if let output = adjust({ core in core.rewind(id, to: found.step) }) { try carryOut(output) }
         return found
+    }
+
+    /// A job whose budget ran out: the checkpoint to go on from must be sound before its line is left.
+    private func goOn(_ id: JobID, _ desk: JobDesk, from point: ResumePoint) throws -> (step: Step, rejected: [String]) {
+        guard let run = core.job(id) else { return (0, []) }
+        let target = point == .trunk ? run.branchPoint : run.committed
+        var found: (step: Step, rejected: [String]) = (run.committed, [])
+        if run.canGoOn(from: point, at: Self.now()) {
+            do { found = try desk.checkpoints.recover(step: target, at: Self.wallClock) } catch {
+                let other = point == .trunk ? "annealed" : "trunk"
+                throw DeskError(
+                    description: "the \(point.rawValue) checkpoint of step \(target) can't be used: \(error); "
+                        + "go on from the other one with --from \(other)")
+            }
+        }
+        try feed(.ordered(point == .trunk ? .resume : .resumeAnnealed, id))
+        return found
+    }
+
+    /// Opens a job at rest, so that it can be set going again; nothing happens when it is open.
+    func wake(_ id: JobID) throws {
+        guard desk(id) == nil, let run = core.job(id), run.state.isAtRest else { return }
+        let job = Job(description: run.description, index: try Self.sequenceIndex(run.description))
+        try openDesk(id, job, keepingThrough: run.committed)
+        let found = try desk(id)?.checkpoints.recover(at: Self.wallClock)
+        _ = adjust { core in
+            core.attach(job.plan.index, to: id)
+            return nil
+        }
+        // Whoever held a newer state is gone.
+        guard let found, run.state != .budgetExhausted, run.state != .done, run.state != .cancelled else { return }
+        if found.step != run.saved, let output = adjust({ core in core.noteSaved(found.step, of: id) }) { try carryOut(output) }
+    }
+
+    static var wallClock: Int { Int(Date().timeIntervalSince1970 * 1000) }
+
+    /// The job's place in its ledger, for manifests.
+    static func position(_ run: JobRun) -> JSONValue {
+        guard let ledger = run.ledger else { return .members(["tokens": .int(run.tokens)]) }
+        return .members([
+            "tokens": .int(run.tokens), "ledger_head": ledger.head.map { .string($0.hex) } ?? .null,
+            "postings": .int(ledger.postingsCount),
+            "spent": .object(JSONObject(BudgetUnit.allCases.map { ($0.key, .int(Int(ledger.spent[$0]))) })),
+        ])
     }
 
     /// Tells everybody who listens; keeps the log.
@@ -117,11 +170,16 @@ extension CoordinatorService {
         switch notice {
         case .committed(let id, let step):
             guard let desk = desk(id), let run = core.job(id) else { return }
-            let line = desk.events.step(step, tokens: run.tokens(after: step.step), at: now)
+            let line = desk.events.step(
+                step, tokens: run.tokens(after: step.step), end: run.endStep, ledger: run.ledger, at: now)
             if desk.isLogged(step.step, of: run) { try desk.log.append(line) }
             distribute(id, Self.tagged("step", line))
             return
-        case .rewound(let id, let step): try desk(id)?.rewind(to: step, at: now)
+        case .rewound(let id, let step):
+            try desk(id)?.rewind(to: step, at: now)
+            desk(id)?.checkpoints.goBack(to: step)
+        case .planned(let id, _): try desk(id)?.write(core.job(id)?.plan ?? [])
+        case .state(let id, _, let reason): desk(id)?.lastReason = reason
         case .evaluated(let id, _, let loss, _):
             desk(id)?.evaluationLoss = loss
             desk(id)?.events.startTiming(at: now)
@@ -143,10 +201,10 @@ extension CoordinatorService {
         guard let run = core.job(id) else { return .null }
         let digest = desk(id)?.checkpoints.modelDigest(at: run.committed)
         return .members([
-            "event": .string("end"), "state": .string(run.state.rawValue), "reason": .string(run.reason),
+            "event": .string("end"), "state": .string(run.state.rawValue), "reason": .string(desk(id)?.lastReason ?? run.reason),
             "steps": .int(run.committed), "tokens": .int(run.tokens),
             "loss": run.newest.map { .double($0.loss) } ?? .null,
-            "model_sha256": digest.map { .string($0.hex) } ?? .null,
+            "model_sha256": digest.map { .string($0.hex) } ?? .null, "trunk": run.trunk.map(JSONValue.int) ?? .null,
         ])
     }
 
@@ -161,8 +219,8 @@ extension Notice {
     var job: JobID? {
         switch self {
         case .joined, .left, .refused: nil
-        case .generation(let id, _, _, _), .committed(let id, _), .evaluated(let id, _, _, _), .saved(let id, _, _),
-            .saveFailed(let id, _, _), .rewound(let id, _), .trouble(let id, _, _), .state(let id, _, _):
+        case .generation(let id, _, _, _), .committed(let id, _), .evaluated(let id, _, _, _), .saved(let id, _, _, _, _),
+            .saveFailed(let id, _, _), .rewound(let id, _), .planned(let id, _), .warned(let id, _, _, _), .trouble(let id, _, _), .state(let id, _, _):
             id
         }
     }

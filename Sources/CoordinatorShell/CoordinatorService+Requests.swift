@@ -28,12 +28,20 @@ extension CoordinatorService {
         case ("drain", _): reply(try drain(request))
         case ("revoke", _): reply(try revoke(request))
         case ("show", let job?): reply(core.job(job).map { status(of: $0) } ?? .null)
+        case ("budget", let job?): reply(budget(job, request))
+        case ("budget", nil): reply(try projectBudget(request))
+        case ("usage", _): reply(usage(request))
         case ("pause", let job?), ("resume", let job?), ("cancel", let job?), ("checkpoint", let job?):
             guard let run = core.job(job) else { return reply(Self.problem("no job \(job)")) }
             let orders: [String: JobOrder] = [
-                "pause": .pause, "resume": .resume, "cancel": .cancel, "checkpoint": .checkpoint,
+                "pause": .pause, "cancel": .cancel, "checkpoint": .checkpoint,
             ]
-            try feed(.ordered(orders[operation]!, job))
+            if operation == "resume" {
+                try wake(job)
+                try resume(job, request)
+            } else {
+                try feed(.ordered(orders[operation]!, job))
+            }
             reply(Self.status(core.job(job) ?? run))
         default: reply(Self.problem("unknown operation `\(operation)`"))
         }

@@ -1,3 +1,4 @@
+package import Budgeting
 package import Coordination
 import Foundation
 package import Logging
@@ -24,6 +25,8 @@ package final class CoordinatorService: @unchecked Sendable {
         /// False only for a coordinator whose workers are its own child processes on loopback: then nobody is asked for a
         /// key. Everywhere else every connection proves one.
         package var isClosed = false
+        /// What energy and money are taken to be.
+        package var rates = RateCard()
 
         package init(listen: String, state: String, jobFolder: @escaping @Sendable (JobID) -> String) {
             self.listen = listen
@@ -124,7 +127,9 @@ package final class CoordinatorService: @unchecked Sendable {
         let dataEndpoint = try data.bind("\(host):*")
         let isPlain = PeerAddress.isLoopback(options.listen)
         let address = PeerAddress(endpoint: dataEndpoint, key: isPlain ? nil : gate?.keys.publicKey)
-        core = Coordinator(epoch: UInt64(journal.epoch), dataEndpoint: address.description, times: options.times)
+        core = Coordinator(
+            epoch: UInt64(journal.epoch), dataEndpoint: address.description, times: options.times, rates: options.rates,
+            clockOffset: Int64(Date().timeIntervalSince1970 * 1000) - Self.now().nanoseconds / 1_000_000)
         try gate?.test(endpoint)
         try restoreJobs()
     }
@@ -251,14 +256,15 @@ package final class CoordinatorService: @unchecked Sendable {
 
     private func carryOut(_ command: CoordinatorCommand) throws {
         switch command {
-        case .collect(let id, let step, let attempt, let kind, _):
+        case .collect(let id, let step, let attempt, let kind, let digest):
             guard let run = core.job(id) else { return }
             desk(id)?.checkpoints.collect(
                 step, attempt: attempt, kind: kind,
                 progress: .init(
                     epoch: core.epoch, generation: run.generation, tokens: run.tokens,
                     samples: min(step * run.description.globalBatch, run.description.totalSequences),
-                    evaluationLoss: desk(id)?.evaluationLoss))
+                    evaluationLoss: desk(id)?.evaluationLoss, digest: digest, plan: run.plan,
+                    budget: Self.position(run)))
         case .abandon(let id, let attempt): desk(id)?.checkpoints.abandon(attempt)
         case .close(let session): connections.removeAll { $0.session == session }
         }

@@ -13,12 +13,16 @@ final class JobDesk {
     var events: JobEvents
     /// The newest held-out loss, for the manifest.
     var evaluationLoss: Double?
+    /// What the job's state was last said to be for.
+    var lastReason: String?
+    private let planPath: String
 
     /// Opens the folder; the log keeps what was logged up to `step`.
     init(folder: String, job: Job, checkpoints: CheckpointDesk, keepingThrough step: Step, at now: Instant) throws {
         description = job.description
         self.checkpoints = checkpoints
         logPath = "\(folder)/trainer_log.jsonl"
+        planPath = "\(folder)/plan.jsonl"
         log = try TrainerLog(logPath, through: step)
         events = JobEvents(
             job.description, totalSteps: job.plan.plannedSteps, totalTokens: job.plan.totalTokens,
@@ -27,6 +31,11 @@ final class JobDesk {
 
     /// Whether a step has a line in the log.
     func isLogged(_ step: Step, of run: JobRun) -> Bool { step % description.loggingSteps == 0 || step == run.endStep }
+
+    /// Writes the job's plan log, one event a line.
+    func write(_ plan: [PlanEvent]) throws {
+        try AtomicFile.write(planPath, Array(plan.map { $0.json.text + "\n" }.joined().utf8))
+    }
 
     /// Cuts the log back: the job goes on from `step`.
     func rewind(to step: Step, at now: Instant) throws {

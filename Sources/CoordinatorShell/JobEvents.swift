@@ -1,6 +1,7 @@
 import Budgeting
 import Coordination
 import Foundation
+import Recipes
 import Terms
 
 /// What happens to a job as one JSON object a line: for `--json`, for the log file, for clients that follow.
@@ -36,23 +37,23 @@ struct JobEvents {
     mutating func startTiming(at now: Instant) { lastCommitAt = now }
 
     /// The keys of one line of `trainer_log.jsonl`.
-    mutating func step(_ step: CommittedStep, tokens: Int, at now: Instant) -> JSONValue {
+    mutating func step(_ step: CommittedStep, tokens: Int, end: Step, ledger: Ledger?, at now: Instant) -> JSONValue {
         let seconds = max(1e-9, (now - lastCommitAt).seconds)
         lastCommitAt = now
         pace = pace.map { $0 * 0.9 + seconds * 0.1 } ?? seconds
         return line(
-            step, tokens: tokens, elapsed: earlierSeconds + (now - startedAt).seconds,
+            step, tokens: tokens, ledger: ledger, elapsed: earlierSeconds + (now - startedAt).seconds,
             throughput: .double(Double(step.inputTokens) / seconds),
-            remaining: .double((pace ?? 0) * Double(max(0, totalSteps - step.step))))
+            remaining: .double((pace ?? 0) * Double(max(0, min(totalSteps, end) - step.step))))
     }
 
     /// The line of a step that the journal has and the log has not: nobody timed it.
     func missed(_ step: CommittedStep, tokens: Int) -> JSONValue {
-        line(step, tokens: tokens, elapsed: earlierSeconds, throughput: .null, remaining: .null)
+        line(step, tokens: tokens, ledger: nil, elapsed: earlierSeconds, throughput: .null, remaining: .null)
     }
 
     private func line(
-        _ step: CommittedStep, tokens: Int, elapsed: Double, throughput: JSONValue, remaining: JSONValue
+        _ step: CommittedStep, tokens: Int, ledger: Ledger?, elapsed: Double, throughput: JSONValue, remaining: JSONValue
     ) -> JSONValue {
         let samples = min(step.step * description.globalBatch, description.totalSequences)
         return .members([
@@ -61,21 +62,22 @@ struct JobEvents {
             "grad_norm": .double(step.gradientNorm), "tokens": .int(tokens), "total_tokens": .int(totalTokens),
             "throughput": throughput, "elapsed_time": .double(elapsed), "remaining_time": remaining,
             "workers": .int(step.workers), "generation": .int(Int(step.generation.number)),
-            "budget": budget(step: step.step, tokens: tokens, elapsed: elapsed),
+            "core_hours": ledger.map { .double(Quantity.displayed($0.spent.coreTime, of: .coreTime)) } ?? .null, "budget": budget(ledger),
         ])
     }
 
     /// The limit that is nearest, with what is spent of it; null without a budget.
-    private func budget(step: Step, tokens: Int, elapsed: Double) -> JSONValue {
-        var limits: [(name: String, spent: Double, limit: Double)] = []
-        if let steps = description.stepLimit { limits.append(("steps", Double(step), Double(steps))) }
-        if let most = description.tokenLimit { limits.append(("tokens", Double(tokens), Double(most))) }
-        if let most = description.wallMillisecondsLimit {
-            limits.append(("wall_clock", elapsed, Double(most) / 1000))
+    private func budget(_ ledger: Ledger?) -> JSONValue {
+        guard let ledger else { return .null }
+        let spent = ledger.spent
+        let limits = BudgetUnit.allCases.compactMap { unit in ledger.budget[unit].map { (unit: unit, limit: $0) } }
+        let nearest = limits.max {
+            Double(spent[$0.unit]) / Double($0.limit) < Double(spent[$1.unit]) / Double($1.limit)
         }
-        guard let nearest = limits.max(by: { $0.spent / $0.limit < $1.spent / $1.limit }) else { return .null }
+        guard let nearest else { return .null }
         return .members([
-            "limit": .string(nearest.name), "spent": .double(nearest.spent), "total": .double(nearest.limit),
+            "limit": .string(nearest.unit.key), "spent": .double(Quantity.displayed(spent[nearest.unit], of: nearest.unit)),
+            "total": .double(Quantity.displayed(nearest.limit, of: nearest.unit)),
         ])
     }
 
@@ -105,11 +107,22 @@ struct JobEvents {
                 "event": .string("eval"), "step": .int(step), "loss": .double(loss), "tokens": .int(tokens),
                 "perplexity": .double(exp(loss)),
             ])
-        case .saved(_, let step, let kind):
-            .members(["event": .string("checkpoint"), "step": .int(step), "kind": .string(kind.rawValue)])
+        case .saved(_, let step, let kind, let stall, let total):
+            .members([
+                "event": .string("checkpoint"), "step": .int(step), "kind": .string(kind.rawValue),
+                "stall_s": stall.map { .double($0.seconds) } ?? .null, "total_s": total.map { .double($0.seconds) } ?? .null,
+            ])
         case .saveFailed(_, let step, let problem):
             .members(["event": .string("checkpoint_failed"), "step": .int(step), "problem": .string(problem)])
         case .rewound(_, let step): .members(["event": .string("rewound"), "step": .int(step)])
+        case .planned(_, let event):
+            .object(JSONObject([(key: "event", value: .string("plan"))] + (event.json.object?.members ?? [])))
+        case .warned(_, let unit, let spent, let limit):
+            .members([
+                "event": .string("budget_warning"), "limit": .string(unit.key),
+                "spent": .double(Quantity.displayed(spent, of: unit)),
+                "total": .double(Quantity.displayed(limit, of: unit)),
+            ])
         case .trouble(_, let node, let text):
             .members([
                 "event": .string("trouble"), "worker": node.map { .string($0.description) } ?? .null,

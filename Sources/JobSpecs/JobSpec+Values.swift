@@ -137,6 +137,10 @@ extension JobSpec {
     }
     /// Checkpoints kept, at least 1.
     package var saveTotalLimit: Int { required(integer(.saveTotalLimit), .saveTotalLimit) }
+    /// Checkpoints with the lowest held-out loss that are kept besides.
+    package var saveBest: Int { required(integer(.saveBest), .saveBest) }
+    /// Checkpoints at multiples of so many steps are kept besides; 0 = none.
+    package var saveEvery: Int { required(integer(.saveEvery), .saveEvery) }
     /// 0 = no evaluation.
     package var evalSteps: Int { required(integer(.evalSteps), .evalSteps) }
     /// At least 1.

@@ -75,6 +75,11 @@ package struct BatchPlan: Sendable {
         }
     }
 
+    /// Input tokens of `step`.
+    package func inputTokens(of step: Step) -> Int {
+        sequences(of: step).reduce(0) { $0 + Int(index.tokens[Int($1)]) }
+    }
+
     /// Input tokens of all planned steps.
     package var totalTokens: Int {
         let (epochs, rest) = totalSequences.quotientAndRemainder(dividingBy: max(1, index.count))

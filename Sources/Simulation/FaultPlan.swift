@@ -35,6 +35,8 @@ enum Fault: UInt8, CaseIterable {
     case operatorCancels
     case operatorSaves
     case operatorSubmits
+    /// More budget, and the order to go on.
+    case operatorGrants
     /// A worker's engine says that something local failed.
     case localTrouble
 }

@@ -10,9 +10,11 @@ import Terms
 /// computed on, on the recipe, on its shards and on every parenthesis, so that nothing wrong can come out right.
 final class Reference {
     let description: JobDescription
-    let job: Job
+    private(set) var job: Job
     let tree: ShardTree
     private var steps: [Line] = []
+    /// Lines of plans that were left: workers may still compute them, late.
+    private var abandoned: [(step: Step, line: Line)] = []
 
     /// One step of the undisturbed run.
     struct Line {
@@ -39,6 +41,21 @@ final class Reference {
     }
 
     var plannedSteps: Int { job.plan.plannedSteps }
+
+    /// Follows a decision of the coordinator's planner, from the step on from which it rules.
+    func adopt(_ event: PlanEvent) {
+        job.learningRate.events.append(event)
+        abandon(beyond: event.after)
+    }
+
+    private func abandon(beyond step: Step) {
+        guard step < steps.count else { return }
+        for place in step..<steps.count { abandoned.append((place + 1, steps[place])) }
+        steps.removeSubrange(step...)
+    }
+
+    /// Every line of that step, the one in force first.
+    func lines(_ step: Step) -> [Line] { [line(step)] + abandoned.filter { $0.step == step }.map(\.line) }
 
     /// The digest of the state after `step` steps.
     func digest(_ step: Step) -> UInt64 { step == 0 ? initialDigest : line(step).digest }

@@ -1,3 +1,4 @@
+import Budgeting
 import Collectives
 import Coordination
 import Recipes
@@ -28,7 +29,7 @@ extension SimulatedCluster {
     private func check(_ entry: JournalEntry, _ record: inout SimulatedCoordinator.JobRecord) {
         let reference = references[record.reference]
         switch entry {
-        case .submitted, .amended, .profile: break
+        case .submitted, .amended, .projectLimited, .profile: break
         case .state(let id, let state, let reason):
             tell("job \(id): \(state.rawValue) (\(reason))")
             if !record.state.mayBecome(state) {
@@ -61,9 +62,39 @@ extension SimulatedCluster {
                 fail("job \(id): the journal names a checkpoint of step \(step) that the store does not hold")
             }
         case .rewound(_, let step): record.committed = min(record.committed, step)
-        case .spent(let id, let wall, let cores):
-            if wall < record.spent.wall || cores < record.spent.cores { fail("job \(id): what is spent is forgotten") }
-            record.spent = (wall, cores)
+        case .planned(let id, let event):
+            // B10: what was issued stays as it is.
+            if !event.isWellFormed || event.after < record.recipes.count { fail("job \(id): a plan changes the past: \(event)") }
+            reference.adopt(event)
+        case .ledger(let id, let entry, _): check(entry, id, &record)
+        case .branched(let id, let step):
+            if record.state != .budgetExhausted { fail("job \(id) leaves its line while it is \(record.state.rawValue)") }
+            if step > 0, !record.checkpoints.contains(where: { $0.step == step && $0.digest == reference.digest(step) }) {
+                fail("job \(id): goes back to step \(step), of which there is no checkpoint")
+            }
+            record.recipes.removeSubrange(min(step, record.recipes.count)...)
+            record.committed = min(record.committed, step)
+        case .trunk(let id, let step):
+            if !record.checkpoints.contains(where: { $0.step == step && $0.kind == .trunk }) {
+                fail("job \(id): its trunk of step \(step) is not in the store")
+            }
+        }
+    }
+
+    /// Invariants B1–B9 of a job's ledger (its mirror has taken the entry, and with it the chain, already).
+    private func check(_ entry: LedgerEntry, _ id: JobID, _ record: inout SimulatedCoordinator.JobRecord) {
+        guard let ledger = head.mirror.job(id)?.ledger else { return fail("job \(id): its ledger is not replayed") }
+        func wrong(_ what: String) { fail("job \(id), ledger entry \(entry.sequence): \(what)") }
+        if let fault = ledger.conservationFault { wrong(fault) }
+        for unit in BudgetUnit.allCases where unit.isExact {
+            if let limit = ledger.budget[unit], ledger.spent[unit] > limit { wrong("more \(unit.key) are spent than allowed") }
+        }
+        for unit in BudgetUnit.allCases where !unit.isExact {
+            if ledger.spent[unit] < record.spent[unit] { wrong("\(unit.key) that was spent is forgotten") }
+            record.spent[unit] = ledger.spent[unit]
+        }
+        if case .covered(let step) = entry.event, !record.checkpoints.contains(where: { $0.step >= step }) {
+            wrong("covers step \(step) without a checkpoint")
         }
     }
 
@@ -78,9 +109,10 @@ extension SimulatedCluster {
         if step.generation > record.generation || step.workers == 0 { wrong("counts in no generation") }
         if step.step > record.recipes.count { wrong("counts before its recipe is durable") }
         if record.state.isAtRest { wrong("counts while the job is \(record.state.rawValue)") }
-        let description = references[record.reference].description
-        if let limit = description.stepLimit, step.step > limit { wrong("is beyond the limit of \(limit) steps") }
-        if let limit = description.tokenLimit, line.tokens > limit { wrong("is beyond the limit of \(limit) tokens") }
+        guard let run = head.mirror.job(record.id) else { return wrong("is of an unknown job") }
+        if let limit = run.limits[.steps], step.step > limit { wrong("is beyond the limit of \(limit) steps") }
+        if let limit = run.limits[.tokens], line.tokens > limit { wrong("is beyond the limit of \(limit) tokens") }
+        if run.ledger?.position != step.step { wrong("is not charged") }
         record.committed = step.step
     }
 
@@ -94,12 +126,15 @@ extension SimulatedCluster {
             if record.committed != reference.plannedSteps { wrong("only \(record.committed) of \(reference.plannedSteps) steps count") }
             if newest != record.committed { wrong("its newest checkpoint is of step \(newest)") }
         case .budgetExhausted:
-            let limits = reference.description
-            if reason.contains("wall_clock"), record.spent.wall < limits.wallMillisecondsLimit ?? 0 { wrong("time is left") }
-            if reason.contains("core_hours"), record.spent.cores < limits.coreMillisecondsLimit ?? 0 { wrong("core time is left") }
+            guard let run = head.mirror.job(record.id), let event = run.plan.last else { return wrong("it has no plan") }
+            if event.limit == nil { wrong("no limit ends it") }
             if record.committed >= reference.plannedSteps { wrong("all steps were done") }
-            if newest != record.committed { wrong("its newest checkpoint is of step \(newest)") }
-            if !reference.description.hasLimit { wrong("it has no limit") }
+            if record.committed > 0, newest != record.committed { wrong("its newest checkpoint is of step \(newest)") }
+            if record.committed != max(event.end, event.after) { wrong("it ends at step \(record.committed), its plan at \(event.end)") }
+            // B6: what it goes on from is there.
+            if event.trunk > 0, event.trunk < event.end, !record.checkpoints.contains(where: { $0.step == event.trunk }) {
+                wrong("its trunk of step \(event.trunk) is not in the store")
+            }
         case .paused: if !plan.canPauseJobs, !isScripted { wrong("nobody asked for it") }
         case .failed: if !plan.canFailJobs, !isScripted { wrong("without a cause") }
         case .diverged: if plan.nonFinite == 0, !isScripted { wrong("without a cause") }
@@ -116,6 +151,9 @@ extension SimulatedCluster {
         guard let core = head.core else { return }
         guard core.jobs.count == head.mirror.jobs.count else { return fail("the journal knows other jobs than the core \(place)") }
         for (live, replayed) in zip(core.jobs, head.mirror.jobs) {
+            if let ledger = live.ledger, ledger.position != live.committed {
+                return fail("job \(live.id): its ledger stands at step \(ledger.position), the job at \(live.committed) \(place)")
+            }
             if let difference = live.durableDifference(from: replayed) {
                 return fail("job \(live.id): the journal gives another \(difference) than the core has \(place)")
             }
@@ -172,8 +210,7 @@ extension SimulatedCluster {
     /// Invariant: the sum of a step is the canonical tree over exactly V shards, each once.
     func check(root: Reference.Sum, _ step: Step, _ tag: UInt64, _ worker: SimulatedWorker) {
         guard let loaded = worker.loaded else { return }
-        let line = references[loaded.job].line(step)
-        if tag != line.tag || root != line.root {
+        if !references[loaded.job].lines(step).contains(where: { $0.tag == tag && $0.root == root }) {
             fail("w\(worker.index): the sum of step \(step) is not the tree over all shards")
         }
     }
@@ -187,7 +224,7 @@ extension SimulatedCluster {
 
     func checkApplied(_ worker: SimulatedWorker, _ step: Step, _ digest: UInt64) {
         guard let loaded = worker.loaded else { return }
-        if digest != references[loaded.job].digest(step) {
+        if step > 0, !references[loaded.job].lines(step).contains(where: { $0.digest == digest }) {
             fail("w\(worker.index): the state after step \(step) is not the undisturbed run's")
         }
     }
@@ -199,7 +236,7 @@ extension SimulatedCluster {
             let names = nodes.map { node in "w\(workers.firstIndex { $0.node == node } ?? -1)" }
             tell("job \(id): generation \(generation) of \(names.joined(separator: " ")) from step \(step)")
         case .committed(let id, let step): tell("job \(id): step \(step.step) counts")
-        case .saved(let id, let step, let kind): tell("job \(id): \(kind.rawValue) checkpoint of step \(step)")
+        case .saved(let id, let step, let kind, _, _): tell("job \(id): \(kind.rawValue) checkpoint of step \(step)")
         case .saveFailed(let id, let step, _): tell("job \(id): no checkpoint of step \(step)")
         case .evaluated(let id, let step, _, _): tell("job \(id): evaluated after step \(step)")
         case .rewound(let id, let step): tell("job \(id): goes back to step \(step)")
@@ -207,13 +244,9 @@ extension SimulatedCluster {
         case .joined(_, let name, _): tell("\(name) joined")
         case .left(_, let name, let reason): tell("\(name) left: \(reason)")
         case .refused(let name, let reason): tell("\(name) refused: \(reason)")
+        case .planned(let id, let event): tell("job \(id): plan \(event.json.canonicalText)")
+        case .warned(let id, let unit, let spent, let limit): tell("job \(id): \(spent) of \(limit) \(unit.key) are spent")
         case .state: break
         }
-    }
-}
-
-extension JobDescription {
-    var hasLimit: Bool {
-        stepLimit != nil || tokenLimit != nil || wallMillisecondsLimit != nil || coreMillisecondsLimit != nil
     }
 }

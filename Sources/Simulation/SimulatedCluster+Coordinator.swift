@@ -1,3 +1,4 @@
+import Budgeting
 package import Coordination
 import Recipes
 package import Terms
@@ -129,12 +130,12 @@ extension SimulatedCluster {
 
     private func carryOut(_ command: CoordinatorCommand) {
         switch command {
-        case .collect(let id, let step, let attempt, _, let digest):
+        case .collect(let id, let step, let attempt, let kind, let digest):
             head.collections.removeAll { $0.job == id && !$0.isWriting }
             guard let record = record(id) else { return fail("a save of an unknown job") }
             let parameters = references[head.records[record].reference].description.parameters
             head.collections.append(.init(
-                job: id, step: step, attempt: attempt, digest: digest, missing: UInt64(parameters)))
+                job: id, step: step, attempt: attempt, digest: digest, kind: kind, missing: UInt64(parameters)))
             if digest != references[head.records[record].reference].digest(step) {
                 fail("a save of step \(step) asks for another digest than the job's")
             }
@@ -158,6 +159,18 @@ extension SimulatedCluster {
         }
         trace.note(now, what: 9, whom: reference)
         feedCoordinator(.submitted(references[reference].job))
+    }
+
+    /// An operator grants a job half as much again, and a little.
+    func grant(_ job: JobID) {
+        guard head.core != nil, head.stalledUntil <= now, let record = record(job), let run = head.core?.job(job) else { return }
+        var limits = run.limits
+        for unit in BudgetUnit.allCases { limits[unit] = limits[unit].map { $0 + $0 / 2 + 2 } }
+        guard limits != run.limits else { return }
+        trace.note(now, what: 17, whom: Int(job.number))
+        tell("operator: grants job \(job) more")
+        head.records[record].grants += 1
+        feedCoordinator(.limited(job, limits))
     }
 
     /// An operator's order; lost when the coordinator is down.
@@ -222,11 +235,12 @@ extension SimulatedCluster {
         feedCoordinator(.published(job, step: collection.step, attempt: attempt))
     }
 
-    /// Makes a checkpoint exist, and lets go of all but the newest two.
+    /// Makes a checkpoint exist, and lets go of all but the newest two, trunks and final ones.
     func publish(_ collection: SimulatedCoordinator.Collection) {
         guard let place = record(collection.job) else { return }
         head.records[place].checkpoints.removeAll { $0.step == collection.step }
-        head.records[place].checkpoints.append((collection.step, collection.digest))
-        if head.records[place].checkpoints.count > 2 { head.records[place].checkpoints.removeFirst() }
+        head.records[place].checkpoints.append((collection.step, collection.digest, collection.kind))
+        let extra = head.records[place].checkpoints.dropLast(2).firstIndex { $0.kind != .trunk && $0.kind != .final }
+        if let extra { head.records[place].checkpoints.remove(at: extra) }
     }
 }

@@ -42,7 +42,7 @@ extension SimulatedCluster {
                 schedule(.workerStarts(worker: worker.index), after: dice.span(milliseconds: 500...15_000))
             }
             crashCoordinator()
-        case .operatorPauses, .operatorResumes, .operatorCancels, .operatorSaves: strikeJob(fault)
+        case .operatorPauses, .operatorResumes, .operatorCancels, .operatorSaves, .operatorGrants: strikeJob(fault)
         case .operatorSubmits: if references.count < 6 { submitNew() }
         }
     }
@@ -120,6 +120,9 @@ extension SimulatedCluster {
         case .operatorPauses: order(.pause, id)
         case .operatorResumes: order(.resume, id)
         case .operatorSaves: order(.checkpoint, id)
+        case .operatorGrants:
+            grant(id)
+            order(dice.chance(800) ? .resume : .resumeAnnealed, id)
         default: order(.cancel, id)
         }
     }
@@ -148,6 +151,10 @@ extension SimulatedCluster {
         for worker in workers where !worker.isAlive { start(worker) }
         for job in head.core?.jobs ?? [] where job.state == .paused || job.state == .failed || job.state == .diverged {
             order(.resume, job.id)
+        }
+        for record in head.records where record.state == .budgetExhausted && record.grants == 0 && dice.chance(300) {
+            grant(record.id)
+            order(.resume, record.id)
         }
     }
 

@@ -33,10 +33,10 @@ extension SimulatedCluster {
         description.workersMin = least
         description.workersMax = dice.within(least...shards)
         description.priority = dice.within(40...60)
-        if dice.chance(100) { description.stepLimit = dice.within(0...steps) }
-        if dice.chance(100) { description.tokenLimit = dice.within(0...steps * batch * 100) }
-        if dice.chance(50) { description.wallMillisecondsLimit = dice.within(0...60_000) }
-        if dice.chance(50) { description.coreMillisecondsLimit = dice.within(0...200_000) }
+        if dice.chance(100) { description.stepLimit = dice.within(1...steps) }
+        if dice.chance(100) { description.tokenLimit = dice.within(1...steps * batch * 100) }
+        if dice.chance(50) { description.wallMillisecondsLimit = dice.within(1...60_000) }
+        if dice.chance(50) { description.coreMillisecondsLimit = dice.within(1...200_000) }
         return description
     }
 

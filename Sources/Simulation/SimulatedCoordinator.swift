@@ -1,3 +1,4 @@
+import Budgeting
 import Coordination
 import Terms
 
@@ -32,15 +33,17 @@ struct SimulatedCoordinator {
         /// Place of its undisturbed run.
         var reference: Int
         /// Checkpoints, oldest first.
-        var checkpoints: [(step: Step, digest: UInt64)] = []
+        var checkpoints: [(step: Step, digest: UInt64, kind: SaveReason)] = []
         /// Journalled recipes: step s at place s − 1.
         var recipes: [[UInt8]] = []
         var generation = Generation(0)
         var committed: Step = 0
         var state = JobState.queued
         var cancelled = false
-        /// Milliseconds.
-        var spent = (wall: 0, cores: 0)
+        /// How often the operator granted more.
+        var grants = 0
+        /// What was spent in measured units.
+        var spent = Costs.zero
     }
 
     /// A checkpoint on its way in.
@@ -49,6 +52,7 @@ struct SimulatedCoordinator {
         var step: Step
         var attempt: UInt32
         var digest: UInt64
+        var kind: SaveReason
         /// Elements still missing.
         var missing: UInt64
         var isWriting = false

@@ -56,6 +56,23 @@ package final class SQLiteJournal: Journal {
         state = Mutex(State(epoch: opened.epoch, sequence: opened.sequence, hash: opened.hash, stopped: nil))
     }
 
+    /// Reads the journal of a coordinator that does not run: every entry in order, after checking the chain. Changes
+    /// nothing; throws `.file(.locked)` while somebody writes it.
+    package static func read(
+        folder: String, _ body: (Int, JournalEntry) -> Void
+    ) throws(StorageError) {
+        let path = folder + "/journal.sqlite"
+        let lock = try disk(POSIXFileSystem().lock(folder))
+        try withExtendedLifetime(lock) { () throws(StorageError) in
+            var configuration = Configuration()
+            configuration.readonly = true
+            try attempt("reading", path) {
+                let queue = try DatabaseQueue(path: path, configuration: configuration)
+                try queue.read { _ = try JournalTables.replay($0, path, from: 1, body) }
+            }
+        }
+    }
+
     package var epoch: Int { state.withLock { $0.epoch } }
     package var lastSequence: Int { state.withLock { $0.sequence } }
 

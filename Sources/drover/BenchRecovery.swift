@@ -1,4 +1,5 @@
 import ArgumentParser
+import Budgeting
 import Coordination
 import CoordinatorShell
 import Foundation
@@ -47,9 +48,9 @@ struct BenchRecovery: ParsableCommand {
         let watch = StepWatch()
         var log = Logger(label: "coordinator", factory: { StreamLogHandler.standardError(label: $0) })
         log.logLevel = .error
-        let cluster = try LocalCluster(run: folder, log: log) { _, event in watch.note(event) }
+        let cluster = try LocalCluster(run: folder, rates: RateCard(), log: log) { _, event in watch.note(event) }
         cluster.service.order(.submit(description) { _ in })
-        cluster.start()
+        try cluster.start()
         defer { cluster.stop() }
         let threads = max(1, ProcessInfo.processInfo.activeProcessorCount / workers)
         try cluster.startWorkers(workers, threads: threads, state: "\(folder)/state")

@@ -10,7 +10,7 @@ import Terms
 struct CheckpointCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "checkpoint", abstract: "Lists, shows, verifies, pins and prunes the checkpoints of a run.",
-        subcommands: [List.self, Show.self, Verify.self, Prune.self, Pin.self, Unpin.self])
+        subcommands: [List.self, Show.self, Verify.self, Prune.self, Now.self, Pin.self, Unpin.self])
 
     /// The run of every subcommand.
     struct Target: ParsableArguments {
@@ -148,6 +148,33 @@ struct CheckpointCommand: ParsableCommand {
                 Output.line("\(report.plan.sweep.count) objects, \(Output.bytes(report.plan.sweptBytes)) \(verb)")
             }
             if let refusal = report.refusal { throw Failure.failed(refusal) }
+        }
+    }
+
+    struct Now: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Makes a checkpoint of a running job at the next step; it is kept until it is deleted by hand.")
+        @Argument(help: ArgumentHelp("A run directory; with --coordinator a job's number.", valueName: "run"))
+        var owner: String
+        @Option(help: "The coordinator's HOST:PORT.")
+        var coordinator: String?
+        @Flag(help: "JSON on standard output.")
+        var json = false
+
+        func run() throws {
+            let client: CoordinatorClient
+            var job = Int(RunDoor.job.number)
+            if let coordinator {
+                guard let number = Int(owner) else { throw Failure.input("with --coordinator give a job's number, not `\(owner)`") }
+                job = number
+                client = try CoordinatorClient.connect(coordinator, token: nil)
+            } else {
+                let door = try RunDoor(owner)
+                guard try door.resting() == nil else { throw Failure.input("\(owner) does not run: its newest checkpoint is its state") }
+                client = try door.client()
+            }
+            let answer = try client.ask(.members(["op": .string("checkpoint"), "job": .int(job)]))
+            if json { Output.json(answer) } else { Output.line("asked for at step \(answer["step"]?.int ?? 0)") }
         }
     }
 

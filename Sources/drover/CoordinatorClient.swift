@@ -23,12 +23,12 @@ final class CoordinatorClient {
     /// Seconds that the coordinator may take to answer a first call.
     private static let patience = 10.0
 
-    /// - Parameter trust: the coordinator's key and the one to prove.
-    init(_ address: String, trust: Trust) throws {
+    /// - Parameter trust: the coordinator's key and the one to prove; nil for the open coordinator of a local run.
+    init(_ address: String, trust: Trust?) throws {
         self.address = address
         self.trust = trust
         var options = ZeroMQSocket.Options(frameBytes: Int64(WireLimits.controlBytes), queue: 256, linger: 500)
-        options.curve = .client(trust.keys, server: trust.coordinator)
+        if let trust { options.curve = .client(trust.keys, server: trust.coordinator) }
         socket = try ZeroMQSocket(.dealer, options)
         monitor = try socket.monitor(named: "client\(node)")
         try socket.connect("tcp://\(address)")

@@ -24,6 +24,9 @@ struct CoordinatorCommand: ParsableCommand {
     @Option(help: "Folder of the journal, the logs and the checkpoints.")
     var state: String?
 
+    @Option(help: "What energy and money are taken to be: a JSON file; default: ~/.config/drover/rates.json.")
+    var rates: String?
+
     func run() throws {
         guard listen.hasPrefix("tcp://"), listen.dropFirst(6).contains(":") else {
             throw Failure.input("--listen takes tcp://HOST:PORT, for instance tcp://10.0.0.1:7780, not `\(listen)`")
@@ -33,6 +36,7 @@ struct CoordinatorCommand: ParsableCommand {
         log.logLevel = .info
         var options = CoordinatorService.Options(listen: listen, state: folder) { "\(folder)/jobs/\($0)" }
         options.isClosed = true
+        options.rates = try Rates.read(rates)
         Signals.watch()
         let printer = EventPrinter()
         let service = try CoordinatorService(options, log: log) { _, event in printer.put(event) }

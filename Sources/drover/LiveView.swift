@@ -96,6 +96,13 @@ final class LiveView: @unchecked Sendable {
         case "checkpoint": line("checkpoint at step \(event["step"]?.int ?? 0) (\(event["kind"]?.string ?? ""))")
         case "checkpoint_failed": line(Output.styled("checkpoint failed: \(event["problem"]?.string ?? "")", .red))
         case "trouble": line(Output.styled(event["text"]?.string ?? "", .yellow))
+        case "budget_warning":
+            let (spent, total) = (event["spent"]?.double ?? 0, event["total"]?.double ?? 1)
+            line(Output.styled("\(Int(100 * spent / max(total, 1e-12))) % of \(event["limit"]?.string ?? "") are spent", .yellow))
+        case "plan":
+            if let limit = event["limit"]?.string, let end = event["end"]?.int, let trunk = event["trunk"]?.int {
+                line("plan: \(limit) is enough for \(end) steps; trunk after step \(trunk), then the ending")
+            }
         case "rewound": line("going back to step \(event["step"]?.int ?? 0)")
         default: break
         }
@@ -141,6 +148,7 @@ final class LiveView: @unchecked Sendable {
                 "held-out loss \(Self.decimals(before.loss, 4)) → \(Self.decimals(after.loss, 4)) (\(Self.decimals(change, 1)) %)")
         }
         if let digest = event["model_sha256"]?.string { Output.line("model_sha256 \(digest)") }
+        if state == "BUDGET_EXHAUSTED" { Output.line("grant more with: drover budget add \(run) AMOUNT") }
         if state != "DONE" { Output.line("go on with: drover resume \(run)") }
     }
 

@@ -1,3 +1,4 @@
+import Budgeting
 import Coordination
 import CoordinatorShell
 import Foundation
@@ -13,6 +14,7 @@ final class LocalCluster {
     private var workers: [WorkerSlot] = []
     private var threads = 1
     private var state = ""
+    private let run: String
 
     /// One local worker process, started again when it dies.
     private struct WorkerSlot {
@@ -31,13 +33,16 @@ final class LocalCluster {
     private final class FailureNote: Sendable { let text = Mutex<String?>(nil) }
 
     /// - Parameter run: the job's folder; it holds the journal too.
-    init(run: String, log: Logger, observer: @escaping CoordinatorService.Observer) throws {
-        let options = CoordinatorService.Options(listen: "tcp://127.0.0.1:*", state: "\(run)/state") { _ in run }
+    init(run: String, rates: RateCard, log: Logger, observer: @escaping CoordinatorService.Observer) throws {
+        self.run = run
+        var options = CoordinatorService.Options(listen: "tcp://127.0.0.1:*", state: "\(run)/state") { _ in run }
+        options.rates = rates
         service = try CoordinatorService(options, log: log, observer: observer)
     }
 
     /// Starts the coordinator's loop on a thread of its own.
-    func start() {
+    func start() throws {
+        try RunDoor.note(service.endpoint, run: run)
         let thread = Thread { [service, finished, failure] in
             do { try service.run() } catch { failure.text.withLock { $0 = "\(error)" } }
             finished.signal()
@@ -101,11 +106,14 @@ final class LocalCluster {
 
     /// Ends the coordinator, then the workers; waits for them.
     func stop() {
+        RunDoor.forget(run: run)
         service.order(.end)
         _ = finished.wait(timeout: .now() + 10)
         let deadline = Date().addingTimeInterval(5)
         for worker in workers where !worker.isGivenUp {
             var status: Int32 = 0
+            // One that has not found its coordinator yet is told nothing by it.
+            kill(worker.pid, SIGTERM)
             while waitpid(worker.pid, &status, WNOHANG) == 0 {
                 if Date() > deadline { kill(worker.pid, SIGKILL) }
                 usleep(5000)

@@ -14,6 +14,7 @@ final class LocalRun {
     private let options: RunOptions
     private let folder: String
     private let view: LiveView
+    private var point = ResumePoint.trunk
     private let stream = Stream()
     /// The data file that somebody wrote to while the job was running.
     private var changedFile: String?
@@ -63,7 +64,12 @@ final class LocalRun {
     }
 
     /// Starts the job, or goes on with an unfinished run of it in `output_dir`.
-    func train(resuming: Bool) throws {
+    ///
+    /// - Parameters:
+    ///   - point: from where a run goes on whose budget ran out.
+    ///   - branch: where a new run gets its first state from.
+    func train(resuming: Bool, from point: ResumePoint = .trunk, branch: BranchOrigin? = nil) throws {
+        self.point = point
         let previous = try previousRun()
         if let previous {
             guard resuming else {
@@ -73,7 +79,11 @@ final class LocalRun {
             try refuseOther(than: previous)
         }
         Signals.watch()
-        let description = try prepare(isResuming: previous != nil)
+        var description = try prepare(isResuming: previous != nil)
+        if previous == nil {
+            description.script = try options.plan.map(PlanLog.read) ?? []
+            if let branch { description.branch = try branch.plant(in: folder, description) }
+        }
         try runJob(description, isNew: previous == nil)
     }
 
@@ -123,7 +133,7 @@ final class LocalRun {
     /// Refuses a job whose kept checkpoints would not fit on the disk: three vectors of fp32 each, one more while saving.
     private func checkDisk(_ parameters: Int) throws {
         let space = try POSIXFileSystem().space(folder)
-        let needed = 12 * parameters * (max(2, spec.saveTotalLimit) + 1)
+        let needed = 12 * parameters * (max(2, spec.saveTotalLimit) + 1 + spec.saveBest)
         guard needed < space.available else {
             throw Failure.input(
                 "\(folder): \(Output.bytes(needed)) are needed for \(max(2, spec.saveTotalLimit)) checkpoints and one in the "
@@ -136,11 +146,11 @@ final class LocalRun {
     private func runJob(_ description: JobDescription, isNew: Bool) throws {
         var log = Logger(label: "coordinator", factory: { StreamLogHandler.standardError(label: $0) })
         log.logLevel = .warning
-        let cluster = try LocalCluster(run: folder, log: log) { [stream] _, event in stream.put(event) }
+        let cluster = try LocalCluster(run: folder, rates: try Rates.read(options.rates), log: log) { [stream] _, event in stream.put(event) }
         if isNew {
             cluster.service.order(.submit(description) { _ in })
         } else {
-            let found = try cluster.service.reopen(JobID(1), amended: description)
+            let found = try cluster.service.reopen(JobID(1), amended: description, from: point)
             view.resuming(from: found.step, rejected: found.rejected)
             if cluster.service.isAtRest(JobID(1)) {
                 return try finish(cluster.service.end(JobID(1)), cluster, description)
@@ -148,7 +158,7 @@ final class LocalRun {
         }
         let count = options.workers ?? spec.workers.lowerBound
         let threads = options.threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount / count)
-        cluster.start()
+        try cluster.start()
         try cluster.startWorkers(count, threads: threads, state: "\(folder)/state")
         let end = try follow(cluster)
         cluster.stop()
@@ -192,7 +202,8 @@ final class LocalRun {
     /// Exports, prints the end, leaves with the job's exit code.
     private func finish(_ end: JSONValue, _ cluster: LocalCluster, _ description: JobDescription) throws {
         let state = end["state"]?.string.flatMap(JobState.init(rawValue:)) ?? .failed
-        if state == .done {
+        // What the budget could buy is worth as much as a whole run's result.
+        if state == .done || (state == .budgetExhausted && (end["steps"]?.int ?? 0) > 0) {
             for format in spec.exports {
                 let target = "\(folder)/\(RunExport.folder(format))"
                 try RunExport.write(run: folder, format: format, to: target, replaces: true)

@@ -10,7 +10,9 @@ struct Resume: ParsableCommand {
         abstract: "Goes on with a paused, stopped or crashed run.",
         discussion: """
             Any number of workers gives the same result. Run keys (workers, budget, saving, output) may be changed with
-            key=value; keys that decide the result may not.
+            key=value; keys that decide the result may not. A run whose budget ran out goes on from the state before its
+            anneal (--from trunk) or from the annealed one (--from annealed), once more was granted. --from STEP --as NAME
+            begins a new run with the state of that step; then any key may change.
             """)
 
     @Argument(help: ArgumentHelp("The run's folder (its job's output_dir).", valueName: "run-dir"))
@@ -21,6 +23,12 @@ struct Resume: ParsableCommand {
 
     @OptionGroup var options: RunOptions
 
+    @Option(help: "trunk, annealed, or the step of a checkpoint to branch from.")
+    var from: String?
+
+    @Option(name: .customLong("as"), help: "With --from STEP: the new run's name; its folder stands beside the old one's.")
+    var name: String?
+
     @Option(help: "The run is a job number of this coordinator (HOST:PORT).")
     var coordinator: String?
 
@@ -28,7 +36,13 @@ struct Resume: ParsableCommand {
     var token: String?
 
     func run() throws {
-        if let coordinator { return try resume(on: coordinator) }
+        var point = ResumePoint.trunk
+        if let from {
+            guard let named = ResumePoint(rawValue: from) else { return try branch(from) }
+            point = named
+        }
+        guard name == nil else { throw Failure.input("--as names a branch: give its step too, --from STEP") }
+        if let coordinator { return try resume(on: coordinator, point) }
         let path = "\(folder)/resolved.yaml"
         guard let data = FileManager.default.contents(atPath: path) else {
             throw Failure.input("\(folder): holds no resolved.yaml: give the output_dir of a run")
@@ -39,19 +53,38 @@ struct Resume: ParsableCommand {
         let changed = spec.differences(from: kept, tag: .result)
         guard changed.isEmpty else {
             throw Failure.input(changed.map {
-                "\($0.key.entry.name) decides the result and can't change on resume (\($0.old) → \($0.new))"
+                "\($0.key.entry.name) decides the result and can't change on resume (\($0.old) → \($0.new)); --from STEP --as NAME "
+                    + "begins a new run with it"
             })
         }
         if let workers = options.workers { spec = try spec.withWorkers(workers).get() }
-        try LocalRun(spec, options: options).train(resuming: true)
+        try LocalRun(spec, options: options).train(resuming: true, from: point)
+    }
+
+    /// Begins a new run with the state of one of this run's checkpoints.
+    private func branch(_ step: String) throws {
+        guard let number = Step(step), number > 0 else {
+            throw Failure.input("--from takes trunk, annealed or the step of a checkpoint, not `\(step)`")
+        }
+        guard coordinator == nil else { throw Failure.input("--from STEP is for runs on this machine, without --coordinator") }
+        guard let name else { throw Failure.input("--from \(number) begins a new run: name it with --as NAME") }
+        let run = try RunFolder(folder)
+        let path = URL(fileURLWithPath: folder).standardizedFileURL
+        var changes = ["name=\(name)", "output_dir=\(path.deletingLastPathComponent().appendingPathComponent(name).path)"]
+        changes += overrides
+        var spec = try run.spec.withOverrides(changes).get()
+        if let workers = options.workers { spec = try spec.withWorkers(workers).get() }
+        try LocalRun(spec, options: options).train(resuming: false, branch: try BranchOrigin("\(folder)@\(number)"))
     }
 
     /// Sets a paused job of a cluster going again and follows it.
-    private func resume(on coordinator: String) throws {
+    private func resume(on coordinator: String, _ point: ResumePoint) throws {
         guard let job = Int(folder) else { throw Failure.input("with --coordinator give a job's number, not `\(folder)`") }
         guard overrides.isEmpty else { throw Failure.input("run keys of a cluster's job can't be changed in this release") }
         let client = try CoordinatorClient.connect(coordinator, token: token)
-        _ = try client.ask(.members(["op": .string("resume"), "job": .int(job)]))
+        _ = try client.ask(.members([
+            "op": .string("resume"), "job": .int(job), "from": .string(point.rawValue),
+        ]))
         let view = LiveView(name: "job \(job)", isJSON: options.json)
         Signals.watch()
         let end = try JobFollower(client: client, job: job).run(goesOn: true, show: view.show) { Signals.stopRequested }

@@ -1,4 +1,3 @@
-import Budgeting
 import Coordination
 import Datasets
 import Foundation
@@ -58,13 +57,6 @@ struct Submission {
         if spec.gradientWire != .fp32 {
             faults.append("gradient_wire: \(spec.gradientWire.rawValue) is not available in this release: write fp32")
         }
-        if case .path = spec.resumeFromCheckpoint {
-            faults.append("resume_from_checkpoint: a path is not available: use `drover resume RUN_DIR`")
-        }
-        let budget = spec.budget
-        let unmeasured: [(BudgetUnit, String)] = [(.energy, "energy"), (.money, "money")]
-        for (unit, name) in unmeasured where budget[unit] != nil {
-            faults.append("budget.\(name): this release can't measure it: limit core_hours, wall_clock, tokens or steps")
         }
         return faults
     }
@@ -144,11 +136,11 @@ struct Submission {
         description.saveTotalLimit = spec.saveTotalLimit
         description.loggingSteps = max(1, spec.loggingSteps)
         description.tensors = layout.entries.map { TrainedTensor(name: $0.name, shape: $0.shape) }
-        let budget = spec.budget
-        description.stepLimit = budget[.steps].map(Int.init)
-        description.tokenLimit = budget[.tokens].map(Int.init)
-        description.wallMillisecondsLimit = budget[.wallClock].map(Int.init)
-        description.coreMillisecondsLimit = budget[.coreTime].map(Int.init)
+        description.user = NSUserName()
+        description.keepBest = spec.saveBest
+        description.keepEvery = spec.saveEvery
+        description.savesByCost = spec.saveInterval == .auto
+        description.budget = spec.budget
         return description
     }
 

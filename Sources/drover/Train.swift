@@ -22,7 +22,9 @@ struct Train: ParsableCommand {
 
     @OptionGroup var options: RunOptions
 
-    @Option(help: "auto: go on with an unfinished run in output_dir. never: start anew in an empty output_dir.")
+    @Option(help: ArgumentHelp(
+        "auto: go on with an unfinished run in output_dir. never: start anew in an empty output_dir. PATH: begin with the "
+            + "state of another run, RUN or RUN@STEP."))
     var resume: String?
 
     @Option(help: "Run it on this coordinator (HOST:PORT) instead of on this machine.")
@@ -41,18 +43,22 @@ struct Train: ParsableCommand {
         let spec = try readSpec()
         if dryRun { return try LocalRun.rehearse(spec, json: options.json) }
         if let coordinator {
+            if case .path = spec.resumeFromCheckpoint {
+                throw Failure.input("resume_from_checkpoint: a path is for runs on this machine, without --coordinator")
+            }
             return try ClusterRun(spec, coordinator: coordinator, token: token, json: options.json, detach: detach).submit()
         }
         guard !detach else { throw Failure.input("--detach needs --coordinator") }
-        let wantsResume: Bool
-        switch resume {
-        case nil: wantsResume = spec.resumeFromCheckpoint != .never
-        case "auto": wantsResume = true
-        case "never": wantsResume = false
-        case let other?:
-            throw Failure.input("--resume takes auto or never, not `\(other)`; for a run directory: drover resume \(other)")
-        }
-        try LocalRun(spec, options: options).train(resuming: wantsResume)
+        let choice: ResumeChoice =
+            switch resume {
+            case nil: spec.resumeFromCheckpoint
+            case "auto": .auto
+            case "never": .never
+            case let path?: .path(path)
+            }
+        var origin: BranchOrigin?
+        if case .path(let path) = choice { origin = try BranchOrigin(path) }
+        try LocalRun(spec, options: options).train(resuming: choice != .never, branch: origin)
     }
 
     private func readSpec() throws -> JobSpec {
@@ -83,6 +89,12 @@ struct RunOptions: ParsableArguments {
 
     @Flag(help: "One JSON object a line on standard output.")
     var json = false
+
+    @Option(help: "What energy and money are taken to be: a JSON file; default: ~/.config/drover/rates.json.")
+    var rates: String?
+
+    @Option(help: "A run's plan.jsonl: its plan events are followed instead of planning from measured cost.")
+    var plan: String?
 
     func validate() throws {
         if let workers, !(1...4096).contains(workers) { throw ValidationError("--workers must be in 1…4096") }

@@ -1,3 +1,4 @@
+import Budgeting
 import Coordination
 import Recipes
 import Terms
@@ -22,6 +23,12 @@ import Testing
         job.wallMillisecondsLimit = 129_600_000
         job.coreMillisecondsLimit = 1_440_000_000
         job.saveTotalLimit = 5
+        job.budget[.energy] = 43_200_000_000
+        job.budget[.money] = 60_000_000
+        job.budget.currency = "EUR"
+        job.branch = .init(step: 12, tokens: 4096, digest: .max - 3)
+        job.keepBest = 2
+        job.savesByCost = true
         job.loggingSteps = 10
         job.tensors = [TrainedTensor(name: "a.weight", shape: [3, 4]), TrainedTensor(name: "b", shape: [])]
         job.files = [
@@ -47,7 +54,10 @@ import Testing
 
     @Test func `every member must be there and of its kind`() throws {
         let keys = try #require(try JSONValue.parse(Self.sample.encoded()).object).keys
-        let optional = ["shuffle_seed", "step_limit", "token_limit", "wall_ms_limit", "core_ms_limit", "training"]
+        let optional = [
+            "shuffle_seed", "step_limit", "token_limit", "wall_ms_limit", "core_ms_limit", "energy_mj_limit", "money_limit",
+            "currency", "branch", "training",
+        ]
 
         for key in keys {
             if !optional.contains(key) {

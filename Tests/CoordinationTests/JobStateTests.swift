@@ -16,10 +16,14 @@ import Testing
         }
     }
 
-    @Test func `only a running job can be done, diverged or out of budget`() {
+    @Test func `only a running job can be done or diverged`() {
         for state in JobState.allCases where state != .running {
-            for end in [JobState.done, .diverged, .budgetExhausted] { #expect(!state.mayBecome(end)) }
+            for end in [JobState.done, .diverged] { #expect(!state.mayBecome(end)) }
         }
+    }
+
+    @Test func `a job that its budget leaves no room for is held before it runs`() {
+        for state in JobState.allCases { #expect(state.mayBecome(.budgetExhausted) == !state.isAtRest) }
     }
 
     @Test func `whatever rests and is not over can be resumed`() {

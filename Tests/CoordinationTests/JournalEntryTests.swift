@@ -1,4 +1,6 @@
+import Budgeting
 import Coordination
+import Recipes
 import Terms
 import Testing
 
@@ -11,7 +13,15 @@ import Testing
         .state(JobID(2), .waitingForWorkers, reason: "1 von 2 – Größe"), .generation(JobID(3), Generation(7)),
         .recipe(JobID(4), 17, bytes: [9, 8]), .committed(JobID(5), step),
         .evaluated(JobID(6), step: 4, lossSum: -1.5, tokens: 99), .published(JobID(7), step: 12),
-        .rewound(JobID(8), to: 3), .spent(JobID(9), wallMilliseconds: 1234, coreMilliseconds: 99_999_999_999),
+        .rewound(JobID(8), to: 3), .planned(JobID(9), PlanEvent(after: 3, cause: .limit, end: 9, trunk: 3, annealStart: 3, annealSteps: 6, limit: "steps")),
+        .ledger(
+            JobID(9),
+            LedgerEntry(
+                sequence: 3, at: 77, event: .closed(lease: 4),
+                postings: [Posting(from: .reserved, to: .available, unit: .tokens, amount: 12)]),
+            Digest(bytes: [UInt8](repeating: 7, count: 32))!),
+        .branched(JobID(10), to: 5), .trunk(JobID(11), 6), .projectLimited("shop", Budget(currency: "EUR", warnAt: 700_000)),
+        .profile(JobID(12), 99),
     ]
 
     @Test(arguments: all)
@@ -22,7 +32,7 @@ import Testing
     }
 
     @Test func `every kind has a number of its own, as the journal's table has it`() {
-        #expect(Self.all.map(\.kind) == [1, 9, 2, 3, 4, 5, 6, 7, 8, 10])
+        #expect(Self.all.map(\.kind) == [1, 9, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 20])
     }
 
     @Test(arguments: all)

@@ -1,0 +1,60 @@
+/// What a coordinator takes energy and money to be: declared by whoever runs it, never measured.
+package struct RateCard: Sendable, Hashable {
+    /// Milliwatts that a busy core draws with its part of the machine; 0 = not declared.
+    package var milliwattsPerCore: Int64
+    /// Millionths of the currency for a core-hour.
+    package var moneyPerCoreHour: Int64
+    /// Millionths of the currency for a kilowatt-hour.
+    package var moneyPerKilowattHour: Int64
+    /// Three capital letters; nil = no prices are declared.
+    package var currency: String?
+
+    package init(
+        milliwattsPerCore: Int64 = 0, moneyPerCoreHour: Int64 = 0, moneyPerKilowattHour: Int64 = 0,
+        currency: String? = nil
+    ) {
+        self.milliwattsPerCore = milliwattsPerCore
+        self.moneyPerCoreHour = moneyPerCoreHour
+        self.moneyPerKilowattHour = moneyPerKilowattHour
+        self.currency = currency
+    }
+
+    /// Millijoules that so many core-milliseconds take, rounded up.
+    package func energy(coreTime: Int64) -> Int64 { Self.product(coreTime, milliwattsPerCore, per: 1_000) }
+
+    /// Millionths of the currency that so many core-milliseconds cost with their energy, each part rounded up.
+    package func money(coreTime: Int64) -> Int64 {
+        let cores = Self.product(coreTime, moneyPerCoreHour, per: 3_600_000)
+        let power = Self.product(energy(coreTime: coreTime), moneyPerKilowattHour, per: 3_600_000_000)
+        return cores &+ power
+    }
+
+    /// Measured time with what it costs; amounts that no longer fit stay at the largest.
+    package func costs(coreTime: Int64, wallClock: Int64) -> Costs {
+        Costs(
+            coreTime: coreTime, wallClock: wallClock, energy: energy(coreTime: coreTime), money: money(coreTime: coreTime))
+    }
+
+    /// Why a limit of this budget can't be kept with this card; nil when all can.
+    package func fault(with budget: Budget) -> String? {
+        if budget[.energy] != nil, milliwattsPerCore == 0 {
+            return "budget.energy needs watts_per_core in the coordinator's rate card"
+        }
+        guard budget[.money] != nil else { return nil }
+        guard let currency, moneyPerCoreHour > 0 || (moneyPerKilowattHour > 0 && milliwattsPerCore > 0) else {
+            return "budget.money needs prices in the coordinator's rate card"
+        }
+        guard budget.currency == nil || budget.currency == currency else {
+            return "budget.money is in \(budget.currency ?? ""), the rate card in \(currency)"
+        }
+        return nil
+    }
+
+    private static func product(_ left: Int64, _ right: Int64, per divisor: Int64) -> Int64 {
+        guard left > 0, right > 0 else { return 0 }
+        let (high, low) = left.multipliedFullWidth(by: right)
+        guard high < divisor else { return .max / 4 }
+        let (quotient, remainder) = divisor.dividingFullWidth((high, low))
+        return min(.max / 4, quotient + (remainder > 0 ? 1 : 0))
+    }
+}

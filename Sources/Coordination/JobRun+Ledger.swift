@@ -1,0 +1,146 @@
+package import Budgeting
+import Hashing
+import Recipes
+import Terms
+
+/// The job's account: what leases reserve, what steps cost, what was spent beside them. Every line is journalled in the
+/// same transaction as what it is about.
+extension JobRun {
+    /// The limits in force.
+    package var limits: Budget { ledger?.budget ?? description.budget }
+
+    /// Begins the account, when there is none yet; a branch brings its past along.
+    mutating func openLedger(_ output: inout CoordinatorOutput) {
+        guard ledger == nil else { return }
+        var opened = Ledger(description.budget, at: clock)
+        seal(&opened, &output)
+        ledger = opened
+        if committed > 0 { post(.inherited(position: committed, costs: exactCosts(through: committed)), &output) }
+    }
+
+    /// Steps and tokens of the lineage up to `step`.
+    private func exactCosts(through step: Step) -> Costs {
+        Costs(tokens: Int64(tokens(after: step)), steps: Int64(step))
+    }
+
+    /// Writes a line; nil = it is written, else why not, and nothing has changed.
+    @discardableResult
+    mutating func post(_ event: LedgerEvent, _ output: inout CoordinatorOutput) -> LedgerRefusal? {
+        guard var changed = ledger else { return .hasPast }
+        if let refusal = changed.apply(event, at: clock) { return refusal }
+        seal(&changed, &output)
+        ledger = changed
+        return nil
+    }
+
+    private func seal(_ ledger: inout Ledger, _ output: inout CoordinatorOutput) {
+        for (entry, digest) in ledger.seal({ Digest.sha256(of: $0) }) {
+            output.journal.append(.ledger(id, entry, digest))
+        }
+        ledger.forget()
+    }
+
+    /// Takes in a line of the journal; the line, and its digest, must follow from those before.
+    mutating func restore(_ entry: LedgerEntry, _ digest: Digest) throws(DescriptionError) {
+        func fault() -> DescriptionError {
+            DescriptionError(problem: "entry \(entry.sequence) of job \(id)'s ledger does not follow from those before it")
+        }
+        if ledger == nil {
+            guard case .limited(let budget) = entry.event else { throw fault() }
+            ledger = Ledger(budget, at: entry.at)
+        } else {
+            guard ledger?.apply(entry.event, at: entry.at) == nil else { throw fault() }
+        }
+        guard let sealed = ledger?.seal({ Digest.sha256(of: $0) }), sealed.count == 1, sealed[0].entry == entry,
+            sealed[0].digest == digest
+        else { throw fault() }
+        ledger?.forget()
+        if case .reserved(let number, _, _, _) = entry.event { nextLease = max(nextLease, number + 1) }
+        meter = Meter(wallMilliseconds: ledger?.spent.wallClock ?? 0, coreMilliseconds: ledger?.spent.coreTime ?? 0)
+    }
+
+    // MARK: Measured costs
+
+    /// What was used and is not in the ledger yet.
+    var unposted: Costs {
+        guard let spent = ledger?.spent else { return .zero }
+        return rates.costs(
+            coreTime: max(0, meter.coreMilliseconds - spent.coreTime), wallClock: max(0, meter.wallMilliseconds - spent.wallClock))
+    }
+
+    /// Accounts the time since the last posting as overhead: restoring, evaluating, saving, waiting.
+    mutating func postOverhead(_ output: inout CoordinatorOutput) {
+        let costs = unposted
+        if costs != .zero { post(.spent(overhead: costs, isEnding: isEnding(committed + 1)), &output) }
+    }
+
+    /// True for steps that the ending's reserve pays for.
+    func isEnding(_ step: Step) -> Bool {
+        guard let event = plan.last, event.limit != nil else { return false }
+        return step > event.trunk
+    }
+
+    // MARK: Leases
+
+    /// Reserves the worst case of steps that are about to be leased; false when an exact limit forbids them.
+    mutating func reserve(_ steps: ClosedRange<Step>, tokens: Int, _ output: inout CoordinatorOutput) -> Bool {
+        let count = Int64(steps.upperBound - steps.lowerBound + 1)
+        let isEnding = isEnding(steps.lowerBound)
+        var cost = worstCosts(steps: count)
+        cost.tokens = Int64(tokens)
+        cost.steps = count
+        if let ledger {
+            // Whether measured units allow a step is decided before; here they are only set aside, as far as they go.
+            for unit in BudgetUnit.allCases where !unit.isExact && ledger.budget[unit] != nil {
+                let left = ledger.balance(.available)[unit] + (isEnding ? ledger.balance(.ending)[unit] : 0)
+                cost[unit] = min(cost[unit], left)
+            }
+        }
+        let number = nextLease
+        guard post(.reserved(lease: number, steps: steps, cost: cost, isEnding: isEnding), &output) == nil else { return false }
+        nextLease = number + 1
+        return true
+    }
+
+    /// Charges a step that is about to count; false when an exact limit forbids it.
+    mutating func charge(_ recipe: Recipe, _ output: inout CoordinatorOutput) -> Bool {
+        let step = recipe.step
+        if ledger?.leases.contains(where: { $0.steps.contains(step) }) != true {
+            // It was leased before a rewind, or in an earlier life, and its lease was closed since.
+            guard reserve(step...step, tokens: recipe.inputTokens, &output) else { return false }
+        }
+        guard let lease = ledger?.leases.first(where: { $0.steps.contains(step) }) else { return false }
+        var cost = unposted
+        let used = cost
+        cost.steps = 1
+        cost.tokens = Int64(recipe.inputTokens)
+        guard post(.charged(lease: lease.number, step: step, cost: cost, overhead: .zero), &output) == nil else { return false }
+        if step == lease.steps.upperBound { post(.closed(lease: lease.number), &output) }
+        if phase == .running { pace.note(used, total: ledger?.spent ?? .zero) }
+        return true
+    }
+
+    /// Gives back what leases have reserved that nobody holds any more.
+    mutating func closeLeases(_ output: inout CoordinatorOutput) {
+        for lease in ledger?.leases ?? [] { post(.closed(lease: lease.number), &output) }
+    }
+
+    // MARK: Checkpoints and lineage
+
+    /// A checkpoint of `step` exists and was verified.
+    mutating func cover(_ step: Step, _ output: inout CoordinatorOutput) {
+        guard let ledger, step > 0, step <= ledger.position else { return }
+        post(.covered(through: step), &output)
+    }
+
+    /// The lineage goes on from `step`, of which there is a checkpoint.
+    mutating func rewindLedger(to step: Step, _ output: inout CoordinatorOutput) {
+        guard let position = ledger?.position, step < position else { return }
+        closeLeases(&output)
+        cover(step, &output)
+        guard post(.rewound(to: step), &output) != nil else { return }
+        // The ledger does not know that boundary: all work counts as lost, the past as brought along.
+        post(.rewound(to: 0), &output)
+        if step > 0 { post(.inherited(position: step, costs: exactCosts(through: step)), &output) }
+    }
+}

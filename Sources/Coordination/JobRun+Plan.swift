@@ -1,0 +1,231 @@
+import Budgeting
+import Recipes
+import Terms
+
+/// Where the job ends: its plan events, made at recorded occasions only, and what they are computed from.
+extension JobRun {
+    /// The step whose checkpoint is kept to go on from, when the plan has an ending; nil = there is none, or it is the
+    /// initial state.
+    var trunkStep: Step? {
+        guard let event = plan.last, event.trunk > 0, event.trunk < event.end else { return nil }
+        return event.trunk
+    }
+
+    /// Makes a decision rule; it is journalled before any lease that follows it.
+    mutating func adopt(_ event: PlanEvent, _ now: Instant, _ output: inout CoordinatorOutput) {
+        note(event)
+        output.journal.append(.planned(id, event))
+        output.notices.append(.planned(id, event))
+        let reserve = event.limit == nil ? Costs.zero : endingCosts(event, now)
+        if reserve != .zero || ledger?.balance(.ending) != .zero { post(.endingReserved(reserve), &output) }
+    }
+
+    mutating func note(_ event: PlanEvent) {
+        plan.append(event)
+        job?.learningRate.events = plan
+        book.forget(beyond: event.after)
+    }
+
+    /// Plans the start, once; a plan log is taken over whole.
+    mutating func planStart(_ now: Instant, _ output: inout CoordinatorOutput) {
+        guard job != nil else { return }
+        openLedger(&output)
+        guard plan.isEmpty else { return }
+        for event in description.script { adopt(event, now, &output) }
+        guard plan.isEmpty else { return }
+        adopt(planned(after: max(issued, committed), .start, now), now, &output)
+    }
+
+    /// The plan to as far as every limit allows, beyond `after`.
+    func planned(after: Step, _ cause: PlanEvent.Cause, _ now: Instant) -> PlanEvent {
+        let (end, unit) = budgetEnd(after: after, now)
+        let schedule = job?.learningRate
+        return schedule?.event(after: after, cause: cause, end: end, limit: unit?.key)
+            ?? PlanEvent(after: after, cause: cause, end: max(after, end), limit: unit?.key)
+    }
+
+    /// The last step that every limit allows, and the limit that allows no more; nil = the job's own length rules.
+    private func budgetEnd(after: Step, _ now: Instant) -> (end: Step, unit: BudgetUnit?) {
+        var end = plannedSteps
+        var unit: BudgetUnit?
+        for candidate in BudgetUnit.allCases {
+            guard let last = lastStep(within: candidate, after: after, now), last < end else { continue }
+            (end, unit) = (last, candidate)
+        }
+        return (end, unit)
+    }
+
+    private func lastStep(within unit: BudgetUnit, after: Step, _ now: Instant) -> Step? {
+        guard let limit = bound(unit) else { return nil }
+        switch unit {
+        case .steps: return Step(clamping: limit)
+        case .tokens: return lastStep(tokens: Int(clamping: limit))
+        case .coreTime, .wallClock, .energy, .money:
+            guard let cost = stepCost(unit, withPauses: true), cost > 0 else {
+                return remaining(unit) > 0 ? nil : after
+            }
+            let inFlight = Double(max(0, after - committed)) * cost
+            let left = Double(remaining(unit)) - inFlight - closingCost(unit, saves: 2)
+            // A little is kept back, for steps that turn out dearer.
+            return after + max(0, Int(min(left / (cost * 1.03), 1e12)))
+        }
+    }
+
+    /// The last step whose tokens, with all before it, are within `limit`; nil = all are.
+    private func lastStep(tokens limit: Int) -> Step? {
+        guard let plan = job?.plan, plan.totalTokens > limit else { return nil }
+        var step = history.lastIndex { $0 <= limit }.map { $0 + 1 } ?? 0
+        guard step == history.count else { return step }
+        var sum = history.last ?? 0
+        while step < plan.plannedSteps {
+            sum += plan.inputTokens(of: step + 1)
+            if sum > limit { break }
+            step += 1
+        }
+        return step
+    }
+
+    // MARK: Measured estimates
+
+    /// What is left of a measured unit, what was used but not posted counted as spent; may be below 0.
+    func remaining(_ unit: BudgetUnit) -> Int64 {
+        guard let limit = bound(unit), let ledger else { return .max }
+        let (left, overflow) = limit.subtractingReportingOverflow(ledger.spent[unit])
+        return overflow ? .min : left - min(unposted[unit], .max / 4)
+    }
+
+    /// What a step costs in a measured unit, with its part of evaluations and saves if wanted; nil = nothing measured.
+    func stepCost(_ unit: BudgetUnit, withPauses: Bool) -> Double? {
+        guard pace.isKnown else { return meanOfLineage(unit) }
+        return withPauses ? pace.meanWithPauses(unit) : pace.mean(unit)
+    }
+
+    /// From the ledger: what the steps of the lineage have cost on average, when this life has measured none.
+    private func meanOfLineage(_ unit: BudgetUnit) -> Double? {
+        guard let ledger, ledger.position >= Pace.enough else { return pace.mean(unit) }
+        let sum = Double(ledger.balance(.covered)[unit]) + Double(ledger.balance(.atRisk)[unit])
+        return sum > 0 ? sum / Double(ledger.position) : nil
+    }
+
+    /// What the whole generation costs in so much time.
+    private func costOf(milliseconds: Double, _ unit: BudgetUnit) -> Double {
+        let threads = Double(max(1, members.reduce(0) { $0 + $1.threads }))
+        if unit == .wallClock { return milliseconds }
+        let scale = rates.costs(coreTime: 3_600_000, wallClock: 0)
+        return milliseconds * threads * Double(scale[unit]) / 3.6e6
+    }
+
+    /// What is still due besides steps before the job can rest: checkpoints with their verification, an evaluation.
+    private func closingCost(_ unit: BudgetUnit, saves: Int) -> Double {
+        let count = Double(saves) + (saving == nil ? 0.5 : 1)
+        let evaluation = description.evaluationSequences > 0 ? Double(pace.evaluationMilliseconds) * 1.5 : 0
+        return costOf(milliseconds: saveEstimate * 1.5 * count + evaluation + 20, unit)
+    }
+
+    /// Milliseconds from the order of a checkpoint to its publication; before the first, what a slow disk would take.
+    private var saveEstimate: Double {
+        Double(pace.saveMilliseconds ?? 50 + Int64(description.parameters) * 12 / 100_000)
+    }
+
+    /// True when a job with a measured limit would rather pay for its last steps than for another checkpoint.
+    func endIsNear(after step: Step) -> Bool {
+        guard isMeasured, isEnding(step + 1), let cost = stepCost(.wallClock, withPauses: false) else { return false }
+        return Double(endStep - step) * cost < 10 * saveEstimate
+    }
+
+    /// The worst that so many steps are taken to cost in measured units.
+    func worstCosts(steps: Int64) -> Costs {
+        var costs = Costs.zero
+        for unit in BudgetUnit.allCases where !unit.isExact {
+            let worst = max(Double(pace.worst(unit)), stepCost(unit, withPauses: false) ?? 0)
+            costs[unit] = Int64(min(worst * 1.25 * Double(steps), 1e17))
+        }
+        return costs
+    }
+
+    /// What the ending of a plan takes: its steps, their tokens, checkpoints and verification.
+    private func endingCosts(_ event: PlanEvent, _ now: Instant) -> Costs {
+        let first = max(event.trunk, event.after)
+        let count = event.end - first
+        var costs = Costs(steps: Int64(count))
+        for step in stride(from: first + 1, through: event.end, by: 1) {
+            costs.tokens += Int64(job?.plan.inputTokens(of: step) ?? 0)
+        }
+        for unit in BudgetUnit.allCases where !unit.isExact {
+            let steps = (stepCost(unit, withPauses: true) ?? 0) * Double(count)
+            costs[unit] = Int64(min(steps + closingCost(unit, saves: 2), 1e17))
+        }
+        return costs
+    }
+
+    // MARK: Occasions
+
+    /// True when a limit is measured, so that only cost tells how many steps it allows.
+    var isMeasured: Bool { BudgetUnit.allCases.contains { !$0.isExact && bound($0) != nil } }
+
+    /// The limit of a unit: the job's own, or what its project leaves it, whichever is less.
+    func bound(_ unit: BudgetUnit) -> Int64? {
+        guard let share = projectShare[Int(unit.rawValue)] else { return limits[unit] }
+        return min(share, limits[unit] ?? share)
+    }
+
+    /// Looks for an occasion to plan before a step is leased that never was.
+    mutating func replan(_ now: Instant, _ output: inout CoordinatorOutput) {
+        guard let current = plan.last else { return }
+        let after = max(issued, leased)
+        // What other jobs of the project took meanwhile can't be planned with.
+        if projectShare.contains(where: { $0 != nil }), description.script.isEmpty,
+            case let (end, unit) = budgetEnd(after: after, now), let unit, unit.isExact, end < current.end {
+            let left = LearningRateSchedule.annealLength(plannedSteps: end)
+            if end - after <= left, let schedule = job?.learningRate {
+                adopt(schedule.event(after: after, cause: .limit, end: end, limit: unit.key), now, &output)
+            }
+        }
+        guard isMeasured else { return }
+        if description.script.isEmpty, after < current.trunk || current.trunk == current.end, let cause = occasion(current, after) {
+            isWarned = false
+            adopt(planned(after: after, cause, now), now, &output)
+        }
+        if let event = shortening(after, now) { adopt(event, now, &output) }
+    }
+
+    /// Why it is time to plan anew; nil = it is not.
+    private func occasion(_ current: PlanEvent, _ after: Step) -> PlanEvent.Cause? {
+        guard pace.isKnown else { return nil }
+        if !plansFromCost { return .start }
+        // A course that has a shape of its own is planned once.
+        guard description.schedule == .wsd || description.schedule == .constant else { return nil }
+        if isWarned { return .warning }
+        let level = Double(limits.warnAt) / 1e6 * Double(current.end)
+        let due = min(Int(level), current.trunk == current.end ? .max : current.trunk)
+        return current.limit != nil && after >= due && current.after < due ? .warning : nil
+    }
+
+    /// When the rest of the plan is no longer paid for: an ending that is, beginning now.
+    private func shortening(_ after: Step, _ now: Instant) -> PlanEvent? {
+        guard let current = plan.last, current.end > after else { return nil }
+        let rest = current.end - after
+        let isInside = after >= current.trunk && current.trunk < current.end
+        let saves = isInside && trunk == current.trunk ? 1 : 2
+        var affordable = Double(rest)
+        var unit: BudgetUnit?
+        for candidate in BudgetUnit.allCases where !candidate.isExact && bound(candidate) != nil {
+            let cost = stepCost(candidate, withPauses: true) ?? 0
+            let inFlight = Double(max(0, after - committed)) * cost
+            let left = Double(remaining(candidate)) - inFlight - closingCost(candidate, saves: saves)
+            let steps = left <= 0 ? 0 : cost > 0 ? left / cost : .infinity
+            if steps < affordable { (affordable, unit) = (steps, candidate) }
+        }
+        guard let unit else { return nil }
+        let wanted = Double(LearningRateSchedule.annealLength(plannedSteps: after + Int(affordable)))
+        // A plan that still holds begins its ending by itself, one that does not is left when an ending is due.
+        let holds = current.limit != nil && Double(after) + affordable > 0.95 * Double(current.end)
+        let least = holds ? 0.75 * Double(current.end - current.trunk) : wanted
+        guard isInside || affordable < least + 1 else { return nil }
+        let steps = Int(affordable / 1.1)
+        guard steps < rest, let schedule = job?.learningRate else { return nil }
+        var event = schedule.event(after: after, cause: .limit, end: after + steps, limit: unit.key, annealing: steps)
+        if isInside { event.trunk = min(current.trunk, event.end) }
+        return event
+    }
+}

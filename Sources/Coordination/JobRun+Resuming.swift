@@ -1,0 +1,80 @@
+import Budgeting
+import Recipes
+package import Terms
+
+/// What happens to a job when its budget is used up, too small, or changed.
+extension JobRun {
+    /// True when the budget leaves no room for another step: the job rests, with the numbers, and needs no workers.
+    mutating func isHeld(_ output: inout CoordinatorOutput) -> Bool {
+        if let fault = rates.fault(with: limits) {
+            rest(.budgetExhausted, reason: "held: \(fault)", &output)
+            return true
+        }
+        // Progress that is in no checkpoint yet needs workers to save it, and an ended plan its final one.
+        guard let event = plan.last, let limit = event.limit, event.end <= committed, committed == saved,
+            committed < plannedSteps
+        else { return false }
+        rest(.budgetExhausted, reason: "held: \(shortage(limit))", &output)
+        return true
+    }
+
+    /// What a limit allows and what the next step takes, in words.
+    private func shortage(_ key: String) -> String {
+        guard let unit = BudgetUnit.allCases.first(where: { $0.key == key }), let limit = bound(unit) else {
+            return "the budget is used up after step \(committed)"
+        }
+        let spent = ledger?.spent[unit] ?? 0
+        var next = ""
+        if unit == .tokens, let tokens = job?.plan.inputTokens(of: committed + 1) { next = ", the next step takes \(tokens)" }
+        if !unit.isExact, let cost = stepCost(unit, withPauses: true) {
+            next = ", a step takes about \(Int64(cost.rounded(.up))), the ending some more"
+        }
+        let smallest = unit.isExact ? "" : unit == .energy ? " mJ" : unit == .money ? " millionths" : " ms"
+        return "budget.\(key) allows \(limit)\(smallest), \(spent) are spent\(next)"
+    }
+
+    /// Goes on after the budget ran out, if what was granted since allows anything useful.
+    mutating func goOn(from point: ResumePoint, _ now: Instant, _ output: inout CoordinatorOutput) {
+        guard job != nil else { return }
+        planStart(now, &output)
+        let target = point == .trunk ? branchPoint : committed
+        let event = planned(after: target, .topup, now)
+        guard event.end > committed, rates.fault(with: limits) == nil else {
+            let why = rates.fault(with: limits) ?? shortage(event.limit ?? "")
+            return output.notices.append(.state(id, state, reason: "held: \(why)"))
+        }
+        if target < committed {
+            rewindLedger(to: target, &output)
+            branch(to: target)
+            output.journal.append(.branched(id, to: target))
+            output.notices.append(.rewound(id, to: target))
+        }
+        adopt(event, now, &output)
+        requeue(now, &output)
+    }
+
+    /// The state to go on from by default: the trunk of the plan that ended, where there is one.
+    package var branchPoint: Step {
+        guard let event = plan.last, event.limit != nil, event.trunk < min(event.end, committed) else { return committed }
+        return event.trunk == 0 || trunk == event.trunk ? event.trunk : committed
+    }
+
+    /// Whether going on from `point` would be of use with the limits in force.
+    package func canGoOn(from point: ResumePoint, at now: Instant) -> Bool {
+        guard rates.fault(with: limits) == nil else { return false }
+        return planned(after: point == .trunk ? branchPoint : committed, .topup, now).end > committed
+    }
+
+    /// Takes other limits, and plans to them.
+    mutating func limit(to budget: Budget, _ now: Instant, _ output: inout CoordinatorOutput) {
+        openLedger(&output)
+        guard budget != limits, post(.limited(budget), &output) == nil else { return }
+        guard !state.isAtRest, job != nil, description.script.isEmpty, let current = plan.last else { return }
+        let after = max(issued, leased, committed)
+        let event = planned(after: after, .topup, now)
+        // An anneal that has begun is only ever shortened; after it the job can go on from the trunk.
+        let isInside = current.trunk < current.end && after >= current.trunk
+        guard !isInside || event.end < current.end else { return }
+        adopt(event, now, &output)
+    }
+}

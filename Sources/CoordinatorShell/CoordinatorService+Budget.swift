@@ -1,0 +1,195 @@
+package import Budgeting
+import Coordination
+import Foundation
+import Hashing
+import Recipes
+import StorageShell
+package import Terms
+
+extension CoordinatorService {
+    /// `{"op": "budget", "job": J, "add": "200core-h"}`; without `add` it only shows.
+    func budget(_ id: JobID, _ request: JSONValue) -> JSONValue {
+        guard let run = core.job(id) else { return .members(["error": .string("no job \(id)")]) }
+        do {
+            if let text = request["add"]?.string {
+                try feed(.limited(id, try BudgetReport.raised(run.limits, by: text)))
+            }
+            guard let run = core.job(id) else { return .null }
+            return try BudgetReport.json(run, entries: ledgerEntries(id))
+        } catch { return .members(["error": .string("\(error)")]) }
+    }
+
+    /// The limits of a project and what its jobs have spent.
+    func projectBudget(_ request: JSONValue) throws -> JSONValue {
+        guard let name = request["project"]?.string else {
+            return .members(["error": .string("a budget is a job's or a project's")])
+        }
+        do {
+            if let text = request["add"]?.string {
+                let limits = try BudgetReport.raised(core.projectLimits(name), by: text, isNew: true)
+                try feed(.projectLimited(name, limits))
+            }
+            return BudgetReport.project(name, core)
+        } catch { return .members(["error": .string("\(error)")]) }
+    }
+
+    /// Sets a job at rest going again; one whose budget ran out only from a sound checkpoint.
+    func resume(_ id: JobID, _ request: JSONValue) throws {
+        let point: ResumePoint = request["from"]?.string == "annealed" ? .annealed : .trunk
+        guard let run = core.job(id) else { return }
+        if run.state == .budgetExhausted, run.canGoOn(from: point, at: Self.now()) {
+            let target = point == .trunk ? run.branchPoint : run.committed
+            _ = try desk(id)?.checkpoints.recover(step: target, at: Self.wallClock)
+        }
+        try feed(.ordered(point == .trunk ? .resume : .resumeAnnealed, id))
+    }
+
+    /// `{"op": "usage", "by": "project"|"user"|"job", "since": milliseconds since 1970}`.
+    func usage(_ request: JSONValue) -> JSONValue {
+        do {
+            return try BudgetReport.usage(
+                core.jobs, by: request["by"]?.string ?? "project", since: Int64(request["since"]?.int ?? 0)
+            ) { try ledgerEntries($0) }
+        } catch { return .members(["error": .string("\(error)")]) }
+    }
+
+    /// A job's ledger, from the journal.
+    private func ledgerEntries(_ id: JobID) throws -> [(entry: LedgerEntry, digest: Digest)] {
+        var lines: [(entry: LedgerEntry, digest: Digest)] = []
+        try journal.replay { _, stored in
+            guard stored.job == id, let line = BudgetReport.line(stored) else { return }
+            lines.append(line)
+        }
+        return lines
+    }
+}
+
+/// What is said of ledgers, from a running coordinator or from a journal at rest.
+package enum BudgetReport {
+    package typealias Line = (entry: LedgerEntry, digest: Digest)
+
+    /// The line of the ledger that a journal entry is; nil for others.
+    static func line(_ stored: StorageShell.JournalEntry) -> Line? {
+        guard stored.kind == 12,
+            case .ledger(_, let entry, let digest)? = try? Coordination.JournalEntry(
+                job: stored.job, kind: Int(stored.kind), payload: stored.payload)
+        else { return nil }
+        return (entry, digest)
+    }
+
+    /// `limits` with so much more of one unit; `isNew` = a unit without limit gets one.
+    package static func raised(_ limits: Budget, by text: String, isNew: Bool = false) throws -> Budget {
+        let quantity: Quantity
+        switch Quantity.parse(text) {
+        case .success(let parsed): quantity = parsed
+        case .failure(let fault): throw DeskError(description: fault.sentence)
+        }
+        var raised = limits
+        guard let limit = limits[quantity.unit] ?? (isNew ? 0 : nil) else {
+            throw DeskError(description: "\(quantity.unit.key) has no limit, so there is none to raise")
+        }
+        if quantity.unit == .money {
+            guard limits.currency == nil || limits.currency == quantity.currency else {
+                throw DeskError(description: "the budget is in \(limits.currency ?? ""), not in \(quantity.currency ?? "")")
+            }
+            raised.currency = quantity.currency
+        }
+        let (sum, overflow) = limit.addingReportingOverflow(quantity.amount)
+        guard !overflow, sum < 1 << 60 else { throw DeskError(description: "the limit would no longer fit 64 bits") }
+        raised[quantity.unit] = sum
+        return raised
+    }
+
+    /// What `drover budget show` prints: balances, and whether the chain of `entries` holds and gives them.
+    static func json(_ run: JobRun, entries: [Line]) throws -> JSONValue {
+        guard let ledger = run.ledger else {
+            return .members(["limits": .object(JSONObject()), "postings": .int(0), "chain_ok": .bool(entries.isEmpty)])
+        }
+        var object = ledger.toJSON(chainOK: fault(entries, ledger) == nil).object ?? JSONObject()
+        object["state"] = .string(run.state.rawValue)
+        object["position"] = .int(ledger.position)
+        object["plan"] = .array(run.plan.map(\.json))
+        object["trunk"] = run.trunk.map(JSONValue.int) ?? .null
+        object["measured"] = .members([
+            "core_hours": .string("measured"), "wall_clock": .string("measured"), "energy": .string("modelled"),
+            "money": .string("modelled"),
+        ])
+        return .object(object)
+    }
+
+    /// What is wrong with stored lines; nil when they chain, and replaying them gives `ledger`.
+    package static func fault(_ lines: [(entry: LedgerEntry, digest: Digest)], _ ledger: Ledger?) -> String? {
+        guard !lines.isEmpty else { return ledger == nil ? nil : "the ledger has no lines" }
+        do throws(LedgerError) {
+            var replayed = try Ledger.replay(lines.map(\.entry))
+            for (sealed, line) in zip(replayed.seal({ Digest.sha256(of: $0) }), lines) where sealed.digest != line.digest {
+                return "entry \(sealed.entry.sequence) of the ledger does not fit the chain"
+            }
+            if let fault = replayed.conservationFault { return fault }
+            if let ledger, replayed.spent != ledger.spent || replayed.reserved != ledger.reserved {
+                return "the lines give other balances than the ledger has"
+            }
+            return nil
+        } catch { return error.description }
+    }
+
+    /// A project: its limits, and what its jobs have spent together.
+    static func project(_ name: String, _ core: Coordinator) -> JSONValue {
+        let limits = core.projectLimits(name)
+        let jobs = core.jobs.filter { $0.description.project == name }
+        let spent = core.projectSpent(name)
+        var shown = JSONObject()
+        for unit in BudgetUnit.allCases {
+            shown[unit.key] = limits[unit].map { .double(Quantity.displayed($0, of: unit)) }
+        }
+        return .members([
+            "project": .string(name), "limits": .object(shown),
+            "spent": .object(JSONObject(BudgetUnit.allCases.map { ($0.key, .double(Quantity.displayed(spent[$0], of: $0))) })),
+            "jobs": .array(jobs.map { .int(Int($0.id.number)) }),
+            "currency": limits.currency.map(JSONValue.string) ?? .null,
+        ])
+    }
+
+    /// What was charged since an instant, by project, user or job.
+    static func usage(
+        _ jobs: [JobRun], by key: String, since: Int64, lines: (JobID) throws -> [Line]
+    ) throws -> JSONValue {
+        var groups: [(name: String, costs: Costs, jobs: Int)] = []
+        for run in jobs {
+            let name =
+                switch key {
+                case "job": "\(run.id)"
+                case "user": run.description.user
+                default: run.description.project
+                }
+            var sum = Costs.zero
+            for line in try lines(run.id) where line.entry.at >= since {
+                for posting in line.entry.postings { sum.add(posting) }
+            }
+            if let place = groups.firstIndex(where: { $0.name == name }) {
+                groups[place].costs = groups[place].costs.adding(sum) ?? groups[place].costs
+                groups[place].jobs += 1
+            } else {
+                groups.append((name, sum, 1))
+            }
+        }
+        return .array(groups.sorted { $0.name < $1.name }.map { group in
+            var object = JSONObject([
+                (key: key, value: .string(group.name)), (key: "jobs", value: .int(group.jobs)),
+            ])
+            for unit in BudgetUnit.allCases {
+                object[unit.key] = .double(Quantity.displayed(group.costs[unit], of: unit))
+            }
+            return .object(object)
+        })
+    }
+}
+
+extension Costs {
+    /// Counts a movement into, or out of, what is spent.
+    fileprivate mutating func add(_ posting: Posting) {
+        let spent: [Account] = [.atRisk, .covered, .lost, .overhead, .overrun]
+        if spent.contains(posting.to), !spent.contains(posting.from) { self[posting.unit] &+= posting.amount }
+        if spent.contains(posting.from), !spent.contains(posting.to) { self[posting.unit] &-= posting.amount }
+    }
+}

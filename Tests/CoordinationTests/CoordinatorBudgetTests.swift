@@ -1,0 +1,257 @@
+import Budgeting
+import Coordination
+import Recipes
+import Terms
+import Testing
+import Wire
+
+/// Two workers of four threads: eight core-seconds a second.
+@Suite struct CoordinatorBudgetTests {
+    private func running(
+        _ description: JobDescription, workers: Int = 2
+    ) -> (stage: Stage, job: JobID, sessions: [SessionID]) {
+        let stage = Stage()
+        let job = stage.submit(description)
+        let sessions = (1...workers).map { stage.hello($0) }
+        sessions.forEach(stage.load)
+        stage.start(job, sessions)
+        return (stage, job, sessions)
+    }
+
+    /// Lets every leased step take `span`, saves take half a second, until the job rests.
+    private func runOut(_ stage: Stage, _ job: JobID, _ sessions: [SessionID], step span: Span) {
+        var saves = 0
+        for _ in 0..<2000 where stage.state(job) == .running {
+            let committed = stage.committed(job)
+            if stage.saves().count > saves {
+                saves = stage.saves().count
+                stage.wait(.milliseconds(500))
+                stage.publish(job, sessions)
+            } else if stage.leased(to: sessions[0]).contains(committed + 1) {
+                stage.wait(span)
+                for session in sessions { stage.say(.heartbeat(Heartbeat(session: 1, sentAt: 0)), session) }
+                for session in sessions { stage.say(.report(stage.report(job, committed + 1)), session) }
+            }
+        }
+    }
+
+    private func leaveAndReturn(_ stage: Stage, _ job: JobID, _ sessions: [SessionID]) {
+        sessions.forEach(stage.load)
+        stage.standStill(job, sessions)
+        stage.getReady(job, sessions)
+    }
+
+    private func rates(_ stage: Stage, _ job: JobID) -> [Double] {
+        stage.recipes(job).sorted { $0.key < $1.key }.map(\.value.learningRate)
+    }
+
+    @Test func `a step limit ends in trunk, anneal and a final checkpoint`() throws {
+        let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.stepLimit = 20 })
+
+        runOut(stage, job, sessions, step: .seconds(1))
+
+        #expect(stage.state(job) == .budgetExhausted && stage.committed(job) == 20)
+        #expect(stage.saves().map(\.kind) == [.trunk, .final] && stage.saves().map(\.step) == [17, 20])
+        #expect(rates(stage, job).suffix(3).map { $0 > 0 } == [true, true, true])
+        #expect(rates(stage, job)[18] < rates(stage, job)[17])
+        let ledger = try #require(stage.core.job(job)?.ledger)
+        #expect(ledger.spent.steps == 20 && ledger.reserved.steps == 0 && ledger.balance(.available).steps == 0)
+        #expect(ledger.conservationFault == nil)
+    }
+
+    @Test func `the anneal waits until its trunk is published`() {
+        let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.stepLimit = 3 })
+        stage.run(job, to: 2, sessions)
+        for session in sessions {
+            for case .save(let order) in stage.messages(to: session) { stage.say(.snapshotTaken(order), session) }
+        }
+        #expect(stage.leased(to: sessions[0]) == [1, 2])
+
+        stage.publish(job, sessions)
+
+        #expect(stage.leased(to: sessions[0]) == [1, 2, 3])
+        #expect(stage.core.job(job)?.trunk == 2)
+    }
+
+    @Test func `a token limit is never passed`() throws {
+        // 40 tokens a step: two fit, three do not.
+        let (stage, job, sessions) = running(Stage.description { $0.tokenLimit = 119 })
+
+        runOut(stage, job, sessions, step: .seconds(1))
+
+        #expect(stage.state(job) == .budgetExhausted && stage.core.job(job)?.tokens == 80)
+        #expect(stage.core.job(job)?.ledger?.spent.tokens == 80)
+    }
+
+    @Test func `a job that can do nothing is held with the numbers`() {
+        let stage = Stage()
+        let job = stage.submit(Stage.description { $0.tokenLimit = 39 })
+        let session = stage.join(1)
+
+        #expect(stage.state(job) == .budgetExhausted)
+        #expect(stage.core.job(job)?.reason == "held: budget.tokens allows 39, 0 are spent, the next step takes 40")
+        #expect(!stage.messages(to: session).contains { if case .prepare = $0 { true } else { false } })
+    }
+
+    @Test(arguments: [LearningRateSchedule.Kind.wsd, .constant, .cosine])
+    func `topped up, a job goes on from its trunk with the rates of a job that was never limited`(
+        kind: LearningRateSchedule.Kind
+    ) throws {
+        let free = running(Stage.description(steps: 40) { $0.schedule = kind })
+        runOut(free.stage, free.job, free.sessions, step: .seconds(1))
+        let (stage, job, sessions) = running(Stage.description(steps: 40) {
+            $0.schedule = kind
+            $0.stepLimit = 20
+        })
+        runOut(stage, job, sessions, step: .seconds(1))
+        var more = Budget()
+        more[.steps] = 60
+
+        stage.feed(.limited(job, more))
+        stage.feed(.ordered(.resume, job))
+        #expect(stage.notices.contains(.rewound(job, to: 17)))
+        leaveAndReturn(stage, job, sessions)
+        #expect(stage.roster(job)?.target == 17)
+        runOut(stage, job, sessions, step: .seconds(1))
+
+        #expect(stage.state(job) == .done && stage.committed(job) == 40)
+        #expect(rates(stage, job) == rates(free.stage, free.job))
+        let ledger = try #require(stage.core.job(job)?.ledger)
+        #expect(ledger.spent.steps == 40 && ledger.balance(.lost).wallClock >= 3000)
+    }
+
+    @Test func `topped up, a job may go on from its annealed state instead`() {
+        let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.stepLimit = 20 })
+        runOut(stage, job, sessions, step: .seconds(1))
+        var more = Budget()
+        more[.steps] = 30
+
+        stage.feed(.limited(job, more))
+        stage.feed(.ordered(.resumeAnnealed, job))
+        leaveAndReturn(stage, job, sessions)
+        #expect(stage.roster(job)?.target == 20)
+        runOut(stage, job, sessions, step: .seconds(1))
+
+        #expect(stage.state(job) == .budgetExhausted && stage.committed(job) == 30)
+    }
+
+    @Test func `without more budget a job that ran out stays where it is`() {
+        let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.stepLimit = 20 })
+        runOut(stage, job, sessions, step: .seconds(1))
+        stage.forget()
+
+        stage.feed(.ordered(.resume, job))
+
+        #expect(stage.state(job) == .budgetExhausted && stage.committed(job) == 20)
+        #expect(stage.notices.contains { if case .state(_, .budgetExhausted, let why) = $0 { why.hasPrefix("held") } else { false } })
+    }
+
+    @Test(arguments: [BudgetUnit.coreTime, .wallClock])
+    func `a measured limit is kept, with an anneal and little left over`(unit: BudgetUnit) throws {
+        let limit: Int64 = unit == .coreTime ? 800_000 : 100_000
+        let (stage, job, sessions) = running(Stage.description(steps: 400) {
+            $0.budget[unit] = limit
+            $0.schedule = .wsd
+        })
+
+        runOut(stage, job, sessions, step: .seconds(1))
+
+        let run = try #require(stage.core.job(job))
+        let spent = try #require(run.ledger?.spent[unit])
+        #expect(run.state == .budgetExhausted)
+        #expect(spent <= limit && spent > limit * 9 / 10, "\(spent) of \(limit)")
+        #expect(stage.saves().map(\.kind) == [.trunk, .final])
+        #expect(run.plan.map(\.cause).prefix(3) == [.start, .start, .warning])
+        #expect(run.plan.allSatisfy { $0.isWellFormed })
+        let anneal = run.plan.last.map { $0.end - $0.trunk } ?? 0
+        #expect(anneal >= 10)
+        #expect(stage.notices.contains { if case .warned(_, unit, _, _) = $0 { true } else { false } })
+    }
+
+    @Test func `steps that turn dearer shorten the ending, and the limit holds`() throws {
+        let (stage, job, sessions) = running(Stage.description(steps: 400) {
+            $0.wallMillisecondsLimit = 100_000
+            $0.schedule = .wsd
+        })
+        for _ in 0..<400 where stage.state(job) == .running && stage.committed(job) < 60 {
+            let next = stage.committed(job) + 1
+            stage.wait(.seconds(1))
+            for session in sessions { stage.say(.report(stage.report(job, next)), session) }
+        }
+        runOut(stage, job, sessions, step: .seconds(3))
+
+        let run = try #require(stage.core.job(job))
+        #expect(run.state == .budgetExhausted)
+        #expect(try #require(run.ledger?.spent.wallClock) <= 100_000)
+        #expect(run.plan.contains { $0.cause == .limit })
+    }
+
+    @Test func `a ledger survives a restart, line by line`() throws {
+        let (stage, job, sessions) = running(Stage.description { $0.coreMillisecondsLimit = 1_000_000 })
+        for step in 1...5 {
+            stage.wait(.seconds(2))
+            stage.run(job, to: step, sessions)
+        }
+
+        let next = try stage.restarted()
+
+        let (live, replayed) = (try #require(stage.core.job(job)), try #require(next.core.job(job)))
+        #expect(live.durableDifference(from: replayed) == nil)
+        #expect(live.ledger?.spent.coreTime == 80_000 && live.ledger?.position == 5)
+    }
+
+    @Test func `a changed line of the ledger is found at the start`() throws {
+        let (stage, job, sessions) = running(Stage.description { $0.stepLimit = 10 })
+        stage.run(job, to: 3, sessions)
+        var journal = stage.journal
+        let place = try #require(journal.lastIndex { if case .ledger = $0 { true } else { false } })
+        guard case .ledger(_, var entry, let digest) = journal[place] else { return }
+        entry.at += 1
+        journal[place] = .ledger(job, entry, digest)
+        var core = Coordinator(epoch: 2, dataEndpoint: "head")
+
+        #expect(throws: DescriptionError.self) { for entry in journal { try core.restore(entry, at: stage.now) } }
+    }
+
+    @Test func `a plan log is followed instead of measuring`() {
+        let event = LearningRateSchedule(kind: .wsd, peak: 1e-3, warmupRatio: 0, plannedSteps: 40)
+            .event(after: 0, cause: .start, end: 10, limit: "wall_clock")
+        let (stage, job, sessions) = running(Stage.description(steps: 40) {
+            $0.schedule = .wsd
+            $0.wallMillisecondsLimit = 1_000_000
+            $0.script = [event]
+        })
+
+        runOut(stage, job, sessions, step: .seconds(1))
+
+        #expect(stage.committed(job) == 10 && stage.core.job(job)?.plan == [event])
+    }
+
+    @Test func `energy and money follow a rate card, and are held without one`() {
+        let card = RateCard(milliwattsPerCore: 5000, moneyPerCoreHour: 20_000, moneyPerKilowattHour: 300_000, currency: "EUR")
+
+        #expect(card.energy(coreTime: 3_600_000) == 18_000_000)
+        #expect(card.money(coreTime: 3_600_000) == 20_000 + 1_500)
+        let (stage, job, _) = running(Stage.description { $0.budget[.energy] = 1_000_000 })
+        #expect(stage.state(job) == .budgetExhausted)
+        #expect(stage.core.job(job)?.reason == "held: budget.energy needs watts_per_core in the coordinator's rate card")
+    }
+
+    @Test func `a branch begins with the past of another run`() throws {
+        let (stage, job, sessions) = running(Stage.description(steps: 20) {
+            $0.branch = .init(step: 8, tokens: 320, digest: 77)
+            $0.stepLimit = 12
+        })
+
+        #expect(stage.roster(job)?.target == 8 && stage.roster(job)?.digest == 77)
+        #expect(stage.core.job(job)?.ledger?.spent.steps == 8)
+        runOut(stage, job, sessions, step: .seconds(1))
+        #expect(stage.state(job) == .budgetExhausted && stage.committed(job) == 12)
+    }
+
+    @Test func `saves by cost are as far apart as their stall makes worth while`() {
+        #expect(JobRun.interval(stall: 100, ran: .seconds(0), 0) == .milliseconds(131_453))
+        #expect(JobRun.interval(stall: 0, ran: .seconds(0), 100) >= .seconds(10))
+        #expect(JobRun.interval(stall: 60_000, ran: .seconds(0), 0) == .milliseconds(3_219_937))
+    }
+}

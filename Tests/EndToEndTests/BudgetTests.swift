@@ -1,0 +1,135 @@
+import Foundation
+import Terms
+import Testing
+
+/// A budget is a contract: the job ends inside it, annealed and safely on disk, and goes on when more is granted.
+@Suite(.serialized) struct BudgetTests {
+    private func report(_ scene: Scene) throws -> JSONValue {
+        let outcome = try scene.run("budget", "show", "run", "--json")
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        return outcome.end
+    }
+
+    private func number(_ report: JSONValue, _ part: String, _ unit: String) -> Double {
+        report[part]?[unit]?.double ?? report[part]?[unit]?.int.map(Double.init) ?? -1
+    }
+
+    @Test func `steps run out, are topped up, and end with the bits of the run that was never limited`() throws {
+        let free = try Scene()
+        let expected = try free.run("train", "job.yaml", "--workers", "1", "--json")
+        let scene = try Scene()
+        let first = try scene.run("train", "job.yaml", "budget.steps=12", "--workers", "2", "--json")
+        #expect(first.code == 3 && first.end["state"]?.string == "BUDGET_EXHAUSTED", "\(first.errors)")
+        #expect(first.end["steps"]?.int == 12 && first.digest != nil)
+        #expect(try scene.run("checkpoint", "verify", "run").code == 0)
+        let saved = try scene.run("checkpoint", "ls", "run", "--json").end.array ?? []
+        #expect(saved.contains { $0["kind"]?.string == "trunk" && $0["step"]?.int == 10 && $0["pinned"]?.bool == true })
+        #expect(saved.contains { $0["kind"]?.string == "final" && $0["step"]?.int == 12 })
+        let spent = try report(scene)
+        #expect(number(spent, "spent", "steps") == 12 && number(spent, "limits", "steps") == 12)
+        #expect(spent["chain_ok"]?.bool == true && number(spent, "reserved", "steps") == 0)
+
+        let held = try scene.run("resume", "run", "--json")
+        #expect(held.code == 3 && held.end["reason"]?.string?.hasPrefix("held") == true, "\(held.errors)")
+        #expect(try scene.run("budget", "add", "run", "100 steps", "--json").code == 0)
+        let second = try scene.run("resume", "run", "--workers", "1", "--json")
+
+        #expect(second.code == 0 && second.end["state"]?.string == "DONE", "\(second.errors)")
+        #expect(expected.digest != nil && second.digest == expected.digest)
+        #expect(try scene.loggedSteps() == Array(1...(expected.end["steps"]?.int ?? 0)))
+        let after = try report(scene)
+        #expect(number(after, "limits", "steps") == 112 && number(after, "lost", "core_hours") > 0)
+        #expect(try scene.run("fsck", "run", "--json").end["sound"]?.bool == true)
+    }
+
+    @Test(arguments: ["tokens=3000", "wall_clock=3s", "core_hours=4core-s", "energy=0.01Wh", "money=0.001 EUR"])
+    func `every kind of limit ends with exit code 3, within it, from a sound trunk`(limit: String) throws {
+        let scene = try Scene(epochs: 400)
+        try scene.write("{\"watts_per_core\": 9, \"core_hour\": 0.5, \"kwh\": 0.3, \"currency\": \"EUR\"}", to: "rates.json")
+        let unit = String(limit.prefix { $0 != "=" })
+
+        let outcome = try scene.run(
+            "train", "job.yaml", "budget.\(limit)", "--workers", "2", "--threads", "1", "--rates", "rates.json", "--json")
+
+        #expect(outcome.code == 3, "\(outcome.errors)")
+        let spent = try report(scene)
+        let (used, allowed) = (number(spent, "spent", unit), number(spent, "limits", unit))
+        // Core time may be passed by a core-second a worker; energy and money follow it.
+        let perCoreSecond = ["core_hours": 1 / 3600.0, "energy": 9 / 3.6e6, "money": 0.5 / 3600 + 0.3 * 9 / 3.6e6]
+        #expect(used > 0 && used <= allowed + 2 * (perCoreSecond[unit] ?? 0), "\(used) of \(allowed)")
+        #expect(used > 0.7 * allowed, "\(used) of \(allowed)")
+        #expect(try scene.run("checkpoint", "verify", "run").code == 0)
+        let kinds = (try scene.run("checkpoint", "ls", "run", "--json").end.array ?? []).compactMap { $0["kind"]?.string }
+        #expect(kinds.contains("trunk") && kinds.contains("final"))
+        #expect(FileManager.default.fileExists(atPath: scene.folder.appendingPathComponent("run/adapter").path))
+    }
+
+    @Test func `a job that its budget leaves no room for is held with the numbers`() throws {
+        let scene = try Scene()
+        let outcome = try scene.run("train", "job.yaml", "budget.tokens=3", "--json")
+
+        #expect(outcome.code == 3 && outcome.end["steps"]?.int == 0)
+        #expect(outcome.end["reason"]?.string?.contains("budget.tokens allows 3") == true)
+    }
+
+    @Test func `a flipped byte is found, and the checkpoint before is used`() throws {
+        let scene = try Scene()
+        let expected = try scene.run("train", "job.yaml", "--workers", "1", "--json")
+        let damaged = try Scene()
+        _ = try damaged.run("train", "job.yaml", "budget.steps=12", "--workers", "1", "--json")
+        let listed = try damaged.run("checkpoint", "show", "run", "--step", "12", "--json").end
+        let object = try #require(listed["tensors"]?.array?.first?["chunks"]?.array?.first?.string)
+        let path = damaged.folder.appendingPathComponent("run/checkpoints/objects/\(object.prefix(2))/\(object)")
+        var bytes = try Data(contentsOf: path)
+        bytes[bytes.count / 2] ^= 1
+        chmod(path.path, 0o644)
+        try bytes.write(to: path)
+
+        #expect(try damaged.run("checkpoint", "verify", "run").code == 1)
+        _ = try damaged.run("budget", "add", "run", "100 steps")
+        let outcome = try damaged.run("resume", "run", "--json")
+        #expect(outcome.code == 0 && outcome.digest == expected.digest, "\(outcome.errors)")
+    }
+
+    @Test func `a branch goes on from a step, with other keys, and says where it comes from`() throws {
+        let scene = try Scene()
+        let whole = try scene.run("train", "job.yaml", "save_total_limit=20", "--workers", "1", "--json")
+        let same = try scene.run("resume", "run", "--from", "14", "--as", "again", "--json")
+        #expect(same.code == 0 && same.digest == whole.digest, "\(same.errors)")
+        let other = try scene.run("resume", "run", "--from", "14", "--as", "slower", "learning_rate=1e-4", "--json")
+        #expect(other.code == 0 && other.digest != nil && other.digest != whole.digest, "\(other.errors)")
+        #expect(other.lines.contains { $0["event"]?.string == "step" && $0["current_steps"]?.int == 15 })
+        #expect(!other.lines.contains { $0["event"]?.string == "step" && $0["current_steps"]?.int == 14 })
+
+        let manifest = try scene.run("checkpoint", "show", "slower", "--step", "14", "--json").end
+        #expect(manifest["extras"]?["branched_from"]?["step"]?.int == 14)
+        #expect(try scene.run("resume", "run", "learning_rate=1e-4", "--json").code == 2)
+    }
+
+    @Test func `the same plan log gives the same bits, however fast the machine is`() throws {
+        let measured = try Scene(epochs: 400)
+        let first = try measured.run("train", "job.yaml", "budget.wall_clock=3s", "--workers", "2", "--json")
+        let again = try Scene(epochs: 400)
+        let plan = measured.folder.appendingPathComponent("run/plan.jsonl").path
+        let second = try again.run("train", "job.yaml", "--plan", plan, "--workers", "1", "--json")
+
+        #expect(first.code == 3 && second.code == 3, "\(second.errors)")
+        #expect(first.digest != nil && first.digest == second.digest)
+    }
+
+    @Test func `a checkpoint is made on demand while the job runs`() throws {
+        let scene = try Scene(epochs: 4000)
+        let running = try scene.start("train", "job.yaml", "save_steps=0", "--workers", "1", "--json")
+        try scene.waitForLog(lines: 5)
+        #expect(try scene.run("checkpoint", "now", "run", "--json").code == 0)
+        var kinds: [String] = []
+        for _ in 0..<100 where !kinds.contains("user") {
+            usleep(50_000)
+            kinds = (try scene.run("checkpoint", "ls", "run", "--json").end.array ?? []).compactMap { $0["kind"]?.string }
+        }
+        #expect(kinds.contains("user"))
+        #expect(try report(scene)["chain_ok"]?.bool == true)
+        kill(running.process.processIdentifier, SIGINT)
+        #expect(running.outcome().code == 130)
+    }
+}
