@@ -171,6 +171,21 @@ struct LedgerDraft {
         }
         state.atRisk.append(LedgerState.Segment(first: step, last: step, costs: booked))
         state.position = step
+        if state.atRisk.count == Self.segmentLimit { try mergeOldest() }
+    }
+
+    /// Steps that are kept apart; what lies so far behind the newest is never gone back to between two checkpoints.
+    private static let segmentLimit = 8192
+
+    private mutating func mergeOldest() throws(LedgerRefusal) {
+        let count = Self.segmentLimit / 2
+        var sum = state.atRisk[0]
+        for segment in state.atRisk[1..<count] {
+            guard let costs = sum.costs.adding(segment.costs) else { throw .overflow }
+            sum.costs = costs
+        }
+        sum.last = state.atRisk[count - 1].last
+        state.atRisk.replaceSubrange(..<count, with: [sum])
     }
 
     /// Pays from a lease's reservation first; returns what reached `account`, the rest being overrun.

@@ -82,6 +82,7 @@ extension Coordinator {
             let step = step <= run.committed ? step : run.description.branch?.step ?? 0
             let isBack = run.committed > step
             if isBack || run.saved != step {
+                if run.saved != step { run.cover(step, &output) }
                 run.rewindLedger(to: step, &output)
                 run.rewind(to: step)
                 output.journal.append(.rewound(id, to: step))

@@ -129,7 +129,7 @@ extension JobRun {
 
     /// A checkpoint of `step` exists and was verified.
     mutating func cover(_ step: Step, _ output: inout CoordinatorOutput) {
-        guard let ledger, step > 0, step <= ledger.position else { return }
+        guard let ledger, step > 0, step <= ledger.position, ledger.balance(.atRisk).steps > 0 else { return }
         post(.covered(through: step), &output)
     }
 

@@ -24,7 +24,7 @@ struct Drover: ParsableCommand {
             Train.self, Resume.self, CoordinatorCommand.self, Worker.self, Client.self, Top.self, Jobs.self, Show.self, Logs.self, Pause.self,
             Cancel.self, Sim.self,
             Chat.self, Generate.self, Eval.self, LogitsCommand.self, Export.self, CheckpointCommand.self, BudgetCommand.self,
-            Usage.self, Fsck.self,
+            Estimate.self, Usage.self, Fsck.self,
             DataCommand.self, Tokenize.self, TokenizerCommand.self, TemplateCommand.self, Init.self, Bench.self, Doctor.self,
         ])
 }

@@ -20,7 +20,7 @@ final class FileTransfer {
         self.client = client
         let address = try client.dataAddress()
         var options = ZeroMQSocket.Options(frameBytes: Int64(WireLimits.chunkBytes + 1024), queue: 64)
-        if let key = address.key { options.curve = .client(client.trust.keys, server: key) }
+        if let key = address.key, let trust = client.trust { options.curve = .client(trust.keys, server: key) }
         socket = try ZeroMQSocket(.dealer, options)
         try socket.connect(address.endpoint)
     }

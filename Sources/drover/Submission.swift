@@ -57,7 +57,6 @@ struct Submission {
         if spec.gradientWire != .fp32 {
             faults.append("gradient_wire: \(spec.gradientWire.rawValue) is not available in this release: write fp32")
         }
-        }
         return faults
     }
 

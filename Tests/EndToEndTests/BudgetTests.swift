@@ -132,4 +132,18 @@ import Testing
         kill(running.process.processIdentifier, SIGINT)
         #expect(running.outcome().code == 130)
     }
+
+    @Test func `an estimate counts what the job then counts, and says what does not fit`() throws {
+        let scene = try Scene()
+        let outcome = try scene.run("estimate", "job.yaml", "budget.tokens=500", "--workers", "1,2", "--json")
+        let expected = try scene.run("train", "job.yaml", "--workers", "1", "--json").end
+
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        #expect(outcome.end["steps"]?.int == expected["steps"]?.int && outcome.end["tokens"]?.int == expected["tokens"]?.int)
+        #expect(outcome.end["fits"]?.bool == false && outcome.end["per_workers"]?.array?.count == 2)
+        let bytes = try scene.run("checkpoint", "ls", "run", "--json").end.array?.first?["bytes"]?.int
+        #expect(outcome.end["checkpoint_bytes"]?.int == bytes)
+        let usage = try scene.run("usage", "run", "--by", "job", "--json").end.array?.first
+        #expect(usage?["tokens"]?.double == expected["tokens"]?.int.map(Double.init))
+    }
 }

@@ -1,0 +1,167 @@
+import ArgumentParser
+import Budgeting
+import Coordination
+import Datasets
+import Foundation
+import JobSpecs
+import Recipes
+import Terms
+
+/// `drover estimate JOB.yaml`: what a job will take, before it takes it.
+struct Estimate: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Says what a job will take, and whether its budget is enough.",
+        discussion: """
+            Parameters, steps, tokens, checkpoints and memory are computed. Times, and what follows from them, are modelled
+            from the model's arithmetic, or with --probe measured on real steps of the job on this machine.
+            """)
+
+    @Argument(help: "The job file.")
+    var job: String
+    @Argument(help: "Overrides, as in drover train.")
+    var overrides: [String] = []
+    @Option(help: "Worker processes on this machine, one or several numbers: 1,2,4; default: the job's workers.min.")
+    var workers: String?
+    @Option(help: "Threads of each worker; default: the cores divided among the workers.")
+    var threads: Int?
+    @Flag(help: "Run real steps for some seconds and measure them.")
+    var probe = false
+    @Option(help: "What energy and money are taken to be: a JSON file; default: ~/.config/drover/rates.json.")
+    var rates: String?
+    @Flag(help: "JSON on standard output.")
+    var json = false
+
+    /// What is known about one number of workers.
+    struct Row {
+        var workers: Int
+        var memoryBytes: Int
+        var wallSeconds: Double
+        var coreHours: Double
+        var energyWattHours: Double?
+        var money: Double?
+        var isMeasured: Bool
+    }
+
+    func run() throws {
+        guard let data = FileManager.default.contents(atPath: job) else {
+            throw Failure.input("\(job): can't be read: give the path of a job file")
+        }
+        let spec = try JobSpec.read(yaml: String(decoding: data, as: UTF8.self), file: job, overrides: overrides).get()
+            .absolute(in: FileManager.default.currentDirectoryPath)
+        let counts = try workerCounts(spec)
+        let card = try Rates.read(rates)
+        let scratch = NSTemporaryDirectory() + "drover-estimate-\(getpid())"
+        defer { try? FileManager.default.removeItem(atPath: scratch) }
+        var submission = try Submission(spec)
+        let description = try submission.describe(folder: "\(scratch)/data") { _ in }
+        let plan = try plan(description)
+        let size = JobSize(submission, description, plan)
+        let rows = try counts.map { count in
+            let threads = threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount / count)
+            return try row(count, threads, size, card, scratch)
+        }
+        report(size, rows, faults(spec, size, rows, card), card)
+    }
+
+    private func workerCounts(_ spec: JobSpec) throws -> [Int] {
+        guard let workers else { return [spec.workers.lowerBound] }
+        let counts = workers.split(separator: ",").map { Int($0) ?? 0 }
+        guard !counts.isEmpty, counts.allSatisfy({ (1...4096).contains($0) }) else {
+            throw Failure.input("--workers takes numbers in 1…4096, for instance 1,2,4")
+        }
+        return counts
+    }
+
+    private func plan(_ description: JobDescription) throws -> BatchPlan {
+        guard let file = description.files.first(where: { $0.kind == .data }) else { throw Failure.failed("no data") }
+        let cache = try TokenCache(path: file.path, verifying: false)
+        let range = 0..<cache.train.sequenceCount
+        return description.plan(over: SequenceIndex(
+            tokens: range.map { Int32(cache.train.tokens($0)) }, trained: range.map { Int32(cache.train.trainedTokens($0)) }))
+    }
+
+    private func row(_ count: Int, _ threads: Int, _ size: JobSize, _ card: RateCard, _ scratch: String) throws -> Row {
+        var memory = size.memoryBytes
+        var seconds: Double
+        if probe {
+            let found = try StepProbe.run(
+                job: job, overrides: overrides, workers: count, threads: threads, scratch: scratch, size: size)
+            seconds = found.startSeconds + Double(size.tokens) / found.tokensPerSecond
+                + Double(size.evaluations) * found.evaluationSeconds + Double(size.saves) * found.saveSeconds
+            memory = max(found.memoryBytes, 1)
+        } else {
+            let cores = Double(min(count * threads, ProcessInfo.processInfo.activeProcessorCount))
+            seconds = size.flops / (cores * JobSize.flopsPerCore)
+        }
+        let coreMilliseconds = Int64(seconds * 1000 * Double(count * threads))
+        return Row(
+            workers: count, memoryBytes: memory, wallSeconds: seconds, coreHours: Double(coreMilliseconds) / 3.6e6,
+            energyWattHours: card.milliwattsPerCore > 0 ? Double(card.energy(coreTime: coreMilliseconds)) / 3.6e6 : nil,
+            money: card.currency == nil ? nil : Double(card.money(coreTime: coreMilliseconds)) / 1e6, isMeasured: probe)
+    }
+
+    /// Why the job will not fit its budget or this machine, a sentence each.
+    private func faults(_ spec: JobSpec, _ size: JobSize, _ rows: [Row], _ card: RateCard) -> [String] {
+        let budget = spec.budget
+        var faults: [String] = []
+        func check(_ unit: BudgetUnit, _ needed: Double, _ label: String) {
+            guard let limit = budget[unit].map({ Quantity.displayed($0, of: unit) }), needed > limit else { return }
+            faults.append("budget.\(unit.key) is \(LiveView.decimals(limit, 2)), the job takes \(LiveView.decimals(needed, 2))\(label)")
+        }
+        check(.steps, Double(size.steps), "")
+        check(.tokens, Double(size.tokens), "")
+        for row in rows {
+            let label = " with \(row.workers) worker\(row.workers == 1 ? "" : "s")"
+            check(.wallClock, row.wallSeconds, label + " (s)")
+            check(.coreTime, row.coreHours, label)
+            if let energy = row.energyWattHours { check(.energy, energy / 1000, label + " (kWh)") }
+            if let money = row.money { check(.money, money, label) }
+            let memory = row.memoryBytes * row.workers
+            if memory > Int(ProcessInfo.processInfo.physicalMemory) {
+                faults.append("\(row.workers) workers take \(Output.bytes(memory)) of memory, this machine has "
+                    + Output.bytes(Int(ProcessInfo.processInfo.physicalMemory)))
+            }
+        }
+        if let fault = card.fault(with: budget) { faults.append(fault) }
+        return faults
+    }
+
+    private func report(_ size: JobSize, _ rows: [Row], _ faults: [String], _ card: RateCard) {
+        let spread = probe ? (low: 0.87, high: 1.15) : (low: 0.3, high: 3.0)
+        if json {
+            return Output.json(.members([
+                "fits": .bool(faults.isEmpty), "reasons": .array(faults.map(JSONValue.string)),
+                "trainable_parameters": .int(size.parameters), "steps": .int(size.steps), "tokens": .int(size.tokens),
+                "checkpoint_bytes": .int(size.checkpointBytes), "currency": card.currency.map(JSONValue.string) ?? .null,
+                "computed": .array(["trainable_parameters", "steps", "tokens", "checkpoint_bytes"].map(JSONValue.string)),
+                "per_workers": .array(rows.map { row in
+                    .members([
+                        "workers": .int(row.workers), "memory_bytes": .int(row.memoryBytes),
+                        "wall_clock_s": .double(row.wallSeconds),
+                        "wall_clock_s_range": .array([.double(row.wallSeconds * spread.low), .double(row.wallSeconds * spread.high)]),
+                        "core_hours": .double(row.coreHours),
+                        "core_hours_range": .array([.double(row.coreHours * spread.low), .double(row.coreHours * spread.high)]),
+                        "energy_wh": row.energyWattHours.map(JSONValue.double) ?? .null,
+                        "money": row.money.map(JSONValue.double) ?? .null, "measured": .bool(row.isMeasured),
+                    ])
+                }),
+            ]))
+        }
+        let label = probe ? "measured" : "modelled, within a factor of 3"
+        Output.line("\(LiveView.count(Double(size.parameters))) trained parameters · \(size.steps) steps · \(size.tokens) tokens")
+        Output.line("a checkpoint takes \(Output.bytes(size.checkpointBytes)) on disk")
+        Output.line(Output.table(
+            ["WORKERS", "MEMORY EACH", "WALL CLOCK", "CORE-HOURS", "ENERGY", "MONEY"],
+            rows.map { row in
+                [
+                    "\(row.workers)", Output.bytes(row.memoryBytes), LiveView.time(row.wallSeconds),
+                    LiveView.decimals(row.coreHours, 3),
+                    row.energyWattHours.map { LiveView.decimals($0, 1) + " Wh" } ?? "–",
+                    row.money.map { LiveView.decimals($0, 3) + " " + (card.currency ?? "") } ?? "–",
+                ]
+            }))
+        Output.line("times are \(label); energy and money are modelled from core time")
+        for fault in faults { Output.line("does not fit: \(fault)") }
+        if faults.isEmpty { Output.line("fits") }
+    }
+}
