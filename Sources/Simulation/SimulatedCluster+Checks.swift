@@ -23,10 +23,13 @@ extension SimulatedCluster {
             return
         }
         guard let record = record(entry.job) else { return fail("a journal entry of an unknown job") }
-        check(entry, &head.records[record])
+        // The mirror has taken the entry already.
+        guard let run = head.mirror.job(entry.job) else { return fail("the mirror knows no job \(entry.job)") }
+        check(entry, run, &head.records[record])
     }
 
-    private func check(_ entry: JournalEntry, _ record: inout SimulatedCoordinator.JobRecord) {
+    /// Holds an entry against what is on record and against the undisturbed run; `run` is what a replay gives.
+    private func check(_ entry: JournalEntry, _ run: JobRun, _ record: inout SimulatedCoordinator.JobRecord) {
         let reference = references[record.reference]
         switch entry {
         case .submitted, .amended, .projectLimited, .profile: break
@@ -36,7 +39,7 @@ extension SimulatedCluster {
                 fail("job \(id) goes from \(record.state.rawValue) to \(state.rawValue): \(reason)")
             }
             record.state = state
-            checkEnding(record, reason)
+            checkEnding(record, run, reason)
         case .generation(let id, let generation):
             if generation != record.generation.next { fail("job \(id): generation \(generation) after \(record.generation)") }
             record.generation = generation
@@ -48,7 +51,7 @@ extension SimulatedCluster {
                 record.recipes.append(bytes)
             }
             if bytes != reference.line(step).bytes { fail("job \(id): the recipe of step \(step) is not the job's") }
-        case .committed(_, let step): check(step, &record)
+        case .committed(_, let step): check(step, run, &record)
         case .evaluated(let id, let step, let lossSum, let tokens):
             let parts = (0..<reference.description.evaluationShards).map {
                 Reference.evaluation($0, state: reference.digest(step))
@@ -66,7 +69,7 @@ extension SimulatedCluster {
             // B10: what was issued stays as it is.
             if !event.isWellFormed || event.after < record.recipes.count { fail("job \(id): a plan changes the past: \(event)") }
             reference.adopt(event)
-        case .ledger(let id, let entry, _): check(entry, id, &record)
+        case .ledger(_, let entry, _): check(entry, run, &record)
         case .branched(let id, let step):
             if record.state != .budgetExhausted { fail("job \(id) leaves its line while it is \(record.state.rawValue)") }
             if step > 0, !record.checkpoints.contains(where: { $0.step == step && $0.digest == reference.digest(step) }) {
@@ -82,9 +85,9 @@ extension SimulatedCluster {
     }
 
     /// Invariants B1–B9 of a job's ledger (its mirror has taken the entry, and with it the chain, already).
-    private func check(_ entry: LedgerEntry, _ id: JobID, _ record: inout SimulatedCoordinator.JobRecord) {
-        guard let ledger = head.mirror.job(id)?.ledger else { return fail("job \(id): its ledger is not replayed") }
-        func wrong(_ what: String) { fail("job \(id), ledger entry \(entry.sequence): \(what)") }
+    private func check(_ entry: LedgerEntry, _ run: JobRun, _ record: inout SimulatedCoordinator.JobRecord) {
+        guard let ledger = run.ledger else { return fail("job \(run.id): its ledger is not replayed") }
+        func wrong(_ what: String) { fail("job \(run.id), ledger entry \(entry.sequence): \(what)") }
         if let fault = ledger.conservationFault { wrong(fault) }
         for unit in BudgetUnit.allCases where unit.isExact {
             if let limit = ledger.budget[unit], ledger.spent[unit] > limit { wrong("more \(unit.key) are spent than allowed") }
@@ -98,7 +101,7 @@ extension SimulatedCluster {
         }
     }
 
-    private func check(_ step: CommittedStep, _ record: inout SimulatedCoordinator.JobRecord) {
+    private func check(_ step: CommittedStep, _ run: JobRun, _ record: inout SimulatedCoordinator.JobRecord) {
         let line = references[record.reference].line(step.step)
         func wrong(_ what: String) { fail("job \(record.id), step \(step.step): \(what)") }
         if step.step != record.committed + 1 { wrong("counts after step \(record.committed)") }
@@ -109,7 +112,6 @@ extension SimulatedCluster {
         if step.generation > record.generation || step.workers == 0 { wrong("counts in no generation") }
         if step.step > record.recipes.count { wrong("counts before its recipe is durable") }
         if record.state.isAtRest { wrong("counts while the job is \(record.state.rawValue)") }
-        guard let run = head.mirror.job(record.id) else { return wrong("is of an unknown job") }
         if let limit = run.limits[.steps], step.step > limit { wrong("is beyond the limit of \(limit) steps") }
         if let limit = run.limits[.tokens], line.tokens > limit { wrong("is beyond the limit of \(limit) tokens") }
         if run.ledger?.position != step.step { wrong("is not charged") }
@@ -117,7 +119,7 @@ extension SimulatedCluster {
     }
 
     /// What must be true of a job that came to rest.
-    private func checkEnding(_ record: SimulatedCoordinator.JobRecord, _ reason: String) {
+    private func checkEnding(_ record: SimulatedCoordinator.JobRecord, _ run: JobRun, _ reason: String) {
         let reference = references[record.reference]
         let newest = record.checkpoints.last?.step ?? 0
         func wrong(_ what: String) { fail("job \(record.id) is \(record.state.rawValue): \(what) (\(reason))") }
@@ -126,7 +128,7 @@ extension SimulatedCluster {
             if record.committed != reference.plannedSteps { wrong("only \(record.committed) of \(reference.plannedSteps) steps count") }
             if newest != record.committed { wrong("its newest checkpoint is of step \(newest)") }
         case .budgetExhausted:
-            guard let run = head.mirror.job(record.id), let event = run.plan.last else { return wrong("it has no plan") }
+            guard let event = run.plan.last else { return wrong("it has no plan") }
             if event.limit == nil { wrong("no limit ends it") }
             if record.committed >= reference.plannedSteps { wrong("all steps were done") }
             if record.committed > 0, newest != record.committed { wrong("its newest checkpoint is of step \(newest)") }

@@ -91,12 +91,13 @@ extension SimulatedCluster {
 
     /// Durable first, then visible; the process may die between any two effects.
     func carryOut(_ output: CoordinatorOutput) {
-        let effects = output.journal.count + output.sends.count + output.commands.count
+        // The journal's entries are one transaction.
+        let effects = min(1, output.journal.count) + output.sends.count + output.commands.count
         var left = effects > 0 && !isCalm && dice.chance(plan.crashInEffects) ? dice.below(effects) : Int.max
-        for entry in output.journal {
+        if !output.journal.isEmpty {
             guard left > 0 else { return dieInEffects() }
             left -= 1
-            append(entry)
+            for entry in output.journal { append(entry) }
         }
         if left == Int.max { compareWithMirror("after an event") }
         for (session, message) in output.sends {
@@ -238,8 +239,11 @@ extension SimulatedCluster {
     /// Makes a checkpoint exist, and lets go of all but the newest two, trunks and final ones.
     func publish(_ collection: SimulatedCoordinator.Collection) {
         guard let place = record(collection.job) else { return }
+        // A later one of the same step stands beside a trunk or a final one, and takes nothing from it.
+        let known = head.records[place].checkpoints.first { $0.step == collection.step }?.kind
+        let kind = known == .trunk || known == .final ? known ?? collection.kind : collection.kind
         head.records[place].checkpoints.removeAll { $0.step == collection.step }
-        head.records[place].checkpoints.append((collection.step, collection.digest, collection.kind))
+        head.records[place].checkpoints.append((collection.step, collection.digest, kind))
         let extra = head.records[place].checkpoints.dropLast(2).firstIndex { $0.kind != .trunk && $0.kind != .final }
         if let extra { head.records[place].checkpoints.remove(at: extra) }
     }

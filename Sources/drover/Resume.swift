@@ -41,6 +41,9 @@ struct Resume: ParsableCommand {
             guard let named = ResumePoint(rawValue: from) else { return try branch(from) }
             point = named
         }
+        guard options.plan == nil else {
+            throw Failure.input("--plan is for a new run: this one keeps the plan log it began with")
+        }
         guard name == nil else { throw Failure.input("--as names a branch: give its step too, --from STEP") }
         if let coordinator { return try resume(on: coordinator, point) }
         let path = "\(folder)/resolved.yaml"

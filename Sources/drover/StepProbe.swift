@@ -1,8 +1,11 @@
 import Coordination
 import Foundation
+import JobSpecs
+import ModelFiles
 import Models
 import Recipes
 import Terms
+import WorkerShell
 
 /// What a job is made of, computed from its files.
 struct JobSize {

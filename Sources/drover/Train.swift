@@ -43,6 +43,9 @@ struct Train: ParsableCommand {
         let spec = try readSpec()
         if dryRun { return try LocalRun.rehearse(spec, json: options.json) }
         if let coordinator {
+            guard options.plan == nil, options.rates == nil else {
+                throw Failure.input("--plan and --rates are for runs on this machine; a coordinator has a rate card of its own")
+            }
             if case .path = spec.resumeFromCheckpoint {
                 throw Failure.input("resume_from_checkpoint: a path is for runs on this machine, without --coordinator")
             }
