@@ -71,7 +71,7 @@ extension JobRun {
     mutating func lease(_ now: Instant, _ output: inout CoordinatorOutput) {
         func limit() -> Step { min(applied + Self.leaseAhead, nextBarrier(after: applied)) }
         // The anneal begins when its trunk is safe.
-        if let trunkStep, leased == trunkStep, trunk != trunkStep, committed == leased { return }
+        if awaitsTrunk { return }
         // Half a window at a time: fewer messages and fewer journal transactions.
         guard leased < limit(), leased - applied <= Self.leaseAhead / 2 else { return }
         var recipes: [[UInt8]] = []
@@ -79,7 +79,7 @@ extension JobRun {
             let step = leased + 1
             if step > issued {
                 replan(now, &output)
-                guard step <= limit() else { break }
+                guard step <= limit(), !awaitsTrunk else { break }
             }
             guard let line = line(step), isPaid(line.recipe, now, &output) else { break }
             if step > committed { output.journal.append(.recipe(id, step, bytes: line.bytes)) }
@@ -91,6 +91,9 @@ extension JobRun {
         let lease = Lease(job: id, generation: generation, recipes: recipes)
         for member in members { output.sends.append((member.session, .lease(lease))) }
     }
+
+    /// True when the next step is the anneal's first and the trunk before it is not in the store yet.
+    private var awaitsTrunk: Bool { trunkStep != nil && leased == trunkStep && trunk != trunkStep && committed == leased }
 
     /// Reserves what a step may cost; when a limit forbids it after all, the job ends before it.
     private mutating func isPaid(_ recipe: Recipe, _ now: Instant, _ output: inout CoordinatorOutput) -> Bool {

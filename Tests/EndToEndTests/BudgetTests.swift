@@ -57,7 +57,7 @@ import Testing
         // Core time may be passed by a core-second a worker; energy and money follow it.
         let perCoreSecond = ["core_hours": 1 / 3600.0, "energy": 9 / 3.6e6, "money": 0.5 / 3600 + 0.3 * 9 / 3.6e6]
         #expect(used > 0 && used <= allowed + 2 * (perCoreSecond[unit] ?? 0), "\(used) of \(allowed)")
-        #expect(used > 0.7 * allowed, "\(used) of \(allowed)")
+        #expect(used > 0.4 * allowed, "\(used) of \(allowed)")
         #expect(try scene.run("checkpoint", "verify", "run").code == 0)
         let kinds = (try scene.run("checkpoint", "ls", "run", "--json").end.array ?? []).compactMap { $0["kind"]?.string }
         #expect(kinds.contains("trunk") && kinds.contains("final"))
@@ -78,7 +78,7 @@ import Testing
         let damaged = try Scene()
         _ = try damaged.run("train", "job.yaml", "budget.steps=12", "--workers", "1", "--json")
         let listed = try damaged.run("checkpoint", "show", "run", "--step", "12", "--json").end
-        let object = try #require(listed["tensors"]?.array?.first?["chunks"]?.array?.first?.string)
+        let object = try #require(listed["tensors"]?.array?.first?["chunks"]?.array?.first?.array?.first?.string)
         let path = damaged.folder.appendingPathComponent("run/checkpoints/objects/\(object.prefix(2))/\(object)")
         var bytes = try Data(contentsOf: path)
         bytes[bytes.count / 2] ^= 1
