@@ -101,6 +101,7 @@ let package = Package(
         tests("CollectivesTests", ["Collectives", "Terms"]),
         tests("WireTests", ["Wire", "Collectives", "Terms"]),
         tests("CoordinationTests", ["Coordination", "Wire", "Collectives", "Recipes", "Budgeting", "Terms"]),
+        tests("SimulationTests", ["Simulation", "Coordination", "Collectives", "Recipes", "Wire", "Terms"]),
         tests("BudgetingTests", ["Budgeting", "Terms"]),
         tests("CheckpointsTests", ["Checkpoints", "Hashing", "Terms"]),
         tests("TemplatesTests", ["Templates", "Terms"], resources: [.copy("Fixtures")]),

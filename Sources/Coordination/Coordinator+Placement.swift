@@ -2,67 +2,119 @@ import Terms
 import Wire
 
 extension Coordinator {
-    /// Gives workers to jobs: higher priority first, then the older job; first everybody's minimum, then growth.
-    ///
-    /// A minimum is given whole or not at all, so that two jobs never wait for each other's workers; for it a job also
-    /// takes workers of others that stand idle below their own minimum. What is left over loads ahead of time.
+    /// Gives workers to jobs by a `PlacementPlan`. Whoever has more than the plan says lets go of workers that others
+    /// wait for, at its next step boundary and before anybody is stopped. What is left over loads ahead of time.
     mutating func place(_ now: Instant, _ output: inout CoordinatorOutput) {
-        let order = jobs.indices.filter { !jobs[$0].state.isAtRest && jobs[$0].job != nil }.sorted {
-            (-jobs[$0].description.priority, jobs[$0].id) < (-jobs[$1].description.priority, jobs[$1].id)
+        let isAnyUnfit = sessions.contains { !$0.unfit.isEmpty }
+        let workers = sessions.count { $0.role == .worker && !$0.isDraining }
+        let plan = PlacementPlan(queue, workers: workers) { claim($0, isAnyUnfit, now) }
+        var free = sessions.indices.filter { sessions[$0].isFree }
+        var missing = 0
+        var short: [JobID] = []
+        for (job, count) in plan.targets where jobs[job].workers < count {
+            missing += count - jobs[job].workers
+            short.append(jobs[job].id)
+            keep(job, count - jobs[job].workers)
         }
-        for index in order {
-            let missing = jobs[index].description.memberMinimum - workers(of: index)
-            guard missing > 0 else { continue }
-            let candidates = candidates(for: index, in: order, now)
-            guard candidates.count >= missing else { continue }
-            for session in candidates.prefix(missing) { assign(session, to: index, &output) }
+        let leaving = sessions.count { $0.isWithdrawn && !$0.isDraining }
+        withdraw(missing - free.count - leaving, for: short, plan, now, &output)
+        free = sessions.indices.filter { sessions[$0].isFree }
+        for (job, count) in plan.targets where !free.isEmpty { assign(&free, to: job, atMost: count - jobs[job].workers, now, &output) }
+        if !free.isEmpty { assignRest(&free, plan, now, &output) }
+        if isAnyUnfit || !hopeless.isEmpty { failHopeless(now, &output) }
+        notePlacementTime(now, isAnyUnfit)
+        placementIsDue = false
+    }
+
+    private func claim(_ index: Int, _ isAnyUnfit: Bool, _ now: Instant) -> PlacementPlan.Claim {
+        let job = jobs[index]
+        let minimum = job.description.memberMinimum
+        return PlacementPlan.Claim(
+            job: index, minimum: minimum, limit: job.description.memberLimit, held: job.workers,
+            isWorthHolding: isWorthHolding(index, now),
+            isHopeless: isAnyUnfit && sessions.count { $0.role == .worker && !$0.isDraining && !$0.isUnfit(for: job.id, now) } < minimum)
+    }
+
+    /// Progress that is in no checkpoint yet is worth a wait.
+    private func isWorthHolding(_ index: Int, _ now: Instant) -> Bool {
+        jobs[index].workers > 0 && jobs[index].isIdle && jobs[index].committed != jobs[index].saved
+            && now - jobs[index].idleSince < times.holdWindow
+    }
+
+    /// Workers on their way out of a job stay, when it wants them again.
+    private mutating func keep(_ job: Int, _ count: Int) {
+        var count = count
+        for index in sessions.indices
+        where count > 0 && sessions[index].isWithdrawn && !sessions[index].isDraining && sessions[index].job == jobs[job].id {
+            sessions[index].isWithdrawn = false
+            jobs[job].workers += 1
+            count -= 1
+            stirred.insert(job)
         }
-        for isShort in [false, true] {
-            for index in order where (workers(of: index) < jobs[index].description.memberMinimum) == isShort {
-                let room = jobs[index].description.memberLimit - workers(of: index)
-                guard room > 0 else { continue }
-                for session in free(for: index, now).prefix(room) { assign(session, to: index, &output) }
+        noteHolder(job)
+    }
+
+    /// Has jobs let go of `count` workers beyond what the plan gives them, the last in line first: such as the jobs that
+    /// are `short` of workers can use.
+    private mutating func withdraw(
+        _ count: Int, for short: [JobID], _ plan: PlacementPlan, _ now: Instant, _ output: inout CoordinatorOutput
+    ) {
+        var count = count
+        let planned = plan.targets.reversed().filter { jobs[$0.job].workers > $0.count }
+        let chosen = Set(plan.targets.map(\.job))
+        let others = count > 0 ? holders.reversed().filter { !chosen.contains($0) } : []
+        for (job, target) in others.map({ (job: $0, count: 0) }) + planned {
+            let most = max(0, jobs[job].workers - jobs[job].description.memberLimit)
+            var surplus = max(most, min(count, jobs[job].workers - target))
+            for session in sessions.indices.reversed() where surplus > 0 && sessions[session].job == jobs[job].id {
+                let isOfUse = surplus <= most || short.contains { !sessions[session].isUnfit(for: $0, now) }
+                guard !sessions[session].isWithdrawn, isOfUse else { continue }
+                letGo(session, &output)
+                surplus -= 1
+                count -= 1
             }
         }
-        for index in order { failWithoutHope(index, now, &output) }
     }
 
-    /// How many workers have the job, or load it.
-    private func workers(of index: Int) -> Int {
-        let id = jobs[index].id
-        return sessions.count { $0.job == id }
+    /// A worker leaves its job: at once when it is in no generation, else at the next step boundary.
+    mutating func letGo(_ session: Int, _ output: inout CoordinatorOutput) {
+        guard !sessions[session].isWithdrawn, let job = place(ofJob: sessions[session].job) else { return }
+        sessions[session].isWithdrawn = true
+        jobs[job].workers -= 1
+        noteHolder(job)
+        releaseWithdrawn(job, &output)
+        stirred.insert(job)
     }
 
-    /// Free workers that are not known to be unfit for the job.
-    private func free(for index: Int, _ now: Instant) -> [Int] {
-        sessions.indices.filter {
-            sessions[$0].role == .worker && sessions[$0].job == nil && !sessions[$0].isUnfit(for: jobs[index].id, now)
+    private mutating func assign(
+        _ free: inout [Int], to job: Int, atMost count: Int, _ now: Instant, _ output: inout CoordinatorOutput
+    ) {
+        var count = count
+        while count > 0, let place = free.firstIndex(where: { !sessions[$0].isUnfit(for: jobs[job].id, now) }) {
+            assign(free.remove(at: place), to: job, &output)
+            count -= 1
         }
     }
 
-    /// Workers that the job may have at once: free ones, then those of idle jobs, the last in order first.
-    private func candidates(for index: Int, in order: [Int], _ now: Instant) -> [Int] {
-        var found = free(for: index, now)
-        for other in order.reversed() where other != index && gives(other, to: index, in: order, now) {
-            found += sessions.indices.filter {
-                sessions[$0].job == jobs[other].id && !sessions[$0].isUnfit(for: jobs[index].id, now)
-            }
+    /// Workers that the plan has no use for, because they are unfit or a job is too large, load for whoever has room.
+    private mutating func assignRest(
+        _ free: inout [Int], _ plan: PlacementPlan, _ now: Instant, _ output: inout CoordinatorOutput
+    ) {
+        let planned = plan.targets.map(\.job)
+        let chosen = Set(planned)
+        var others: [Int] = []
+        for lane in queue.lanes where others.count < 64 { others += lane.jobs.prefix(64).filter { !chosen.contains($0) } }
+        for job in planned + others where !free.isEmpty {
+            assign(&free, to: job, atMost: jobs[job].description.memberLimit - jobs[job].workers, now, &output)
         }
-        return found
-    }
-
-    /// Whether a job that stands idle lets another have its workers. Progress that is in no checkpoint yet is worth a wait,
-    /// except to a job that comes first.
-    private func gives(_ other: Int, to index: Int, in order: [Int], _ now: Instant) -> Bool {
-        guard jobs[other].isIdle, workers(of: other) < jobs[other].description.memberMinimum else { return false }
-        let isBehind = (order.firstIndex(of: other) ?? 0) > (order.firstIndex(of: index) ?? 0)
-        return isBehind || jobs[other].committed == jobs[other].saved || now - jobs[other].idleSince >= times.holdWindow
     }
 
     private mutating func assign(_ session: Int, to index: Int, _ output: inout CoordinatorOutput) {
-        if let old = sessions[session].job { output.sends.append((sessions[session].id, .release(old))) }
         sessions[session].job = jobs[index].id
         sessions[session].load = .loading
+        jobs[index].workers += 1
+        noteHolder(index)
+        stirred.insert(index)
         let assignment = Assignment(job: jobs[index].id, description: jobs[index].description.encoded())
         output.sends.append((sessions[session].id, .assign(assignment)))
     }
@@ -72,36 +124,74 @@ extension Coordinator {
         guard let job = sessions[index].job else { return }
         output.notices.append(.trouble(job, node: sessions[index].node, text: problem))
         sessions[index].unfit.removeAll { $0.job == job }
-        sessions[index].unfit.append(.init(job: job, problem: problem, until: now + times.retryWindow))
-        sessions[index].job = nil
-        sessions[index].load = .free
-        output.sends.append((sessions[index].id, .release(job)))
+        sessions[index].unfit.append(
+            .init(job: job, problem: problem, until: bug == .unfitWorkersAtOnce ? now : now + times.retryWindow))
+        free(index, &output)
         let session = sessions[index].id
         update(job) { $0.lost(session, now, &output) }
     }
 
-    /// A job that every connected worker is unfit for fails with the first one's words, instead of waiting for ever;
-    /// not at once, because better ones may be on their way back.
-    private mutating func failWithoutHope(_ index: Int, _ now: Instant, _ output: inout CoordinatorOutput) {
-        let workers = sessions.filter { $0.role == .worker }
-        let id = jobs[index].id
-        guard let problem = workers.first?.problem(with: id, now),
-            workers.allSatisfy({ $0.isUnfit(for: id, now) })
-        else {
-            jobs[index].hopelessSince = nil
-            return
+    /// A worker has no job any more.
+    private mutating func free(_ session: Int, _ output: inout CoordinatorOutput) {
+        guard let id = sessions[session].job else { return }
+        if !sessions[session].isWithdrawn, let job = place(ofJob: id) {
+            jobs[job].workers -= 1
+            noteHolder(job)
         }
-        let since = jobs[index].hopelessSince ?? now
-        jobs[index].hopelessSince = since
-        guard now >= since + times.hopeWindow else { return }
-        jobs[index].rest(.failed, reason: problem, &output)
+        output.sends.append((sessions[session].id, .release(id)))
+        sessions[session].job = nil
+        sessions[session].load = .free
+        sessions[session].isWithdrawn = false
+        if sessions[session].isDraining { output.sends.append((sessions[session].id, .shutdown)) }
+        placementIsDue = true
     }
 
-    /// Takes workers whose arithmetic gives other bits off the jobs that have begun without them.
-    mutating func dismissForeign(_ now: Instant, _ output: inout CoordinatorOutput) {
-        for index in sessions.indices where sessions[index].load == .loaded {
-            guard let id = sessions[index].job, let run = job(id), let profile = run.profile, !run.fits(sessions[index])
-            else { continue }
+    /// Frees the workers that a job lets go and that are in no generation of it (any more).
+    mutating func releaseWithdrawn(_ job: Int, _ output: inout CoordinatorOutput) {
+        for index in sessions.indices where sessions[index].isWithdrawn && sessions[index].job == jobs[job].id {
+            if jobs[job].phase == .gathering || !jobs[job].isMember(sessions[index].id) { free(index, &output) }
+        }
+    }
+
+    /// Frees the workers of a job that came to rest.
+    mutating func releaseRested(_ job: Int, _ output: inout CoordinatorOutput) {
+        guard jobs[job].state.isAtRest else { return }
+        let id = jobs[job].id
+        for index in sessions.indices {
+            if !sessions[index].unfit.isEmpty { sessions[index].unfit.removeAll { $0.job == id } }
+            if sessions[index].job == id { free(index, &output) }
+        }
+    }
+
+    // MARK: Hopeless jobs
+
+    /// A job that every connected worker is unfit for fails with the first one's words, instead of waiting for ever;
+    /// not at once, because better ones may be on their way back.
+    private mutating func failHopeless(_ now: Instant, _ output: inout CoordinatorOutput) {
+        let workers = sessions.filter { $0.role == .worker }
+        let named = workers.first?.unfit.map(\.job) ?? []
+        for id in Set(named + hopeless).sorted() {
+            guard let job = place(ofJob: id) else { continue }
+            let problem = workers.first?.problem(with: id, now)
+            guard let problem, !jobs[job].state.isAtRest, workers.allSatisfy({ $0.isUnfit(for: id, now) }) else {
+                jobs[job].hopelessSince = nil
+                hopeless.removeAll { $0 == id }
+                continue
+            }
+            let since = jobs[job].hopelessSince ?? now
+            jobs[job].hopelessSince = since
+            if !hopeless.contains(id) { hopeless.append(id) }
+            guard now >= since + times.hopeWindow else { continue }
+            update(id) { $0.rest(.failed, reason: problem, &output) }
+            hopeless.removeAll { $0 == id }
+        }
+    }
+
+    /// Takes workers whose arithmetic gives other bits off a job that has begun without them.
+    mutating func dismissForeign(_ job: Int, _ now: Instant, _ output: inout CoordinatorOutput) {
+        guard let profile = jobs[job].profile else { return }
+        for index in sessions.indices where sessions[index].job == jobs[job].id && sessions[index].load == .loaded {
+            guard !jobs[job].fits(sessions[index]) else { continue }
             giveUp(
                 index,
                 "its processor or libraries give other bits than the job has so far (numerics profile "
@@ -110,28 +200,47 @@ extension Coordinator {
         }
     }
 
-    private func isWorking(_ job: JobID) -> Bool {
-        guard let index = jobs.firstIndex(where: { $0.id == job }) else { return false }
-        return !jobs[index].state.isAtRest
+    /// Notes when time alone changes who may have which worker.
+    private mutating func notePlacementTime(_ now: Instant, _ isAnyUnfit: Bool) {
+        placesAt = nil
+        func consider(_ instant: Instant) {
+            if instant > now { placesAt = min(placesAt ?? instant, instant) }
+        }
+        if isAnyUnfit { for session in sessions { for unfit in session.unfit { consider(unfit.until) } } }
+        for id in hopeless { if let since = job(id)?.hopelessSince { consider(since + times.hopeWindow) } }
+        for job in holders where isWorthHolding(job, now) { consider(jobs[job].idleSince + times.holdWindow) }
+    }
+}
+
+// MARK: The queue
+extension Coordinator {
+    /// Places of the jobs that have workers, ascending.
+    var holders: [Int] { queue.lanes.flatMap(\.holders).sorted() }
+
+    /// Puts a job into the queue, or takes it out, as its state says.
+    mutating func enlist(_ index: Int) {
+        let waits = !jobs[index].state.isAtRest && jobs[index].job != nil
+        guard waits != jobs[index].isQueued else { return }
+        jobs[index].isQueued = waits
+        let (priority, project) = (jobs[index].description.priority, jobs[index].description.project)
+        if waits {
+            queue.insert(index, priority: priority, project: project)
+            noteHolder(index)
+        } else { queue.remove(index, priority: priority, project: project) }
+        placementIsDue = true
     }
 
-    /// Frees the workers of jobs that came to rest; true when there were any.
-    mutating func releaseRested(_ output: inout CoordinatorOutput) -> Bool {
-        var isAnyFree = false
-        for index in sessions.indices {
-            let unfit = sessions[index].unfit
-            if !unfit.isEmpty { sessions[index].unfit = unfit.filter { isWorking($0.job) } }
-            guard let job = sessions[index].job, !isWorking(job) else { continue }
-            output.sends.append((sessions[index].id, .release(job)))
-            sessions[index].job = nil
-            sessions[index].load = .free
-            isAnyFree = true
-        }
-        return isAnyFree
+    mutating func noteHolder(_ index: Int) {
+        guard jobs[index].isQueued else { return }
+        let description = jobs[index].description
+        queue.note(index, priority: description.priority, project: description.project, hasWorkers: jobs[index].workers > 0)
     }
 }
 
 extension SessionRecord {
+    /// A worker that a job can have.
+    var isFree: Bool { role == .worker && job == nil && !isDraining }
+
     /// Why the worker can't serve a job for the time being, nil = nothing is known against it.
     func problem(with job: JobID, _ now: Instant) -> String? {
         unfit.first { $0.job == job && now < $0.until }?.problem

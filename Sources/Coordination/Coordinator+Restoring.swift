@@ -9,6 +9,7 @@ extension Coordinator {
         case .submitted(let id, let bytes):
             jobs.append(JobRun(
                 id: id, description: try JobDescription(decoding: bytes), rates: rates, clockOffset: clockOffset, at: now))
+            jobs[jobs.count - 1].bug = bug
         case .amended(let id, let bytes):
             let description = try JobDescription(decoding: bytes)
             update(id) { $0.description = description }
@@ -24,19 +25,25 @@ extension Coordinator {
             }
         case .recipe(let id, let step, _): update(id) { $0.issued = max($0.issued, step) }
         case .committed(let id, let step): update(id) { $0.restore(step) }
-        case .evaluated(let id, let step, _, _): update(id) { $0.evaluatedAt = step }
+        case .evaluated(let id, let step, _, _): if bug != .evaluationNotReplayed { update(id) { $0.evaluatedAt = step } }
         case .published(let id, let step): update(id) { $0.saved = max($0.saved, step) }
+        case .found(let id, let step): update(id) { $0.saved = step }
         case .rewound(let id, let step): update(id) { $0.rewind(to: step) }
         case .profile(let id, let profile): update(id) { $0.profile = profile }
         case .planned(let id, let event): update(id) { $0.note(event) }
         case .ledger(let id, let entry, let digest):
-            guard let index = jobs.firstIndex(where: { $0.id == id }) else { return }
+            guard bug != .spentNotReplayed else { break }
+            guard let index = place(ofJob: id) else { return }
             try jobs[index].restore(entry, digest)
         case .branched(let id, let step): update(id) { $0.branch(to: step) }
         case .trunk(let id, let step): update(id) { $0.trunk = step }
         case .projectLimited(let name, let budget): limit(project: name, to: budget)
+        case .answered(let id, let key, let state): remember(RequestAnswer(key: key, job: id, state: state))
         }
     }
+
+    /// Whether the journal's replay remembers the same answers.
+    package func hasSameAnswers(as other: Coordinator) -> Bool { answers.count == other.answers.count && answers.last == other.answers.last }
 
     /// Gives a job the lengths of its sequences, which the journal does not hold.
     package mutating func attach(_ index: SequenceIndex, to id: JobID) {
@@ -48,13 +55,13 @@ extension Coordinator {
     }
 
     /// Corrects the step of a job's newest checkpoint to what the store really holds.
-    package mutating func noteSaved(_ step: Step, of id: JobID) -> CoordinatorOutput {
+    package mutating func noteFound(_ step: Step, of id: JobID) -> CoordinatorOutput {
         var output = CoordinatorOutput()
         update(id) { run in
             guard run.saved != step, step <= run.committed else { return }
             run.cover(step, &output)
             run.saved = step
-            output.journal.append(.published(id, step: step))
+            output.journal.append(.found(id, step: step))
         }
         return output
     }
@@ -85,7 +92,7 @@ extension Coordinator {
                 if run.saved != step { run.cover(step, &output) }
                 run.rewindLedger(to: step, &output)
                 run.rewind(to: step)
-                output.journal.append(.rewound(id, to: step))
+                if run.bug != .rewindNotJournalled { output.journal.append(.rewound(id, to: step)) }
             }
             if isBack { output.notices.append(.rewound(id, to: step)) }
             if !run.state.isAtRest || run.state == .paused || run.state == .failed {
@@ -101,7 +108,9 @@ extension Coordinator {
 
 extension JobRun {
     /// The first thing that the journal keeps and on which the two differ, by name; nil = they agree.
-    package func durableDifference(from other: JobRun) -> String? {
+    ///
+    /// - Parameter inDetail: the long texts and lists too.
+    package func durableDifference(from other: JobRun, inDetail: Bool = true) -> String? {
         if id != other.id { return "number" }
         if state != other.state || reason != other.reason { return "state" }
         if generation != other.generation { return "generation" }
@@ -110,6 +119,9 @@ extension JobRun {
         if evaluatedAt != other.evaluatedAt { return "newest evaluation" }
         if digests.count != other.digests.count || digests.last != other.digests.last { return "list of digests" }
         if history.count != other.history.count { return "list of tokens" }
+        guard inDetail else { return nil }
+        if digests.prefix(committed + 1) != other.digests.prefix(committed + 1) { return "digest" }
+        if history != other.history { return "history" }
         if description != other.description { return "description" }
         if plan != other.plan || issued != other.issued || trunk != other.trunk { return "plan" }
         if ledger != other.ledger || nextLease != other.nextLease { return "ledger" }

@@ -20,14 +20,22 @@ package struct SessionRecord: Sendable {
 
     package let id: SessionID
     package let node: NodeID
+    /// The start of its process.
+    let boot: UInt64
     package let name: String
     package let role: Hello.Role
     package let threads: Int
     package let profile: UInt64
     package let dataEndpoint: String
     package var lastHeard: Instant
+    /// Number of its newest message.
+    package internal(set) var heard: UInt32 = 0
     package var job: JobID?
     package var load = Load.free
+    /// Its job lets it go at the next step boundary.
+    package internal(set) var isWithdrawn = false
+    /// It leaves as soon as no job needs it.
+    package internal(set) var isDraining = false
     var unfit: [Unfitness] = []
     /// Shards a second, smoothed over its reports; nil until measured.
     package var rate: Double?
@@ -37,62 +45,82 @@ extension Coordinator {
     /// Most threads that a worker is believed to have.
     private static let threadLimit: UInt32 = 4096
 
-    mutating func admit(_ hello: Hello, _ session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput) {
+    mutating func admit(
+        _ hello: Hello, _ number: UInt32, _ session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput
+    ) {
         func refuse(_ code: Refusal.Code, _ text: String) {
             output.sends.append((session, .refuse(Refusal(code: code, text: text))))
             output.notices.append(.refused(name: hello.name, reason: text))
         }
+        // The same hello again.
+        if number > 0, let known = sessions.first(where: { $0.id == session }), number <= known.heard { return }
         guard hello.oldestVersion <= WireVersion.newest, hello.newestVersion >= WireVersion.oldest else {
             return refuse(
                 .version,
                 "this coordinator speaks protocol \(WireVersion.oldest)…\(WireVersion.newest), the worker "
                     + "\(hello.oldestVersion)…\(hello.newestVersion): install the same release on both")
         }
-        guard hello.lastEpoch <= epoch else {
+        guard hello.lastEpoch <= epoch || bug == .oldBackupServes else {
             return refuse(
                 .stale,
                 "the worker has seen a newer coordinator (epoch \(hello.lastEpoch)) than this one (epoch \(epoch)): "
                     + "its state directory is an old copy; restore the newest one")
         }
         // A process that comes back takes the place of its own older connection.
+        var unfit: [SessionRecord.Unfitness] = []
         for old in sessions where old.id == session || (old.node == hello.node && old.role == .worker && hello.role == .worker) {
+            if old.node == hello.node, old.boot == hello.boot { unfit = old.unfit }
             remove(old.id, reason: "connected anew", now, &output)
             if old.id != session { output.commands.append(.close(old.id)) }
         }
-        let record = SessionRecord(
-            id: session, node: hello.node, name: hello.name, role: hello.role,
+        var record = SessionRecord(
+            id: session, node: hello.node, boot: hello.boot, name: hello.name, role: hello.role,
             threads: Int(min(hello.threads, Self.threadLimit)),
             profile: hello.profile, dataEndpoint: hello.dataEndpoint, lastHeard: now)
-        let place = sessions.firstIndex { $0.id > session } ?? sessions.count
-        sessions.insert(record, at: place)
-        let version = min(hello.newestVersion, WireVersion.newest)
-        output.sends.append((
-            session,
-            .welcome(Welcome(
-                version: version, session: session.number, epoch: epoch,
-                heartbeatMilliseconds: UInt32(times.heartbeat.nanoseconds / 1_000_000), dataEndpoint: dataEndpoint))
-        ))
+        record.heard = number
+        record.unfit = unfit
+        sessions.insert(record, at: sessions.last.map { $0.id < session } ?? true ? sessions.count : sessions.firstIndex { $0.id > session } ?? sessions.count)
+        if hello.role == .worker { watch(now) }
+        placementIsDue = true
+        var welcome = Welcome(
+            version: min(hello.newestVersion, WireVersion.newest), session: session.number, epoch: epoch,
+            heartbeatMilliseconds: UInt32(times.heartbeat.nanoseconds / 1_000_000), dataEndpoint: dataEndpoint)
+        welcome.greeting = hello.greeting
+        output.sends.append((session, .welcome(welcome)))
         if hello.role == .worker {
             output.notices.append(.joined(hello.node, name: hello.name, threads: Int(hello.threads)))
         }
     }
 
+    /// Whether a message is the next one of its session. An older one came twice; behind a gap one was lost, and nobody
+    /// knows what it said: the session ends, and the worker begins another.
+    mutating func isNext(
+        _ number: UInt32, _ index: Int, _ now: Instant, _ output: inout CoordinatorOutput
+    ) -> Bool {
+        let heard = sessions[index].heard
+        guard number > heard || bug == .doubledMessageHeard else { return number == 0 }
+        sessions[index].heard = number
+        guard heard > 0, number > heard + 1, bug != .lostMessageIgnored else { return true }
+        let session = sessions[index].id
+        remove(session, reason: "a message was lost", now, &output)
+        output.sends.append((session, .refuse(Refusal(code: .unknown, text: "a message was lost: say hello again"))))
+        return false
+    }
+
     mutating func remove(
         _ session: SessionID, reason: String, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
-        guard let index = sessions.firstIndex(where: { $0.id == session }) else { return }
+        guard let index = place(ofSession: session) else { return }
         let record = sessions.remove(at: index)
         guard record.role == .worker else { return }
         output.notices.append(.left(record.node, name: record.name, reason: reason))
-        if let job = record.job { update(job) { $0.lost(session, now, &output) } }
-    }
-
-    mutating func expireSilent(_ now: Instant, _ output: inout CoordinatorOutput) {
-        let silent = sessions.filter { $0.role == .worker && now - $0.lastHeard >= times.deadAfter }
-        for record in silent {
-            remove(record.id, reason: "silent for \(Int(times.deadAfter.seconds)) s", now, &output)
-            output.commands.append(.close(record.id))
+        placementIsDue = true
+        guard let job = record.job else { return }
+        update(job) { run in
+            if !record.isWithdrawn { run.workers -= 1 }
+            run.lost(session, now, &output)
         }
+        if let job = place(ofJob: job) { noteHolder(job) }
     }
 
     mutating func loaded(
@@ -107,7 +135,20 @@ extension Coordinator {
                 now, &output)
         } else if sessions[index].load == .loading {
             sessions[index].load = .loaded
+            update(result.job) { _ in }
         }
+    }
+
+    /// A worker wants to leave, or is wanted away: it works until the next step boundary, so that nothing is lost.
+    mutating func drain(_ index: Int, _ output: inout CoordinatorOutput) {
+        guard sessions[index].role == .worker, !sessions[index].isDraining else { return }
+        sessions[index].isDraining = true
+        placementIsDue = true
+        if sessions[index].job == nil { output.sends.append((sessions[index].id, .shutdown)) } else { letGo(index, &output) }
+    }
+
+    mutating func drain(_ node: NodeID, _ output: inout CoordinatorOutput) {
+        for index in sessions.indices where sessions[index].node == node { drain(index, &output) }
     }
 
     /// A member can't go on with its job. What is wrong with the worker alone costs the job that worker, not its life.

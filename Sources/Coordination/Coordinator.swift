@@ -19,19 +19,39 @@ package struct Coordinator: Sendable {
     let clockOffset: Int64
     /// Where workers reach the coordinator's data socket.
     package let dataEndpoint: String
-    /// Connections that said hello, by session.
+    /// Connections that said hello, ascending by session.
     package internal(set) var sessions: [SessionRecord] = []
     /// Every job ever submitted, by number.
     package internal(set) var jobs: [JobRun] = []
     /// What the jobs of a project may spend together, ascending by name.
     package internal(set) var projects: [(name: String, limits: Budget)] = []
+    /// Answers to the newest requests, oldest first.
+    var answers: [RequestAnswer] = []
+    /// The instant of the event in hand.
+    private var instant = Instant(nanoseconds: 0)
+    // MARK: What to look at: an event costs what it touches, however many jobs and workers there are.
+    var queue = JobQueue()
+    /// Places of jobs that something happened to.
+    var stirred: Set<Int> = []
+    /// By place: when time alone moves the job on, in nanoseconds.
+    private var looks: [Int64] = []
+    /// Nobody falls silent before.
+    private var expiry = Instant(nanoseconds: .max)
+    /// Workers or jobs came, went or changed: who has whom must be decided anew; and when time alone changes it.
+    var placementIsDue = false
+    var placesAt: Instant?
+    /// Jobs that every worker is unfit for.
+    var hopeless: [JobID] = []
     /// When the shell was asked to come back at the latest.
     private var deadline: Instant?
+    /// What a simulation has planted here; nothing anywhere else.
+    let bug: PlantedBug?
 
     package init(
         epoch: UInt64, dataEndpoint: String, times: CoordinatorTimes = CoordinatorTimes(), rates: RateCard = RateCard(),
-        clockOffset: Int64 = 0
+        clockOffset: Int64 = 0, bug: PlantedBug? = nil
     ) {
+        self.bug = bug
         self.epoch = epoch
         self.dataEndpoint = dataEndpoint
         self.times = times
@@ -43,35 +63,59 @@ package struct Coordinator: Sendable {
     package mutating func handle(_ event: CoordinatorEvent, at now: Instant) -> CoordinatorOutput {
         var output = CoordinatorOutput()
         forgiveOwnSleep(now)
-        for index in jobs.indices { jobs[index].tick(now) }
+        instant = now
         switch event {
-        case .received(let message, let session): receive(message, from: session, now, &output)
+        case .received(let message, let session, let number): receive(message, number, from: session, now, &output)
         case .connectionClosed(let session): remove(session, reason: "connection closed", now, &output)
-        case .submitted(let job): submit(job, now, &output)
-        case .ordered(let order, let job): obey(order, job, now, &output)
+        case .submitted(let job, let request): submit(job, request, now, &output)
+        case .ordered(let order, let job, let request): obey(order, job, request, now, &output)
         case .limited(let job, let budget): update(job) { $0.limit(to: budget, now, &output) }
         case .projectLimited(let name, let budget):
             limit(project: name, to: budget)
             output.journal.append(.projectLimited(name, budget))
+            for index in jobs.indices where jobs[index].description.project == name { stirred.insert(index) }
         case .published(let job, let step, let attempt):
             update(job) { $0.published(step: step, attempt: attempt, now, &output) }
         case .publishFailed(let job, let step, let attempt, let problem):
             update(job) { $0.publishFailed(step: step, attempt: attempt, problem: problem, now, &output) }
+        case .drain(let node): drain(node, &output)
         case .deadline: break
         }
-        expireSilent(now, &output)
-        // Workers that a resting job frees may be what another one waits for.
-        repeat {
-            place(now, &output)
-            for index in jobs.indices {
-                share(index)
-                jobs[index].advance(sessions, times, now, &output)
-            }
-            dismissForeign(now, &output)
-        } while releaseRested(&output)
+        if now >= expiry, bug != .silentWorkersStay { expireSilent(now, &output) }
+        if let placesAt, now >= placesAt { placementIsDue = true }
+        for index in looks.indices where looks[index] <= now.nanoseconds { stirred.insert(index) }
+        settle(now, &output)
         deadline = nextDeadline(now)
         output.deadline = deadline
         return output
+    }
+
+    /// Lets jobs and placement answer each other until nothing moves any more: workers that one job frees may be what
+    /// another one waits for.
+    private mutating func settle(_ now: Instant, _ output: inout CoordinatorOutput) {
+        while placementIsDue || !stirred.isEmpty {
+            if placementIsDue {
+                placementIsDue = false
+                place(now, &output)
+            }
+            let places = stirred.sorted()
+            stirred = []
+            for index in places {
+                jobs[index].tick(now)
+                share(index)
+                jobs[index].advance(sessions, times, now, &output)
+                dismissForeign(index, now, &output)
+                enlist(index)
+                if jobs[index].workers > 0 || jobs[index].state.isAtRest { releaseRested(index, &output) }
+                if sessions.contains(where: \.isWithdrawn) { releaseWithdrawn(index, &output) }
+                look(at: index, jobs[index].deadline(times, now))
+            }
+        }
+    }
+
+    private mutating func look(at index: Int, _ instant: Instant?) {
+        while looks.count < jobs.count { looks.append(.max) }
+        looks[index] = instant?.nanoseconds ?? .max
     }
 
     /// When this process itself was not running at its deadline, the silence of the workers proves nothing: what they
@@ -83,19 +127,24 @@ package struct Coordinator: Sendable {
     }
 
     private mutating func receive(
-        _ message: Message, from session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput
+        _ message: Message, _ number: UInt32, from session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
-        if case .hello(let hello) = message { return admit(hello, session, now, &output) }
-        guard let index = sessions.firstIndex(where: { $0.id == session }) else {
+        if case .hello(let hello) = message { return admit(hello, number, session, now, &output) }
+        guard let index = place(ofSession: session) else {
             // It was given up, or never began: with a hello it can begin anew.
             let refusal = Refusal(code: .unknown, text: "this session has ended: say hello again")
             if message != .goodbye { output.sends.append((session, .refuse(refusal))) }
             return
         }
+        guard isNext(number, index, now, &output) else { return }
         sessions[index].lastHeard = now
+        if bug == .sendersClockBelieved, case .heartbeat(let beat) = message {
+            sessions[index].lastHeard = Instant(nanoseconds: Int64(clamping: beat.sentAt))
+        }
         switch message {
         case .heartbeat(let beat): output.sends.append((session, .heartbeatReply(beat)))
         case .goodbye: remove(session, reason: "left", now, &output)
+        case .drain: drain(index, &output)
         case .assigned(let result): loaded(result, index, now, &output)
         case .prepared(let standing):
             update(standing.job) { $0.prepared(standing, from: session, now, &output) }
@@ -114,22 +163,50 @@ package struct Coordinator: Sendable {
     }
 
     mutating func update(_ job: JobID, _ change: (inout JobRun) -> Void) {
-        guard let index = jobs.firstIndex(where: { $0.id == job }) else { return }
+        guard let index = place(ofJob: job) else { return }
+        jobs[index].tick(instant)
         change(&jobs[index])
+        stirred.insert(index)
+        enlist(index)
     }
 
     /// The job of that number.
-    package func job(_ id: JobID) -> JobRun? { jobs.first { $0.id == id } }
+    package func job(_ id: JobID) -> JobRun? { place(ofJob: id).map { jobs[$0] } }
+
+    /// Jobs are numbered from 1 without gaps.
+    func place(ofJob id: JobID?) -> Int? {
+        guard let id, id.number > 0, id.number <= jobs.count else { return nil }
+        return Int(id.number) - 1
+    }
+
+    func place(ofSession id: SessionID) -> Int? {
+        var (lower, upper) = (0, sessions.count)
+        while lower < upper {
+            let middle = (lower + upper) / 2
+            if sessions[middle].id < id { lower = middle + 1 } else { upper = middle }
+        }
+        return lower < sessions.count && sessions[lower].id == id ? lower : nil
+    }
 
     /// The next instant at which something is due. What was due up to `now` is done, or waits for an event.
     private func nextDeadline(_ now: Instant) -> Instant? {
-        var next: Instant?
-        func consider(_ instant: Instant?) {
-            guard let instant, instant > now else { return }
-            next = next.map { min($0, instant) } ?? instant
-        }
-        for session in sessions where session.role == .worker { consider(session.lastHeard + times.deadAfter) }
-        for job in jobs { consider(job.deadline(times, now)) }
-        return next
+        var next = expiry.nanoseconds
+        for look in looks where look > now.nanoseconds { next = min(next, look) }
+        if let placesAt, placesAt > now { next = min(next, placesAt.nanoseconds) }
+        return next == .max ? nil : Instant(nanoseconds: max(next, now.nanoseconds + 1))
     }
+
+    /// Gives up the sessions that are silent for too long, and notes when the next one can be.
+    private mutating func expireSilent(_ now: Instant, _ output: inout CoordinatorOutput) {
+        let silent = sessions.filter { $0.role == .worker && now - $0.lastHeard >= times.deadAfter }
+        for record in silent {
+            remove(record.id, reason: "silent for \(Int(times.deadAfter.seconds)) s", now, &output)
+            output.commands.append(.close(record.id))
+        }
+        expiry = Instant(nanoseconds: .max)
+        for session in sessions where session.role == .worker { expiry = min(expiry, session.lastHeard + times.deadAfter) }
+    }
+
+    /// A session of a worker that was just heard counts among those that can fall silent.
+    mutating func watch(_ now: Instant) { expiry = min(expiry, now + times.deadAfter) }
 }

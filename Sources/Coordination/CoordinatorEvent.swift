@@ -12,11 +12,12 @@ package struct SessionID: Sendable, Hashable, Comparable {
 
 /// Everything the coordinator's core ever learns.
 package enum CoordinatorEvent: Sendable {
-    case received(Message, from: SessionID)
+    /// `number` is the message's place among those of its connection, 0 = not numbered.
+    case received(Message, from: SessionID, number: UInt32 = 0)
     case connectionClosed(SessionID)
-    /// A job was asked for.
-    case submitted(Job)
-    case ordered(JobOrder, JobID)
+    /// A job was asked for. What a client asks for again under the same key is answered, not done again.
+    case submitted(Job, request: RequestKey? = nil)
+    case ordered(JobOrder, JobID, request: RequestKey? = nil)
     /// A job's limits from now on.
     case limited(JobID, Budget)
     /// What the jobs of a project may spend together, from now on.
@@ -24,6 +25,8 @@ package enum CoordinatorEvent: Sendable {
     /// The store holds a complete checkpoint of the step: the answer to `.collect`, or found there at start (attempt 0).
     case published(JobID, step: Step, attempt: UInt32)
     case publishFailed(JobID, step: Step, attempt: UInt32, problem: String)
+    /// A worker is wanted away: it leaves at its job's next step boundary.
+    case drain(NodeID)
     /// The instant that the last output named has come.
     case deadline
 }
@@ -40,6 +43,8 @@ package enum JobOrder: Sendable, Equatable {
     case cancel
     /// Checkpoint at the next step boundary and go on.
     case checkpoint
+    /// Run with so many workers from now on.
+    case resize(ClosedRange<Int>)
 }
 
 /// From where a job goes on whose budget ran out.
@@ -57,12 +62,36 @@ package struct CoordinatorOutput: Sendable {
     package var journal: [JournalEntry] = []
     package var sends: [(to: SessionID, message: Message)] = []
     package var commands: [CoordinatorCommand] = []
+    /// Answers to requests that had a key.
+    package var answers: [RequestAnswer] = []
     /// When `handle(.deadline)` is wanted next; nil = not.
     package var deadline: Instant?
     /// For the log and the live view; nothing depends on them.
     package var notices: [Notice] = []
 
     package init() {}
+}
+
+/// A client's own name for one request: 16 random bytes, the same again when it asks again.
+package struct RequestKey: Sendable, Hashable {
+    package var high: UInt64
+    package var low: UInt64
+
+    package init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+}
+
+/// What became of a request; the same for ever, however often it is asked.
+package struct RequestAnswer: Sendable, Equatable {
+    package var key: RequestKey
+    package var job: JobID
+    /// The job's state right after the request.
+    package var state: JobState
+
+    /// Answers that are remembered, the newest ones.
+    package static let limit = 4096
 }
 
 /// Work for the shell that is neither a message nor a journal entry.

@@ -19,14 +19,17 @@ extension JobRun {
             || (description.evaluationSteps > 0 && step % description.evaluationSteps == 0)
     }
 
-    private func saveIsDue(at step: Step, _ now: Instant) -> SaveReason? {
+    private func saveIsDue(at step: Step, _ now: Instant, empties: Bool) -> SaveReason? {
         guard step == committed, saving?.step != step else { return nil }
         if step == trunkStep, trunk != step, step > 0 { return .trunk }
-        if step == endStep, step > 0, saved != step || (savedFor != nil && savedFor != .final) { return .final }
+        if step == endStep, step > 0, saved != step || (savedFor != nil && savedFor != .final),
+            bug != .doneBeforeCheckpoint { return .final }
         guard saved != step else { return nil }
         if wantsPause { return .pause }
         if let wantsSave { return wantsSave }
-        guard step > 0, !endIsNear(after: step) else { return nil }
+        guard step > 0 else { return nil }
+        if empties { return .periodic }
+        guard !endIsNear(after: step) else { return nil }
         if description.saveSteps > 0, step % description.saveSteps == 0 { return .periodic }
         if intervalIsOver(now) { return .periodic }
         return nil
@@ -55,28 +58,38 @@ extension JobRun {
     mutating func proceed(
         _ sessions: [SessionRecord], _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
+        let leaving = leavers(sessions)
+        // Without enough members for another generation the progress goes into a checkpoint first.
+        let empties = leaving > 0 && members.count - leaving < description.memberMinimum
         let joins = saving == nil && now - generationOpenedAt >= times.joinPause && hasNewcomer(sessions)
+        let isUneven = saving == nil && isUneven(sessions, now)
+        let changes = joins || isUneven || (leaving > 0 && saving == nil)
         let stands = applied == leased
         if stands {
             guard evaluation == nil, saving?.isCopied ?? true else { return }
             if applied == saved, wantsSave != .user || savedFor == .user || savedFor == .final { wantsSave = nil }
             if applied == 0 { wantsSave = nil }
             if !wantsPause, evaluationIsDue(at: applied) { return orderEvaluation(now, &output) }
-            if let reason = saveIsDue(at: applied, now) {
+            if let reason = saveIsDue(at: applied, now, empties: empties) {
                 // Never two at once: the one that is being written comes first.
                 guard saving == nil else { return }
                 if now >= saveAgainAt { return orderSave(reason, now, &output) }
                 // After a failure training goes on until the next attempt, unless the job ends here.
-                guard reason == .periodic || reason == .user else { return }
+                guard reason == .periodic || reason == .user, !empties else { return }
             } else {
                 if wantsPause { return finishPause(&output) }
                 if applied >= endStep { return finish(&output) }
             }
+            if empties, saving != nil { return }
             // Whoever is behind would have to heal: the change waits until all have applied what was leased.
-            if joins { return members.allSatisfy { $0.step == applied } ? interrupt(now, &output) : () }
+            if changes {
+                guard members.allSatisfy({ $0.step == applied }) else { return }
+                if isUneven { noteRebalancing(now) }
+                return interrupt(now, &output)
+            }
         }
         // What waits for a standstill gets one: leases run out instead of being extended.
-        let isAwaited = joins || wantsPause || ((wantsSave != nil || intervalIsOver(now)) && saving == nil && now >= saveAgainAt)
+        let isAwaited = changes || empties || wantsPause || ((wantsSave != nil || intervalIsOver(now)) && saving == nil && now >= saveAgainAt)
         if stands || !isAwaited { lease(now, &output) }
     }
 
@@ -84,8 +97,14 @@ extension JobRun {
     private func hasNewcomer(_ sessions: [SessionRecord]) -> Bool {
         members.count < description.memberLimit
             && sessions.contains { session in
-                session.job == id && session.load == .loaded && !members.contains { $0.session == session.id }
+                session.job == id && session.load == .loaded && !session.isWithdrawn && !isMember(session.id)
             }
+    }
+
+    /// Members that the job lets go.
+    private func leavers(_ sessions: [SessionRecord]) -> Int {
+        guard sessions.contains(where: { $0.isWithdrawn && $0.job == id }) else { return 0 }
+        return sessions.count { session in session.isWithdrawn && session.job == id && isMember(session.id) }
     }
 
     private mutating func finishPause(_ output: inout CoordinatorOutput) {
@@ -94,7 +113,7 @@ extension JobRun {
     }
 
     private mutating func finish(_ output: inout CoordinatorOutput) {
-        guard saving == nil, saved == applied || applied == 0 else { return }
+        guard saving == nil, saved == applied || applied == 0 || bug == .doneBeforeCheckpoint else { return }
         if applied < plannedSteps, let event = plan.last, let limit = event.limit {
             let way = event.trunk < event.end ? "" : ", without an anneal"
             rest(.budgetExhausted, reason: "the limit of \(limit) is reached after step \(applied)\(way)", &output)
@@ -153,7 +172,7 @@ extension JobRun {
         lastSaveAt = now
         postOverhead(&output)
         output.commands.append(
-            .collect(id, step: applied, attempt: saveAttempts, kind: reason, digest: digests[applied]))
+            .collect(id, step: applied, attempt: saveAttempts, kind: reason, digest: digests[bug == .mixedCheckpoint ? applied / 2 : applied]))
         let slices = Partition.slices(parameters: description.parameters, members: members.count)
         for (rank, member) in members.enumerated() {
             let order = SaveOrder(
@@ -188,7 +207,7 @@ extension JobRun {
         guard step >= saved, step <= committed, step > saved || run != nil else { return }
         saved = step
         savedFor = run?.reason
-        output.journal.append(.published(id, step: step))
+        if bug != .checkpointNotJournalled { output.journal.append(.published(id, step: step)) }
         output.notices.append(.saved(
             id, step: step, kind: run?.reason ?? .periodic,
             stall: run.flatMap { _ in pace.stallMilliseconds }.map(Span.milliseconds),

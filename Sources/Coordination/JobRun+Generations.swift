@@ -3,9 +3,9 @@ import Terms
 import Wire
 
 extension JobRun {
-    /// Workers that have this job loaded and may work together, oldest connection first, at most `memberLimit`.
+    /// Workers that have this job loaded stay, and may work together, oldest connection first, at most `memberLimit`.
     private func eligible(_ sessions: [SessionRecord]) -> [SessionRecord] {
-        let loaded = sessions.filter { $0.job == id && $0.load == .loaded }
+        let loaded = sessions.filter { $0.job == id && $0.load == .loaded && !$0.isWithdrawn }
         guard description.isExact, let profile = profile ?? Self.mostCommonProfile(loaded) else {
             return Array(loaded.prefix(description.memberLimit))
         }
@@ -34,7 +34,7 @@ extension JobRun {
             }
             return
         }
-        if state == .queued { move(to: .starting, reason: "\(workers.count) workers", &output) }
+        if state == .queued, bug != .queuedJobRuns { move(to: .starting, reason: "\(workers.count) workers", &output) }
         gatheredAt = gatheredAt ?? now
         // Workers that are still loading are worth a short wait: the first generation is then the only one. So are those
         // that will come back to a coordinator that was away: they hold the newest state.
@@ -51,7 +51,7 @@ extension JobRun {
 
     /// Opens the next generation: everybody stops and says where it stands.
     private mutating func open(_ workers: [SessionRecord], _ now: Instant, _ output: inout CoordinatorOutput) {
-        generation = generation.next
+        if bug != .generationNumberUsedAgain || committed == 0 { generation = generation.next }
         generationOpenedAt = now
         gatheredAt = nil
         returns = false
@@ -59,9 +59,10 @@ extension JobRun {
         evaluation = nil
         abandonSave(&output)
         postOverhead(&output)
+        if members.map(\.node) != workers.map(\.node) { rebalancings = 0 }
         members = workers.map { MemberRecord(session: $0.id, node: $0.node, threads: $0.threads) }
         tick(now)
-        output.journal.append(.generation(id, generation))
+        if bug != .generationNotJournalled { output.journal.append(.generation(id, generation)) }
         if profile == nil, description.isExact, let first = workers.first {
             profile = first.profile
             output.journal.append(.profile(id, first.profile))
@@ -71,7 +72,7 @@ extension JobRun {
 
     /// A save whose members change can't be completed; it is taken again at the next boundary.
     private mutating func abandonSave(_ output: inout CoordinatorOutput) {
-        guard let saving else { return }
+        guard let saving, bug != .saveNotAbandoned else { return }
         output.commands.append(.abandon(id, attempt: saving.attempt))
         wantsSave = saving.reason
         self.saving = nil
@@ -116,12 +117,8 @@ extension JobRun {
         leased = target
         // What was leased and is not applied is leased anew.
         closeLeases(&output)
-        let rates = members.map { member in sessions.first { $0.id == member.session }?.rate }
-        let measured = rates.compactMap(\.self)
-        let fallback = measured.isEmpty ? 1 : measured.reduce(0, +) / Double(measured.count)
-        let intervals = Self.intervals(
-            shards: description.virtualShards,
-            rates: zip(rates, members).map { $0 ?? (measured.isEmpty ? Double(max(1, $1.threads)) : fallback) })
+        var intervals = Self.intervals(shards: description.virtualShards, rates: memberRates(sessions))
+        if bug == .shardToTwoMembers, let last = intervals.indices.last, last > 0 { intervals[last].lower -= 1 }
         let first = firstShards(standings, intervals, target)
         let slices = Partition.slices(parameters: description.parameters, members: members.count)
         let roster = Roster(
@@ -138,6 +135,30 @@ extension JobRun {
         shardsPerMember = intervals.map(\.count)
         phase = .beginning
         output.notices.append(.generation(id, generation, workers: members.map(\.node), from: target))
+    }
+
+    /// By rank: shards a second, or threads as long as nobody is measured.
+    private func memberRates(_ sessions: [SessionRecord]) -> [Double] {
+        let rates = members.map { member in sessions.first { $0.id == member.session }?.rate }
+        let measured = rates.compactMap(\.self)
+        let fallback = measured.isEmpty ? 1 : measured.reduce(0, +) / Double(measured.count)
+        return zip(rates, members).map { $0 ?? (measured.isEmpty ? Double(max(1, $1.threads)) : fallback) }
+    }
+
+    /// Whether the shards, cut anew by what is measured, would make a step shorter by more than a tenth.
+    func isUneven(_ sessions: [SessionRecord], _ now: Instant) -> Bool {
+        guard members.count > 1, now >= rebalancesAfter, members.allSatisfy({ $0.step > 0 }) else { return false }
+        let rates = memberRates(sessions)
+        func span(_ counts: [Int]) -> Double { zip(counts, rates).map { Double($0) / max($1, 1e-9) }.max() ?? 0 }
+        return span(Self.intervals(shards: description.virtualShards, rates: rates).map(\.count)) < 0.9 * span(shardsPerMember)
+    }
+
+    /// Before the shards may be cut anew for their own sake; doubled each time.
+    private static let rebalancePause = Span.seconds(2)
+
+    mutating func noteRebalancing(_ now: Instant) {
+        rebalancings += 1
+        rebalancesAfter = now + Self.rebalancePause * Int64(1 << min(rebalancings, 8))
     }
 
     /// Cuts the shards by speed, but leaves nobody without one.
@@ -179,10 +200,16 @@ extension JobRun {
             }
         }
         let missing = owner.indices.filter { owner[$0] == nil }
+        // What came out infinite at one member is computed by another.
+        let suspects = nonFinite.step == target + 1 ? nonFinite.nodes : []
+        let isAnybodyElse = members.contains { !suspects.contains($0.node) }
+        let rates = zip(intervals, members).map { interval, member in
+            isAnybodyElse && suspects.contains(member.node) ? 0 : Double(interval.count)
+        }
         var next = 0
-        for (rank, part) in Partition.intervals(shards: missing.count, rates: intervals.map { Double($0.count) }).enumerated() {
+        for (rank, part) in Partition.intervals(shards: missing.count, rates: rates).enumerated() {
             for _ in 0..<part.count {
-                owner[missing[next]] = rank
+                owner[missing[next]] = bug == .missingShardsForgotten && missing.count < owner.count ? nil : rank
                 next += 1
             }
         }
@@ -202,7 +229,7 @@ extension JobRun {
         guard phase == .beginning, position.generation == generation, position.step == UInt64(applied),
             let rank = members.firstIndex(where: { $0.session == session })
         else { return true }
-        guard applied == 0 || position.digest == digests[applied] else { return false }
+        guard applied == 0 || position.digest == digests[applied] || bug == .wrongStateAccepted else { return false }
         members[rank].isReady = true
         members[rank].step = applied
         return true
@@ -213,6 +240,7 @@ extension JobRun {
         postOverhead(&output)
         pace.restart()
         phase = .running
+        rebalancesAfter = max(rebalancesAfter, now + Self.rebalancePause)
         move(to: .running, reason: "generation \(generation), \(members.count) workers", &output)
     }
 
@@ -223,10 +251,11 @@ extension JobRun {
         output.notices.append(.trouble(id, node: members[rank].node, text: trouble.text))
         switch trouble.kind {
         case .nonFinite:
-            nonFinite = (trouble.step, nonFinite.step == trouble.step ? nonFinite.count + 1 : 1)
-            guard nonFinite.count < 2 else {
-                return rest(.diverged, reason: "step \(trouble.step): \(trouble.text)", &output)
-            }
+            let step = Step(clamping: trouble.step)
+            let known = nonFinite.step == step ? nonFinite.nodes : []
+            // Computed elsewhere it came out the same, or there is nowhere else: it is the job, not a machine.
+            if !known.isEmpty { return rest(.diverged, reason: "step \(step): \(trouble.text)", &output) }
+            nonFinite = (step, known + [members[rank].node])
         case .digest, .local, .stalled:
             fruitless += 1
             opensAfter = now + Self.stallPause * Int64(1 << min(fruitless - 1, 8))

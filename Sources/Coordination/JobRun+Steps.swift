@@ -42,7 +42,7 @@ extension JobRun {
         if step == committed + 1 { guard charge(recipe, &output) else { return } } else { postOverhead(&output) }
         if step == digests.count { digests.append(report.position.digest) }
         applied = max(applied, step)
-        guard step == committed + 1 else { return }
+        guard step == committed + 1 || (bug == .stepCountsTwice && step == committed) else { return }
         let value = CommittedStep(
             step: step, digest: report.position.digest, lossSum: report.lossSum, trainedTokens: recipe.trainedTokens,
             inputTokens: recipe.inputTokens, gradientNorm: report.gradientNorm, learningRate: recipe.learningRate,
@@ -69,7 +69,9 @@ extension JobRun {
 
     /// Leases what may run: up to `leaseAhead` steps beyond the applied one, never past a barrier or a limit.
     mutating func lease(_ now: Instant, _ output: inout CoordinatorOutput) {
-        func limit() -> Step { min(applied + Self.leaseAhead, nextBarrier(after: applied)) }
+        func limit() -> Step {
+            min(applied + Self.leaseAhead, bug == .leasePastItsEnd ? endStep : nextBarrier(after: applied))
+        }
         // The anneal begins when its trunk is safe.
         if awaitsTrunk { return }
         // Half a window at a time: fewer messages and fewer journal transactions.
@@ -82,7 +84,7 @@ extension JobRun {
                 guard step <= limit(), !awaitsTrunk else { break }
             }
             guard let line = line(step), isPaid(line.recipe, now, &output) else { break }
-            if step > committed { output.journal.append(.recipe(id, step, bytes: line.bytes)) }
+            if step > committed, bug != .recipeNotJournalled { output.journal.append(.recipe(id, step, bytes: line.bytes)) }
             issued = max(issued, step)
             recipes.append(line.bytes)
             leased = step
@@ -93,7 +95,7 @@ extension JobRun {
     }
 
     /// True when the next step is the anneal's first and the trunk before it is not in the store yet.
-    private var awaitsTrunk: Bool { trunkStep != nil && leased == trunkStep && trunk != trunkStep && committed == leased }
+    private var awaitsTrunk: Bool { trunkStep != nil && leased == trunkStep && trunk != trunkStep && committed <= leased }
 
     /// Reserves what a step may cost; when a limit forbids it after all, the job ends before it.
     private mutating func isPaid(_ recipe: Recipe, _ now: Instant, _ output: inout CoordinatorOutput) -> Bool {

@@ -38,6 +38,13 @@ package struct JobRun: Sendable {
     var hopelessSince: Instant?
     var isIdle: Bool { phase == .gathering }
 
+    /// Workers that have the job, or load it; not those that it lets go.
+    package internal(set) var workers = 0
+    /// It waits for workers, or has some.
+    var isQueued = false
+    /// What a simulation has planted here.
+    var bug: PlantedBug?
+
     // MARK: Members of the current generation; rank = place.
     var members: [MemberRecord] = []
     var shardsPerMember: [Int] = []
@@ -102,8 +109,11 @@ package struct JobRun: Sendable {
     /// Milliseconds since 1970 at the last event, for the ledger's lines only.
     var clock: Int64 = 0
     private let clockOffset: Int64
-    /// Non-finite results at one step.
-    var nonFinite: (step: UInt64, count: Int) = (0, 0)
+    /// Whose results at one step were infinite or not numbers: others compute those shards.
+    var nonFinite: (step: Step, nodes: [NodeID]) = (0, [])
+    /// Generations in a row that were opened only to share out the shards anew, and when the next may be.
+    var rebalancings = 0
+    var rebalancesAfter = Instant(nanoseconds: 0)
     /// Time and core time used.
     package internal(set) var meter = Meter()
 
@@ -162,6 +172,8 @@ package struct JobRun: Sendable {
     /// Input tokens of the first `step` committed steps.
     package func tokens(after step: Step) -> Int { step > 0 ? history[step - 1] : 0 }
 
+    func isMember(_ session: SessionID) -> Bool { members.contains { $0.session == session } }
+
     /// How many workers are in.
     package var workerCount: Int { members.count }
 
@@ -202,19 +214,24 @@ package struct JobRun: Sendable {
         case .cancel where !state.isAtRest || state == .paused:
             rest(.cancelled, reason: "cancelled by request", &output)
         case .checkpoint where !state.isAtRest: wantsSave = .user
+        case .resize(let range) where range.lowerBound >= 1 && range.upperBound <= description.virtualShards:
+            description.workersMin = range.lowerBound
+            description.workersMax = range.upperBound
+            output.journal.append(.amended(id, description: description.encoded()))
         case .resume where state == .budgetExhausted: goOn(from: .trunk, now, &output)
         case .resumeAnnealed where state == .budgetExhausted: goOn(from: .annealed, now, &output)
+        case .resume where bug == .doneJobResumes && state == .done: requeue(now, &output)
         case .resume where state == .paused || state == .failed || state == .diverged,
             .resumeAnnealed where state == .paused || state == .failed || state == .diverged:
             requeue(now, &output)
-        case .pause, .cancel, .checkpoint, .resume, .resumeAnnealed: break
+        case .pause, .cancel, .checkpoint, .resume, .resumeAnnealed, .resize: break
         }
     }
 
     /// Sets a job at rest going again, from where it stands.
     mutating func requeue(_ now: Instant, _ output: inout CoordinatorOutput) {
         failedSaves = 0
-        nonFinite = (0, 0)
+        nonFinite = (0, [])
         lastSaveAt = now
         idleSince = now
         move(to: .queued, reason: "resumed", &output)

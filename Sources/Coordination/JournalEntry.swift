@@ -34,12 +34,17 @@ package enum JournalEntry: Sendable, Equatable {
     case trunk(JobID, Step)
     /// What the jobs of a project may spend together, about no single job.
     case projectLimited(String, Budget)
+    /// The store was found to hold this checkpoint as the newest, after a start: later ones are lost, or were not noted.
+    case found(JobID, step: Step)
+    /// A client's request was carried out; asked again, it gets this answer again.
+    case answered(JobID, key: RequestKey, state: JobState)
 
     package var job: JobID {
         switch self {
         case .submitted(let job, _), .amended(let job, _), .state(let job, _, _), .generation(let job, _), .recipe(let job, _, _),
             .committed(let job, _), .evaluated(let job, _, _, _), .published(let job, _), .rewound(let job, _),
-            .planned(let job, _), .ledger(let job, _, _), .branched(let job, _), .trunk(let job, _), .profile(let job, _):
+            .planned(let job, _), .ledger(let job, _, _), .branched(let job, _), .trunk(let job, _), .profile(let job, _),
+            .answered(let job, _, _), .found(let job, _):
             job
         case .projectLimited: JobID(0)
         }
@@ -100,6 +105,8 @@ extension JournalEntry {
         case .trunk: 14
         case .projectLimited: 15
         case .profile: 20
+        case .answered: 22
+        case .found: 21
         }
     }
 
@@ -120,7 +127,8 @@ extension JournalEntry {
             writer.integer(UInt64(step))
             writer.double(lossSum)
             writer.integer(UInt64(tokens))
-        case .published(_, let step), .rewound(_, let step), .branched(_, let step), .trunk(_, let step):
+        case .published(_, let step), .rewound(_, let step), .branched(_, let step), .trunk(_, let step),
+            .found(_, let step):
             writer.integer(UInt64(step))
         case .projectLimited(let name, let budget):
             writer.string(name)
@@ -130,6 +138,10 @@ extension JournalEntry {
             writer.blob(entry.bytes)
             writer.raw(digest.bytes)
         case .profile(_, let profile): writer.integer(profile)
+        case .answered(_, let key, let state):
+            writer.integer(key.high)
+            writer.integer(key.low)
+            writer.string(state.rawValue)
         }
         return writer.bytes
     }
@@ -170,6 +182,11 @@ extension JournalEntry {
             else { throw .invalid("limits of a project") }
             self = .projectLimited(name, budget)
         case 20: self = .profile(job, try reader.integer())
+        case 22:
+            let key = RequestKey(high: try reader.integer(), low: try reader.integer())
+            guard let state = JobState(rawValue: try reader.string(limit: 64)) else { throw .invalid("job state") }
+            self = .answered(job, key: key, state: state)
+        case 21: self = .found(job, step: try reader.count())
         default: throw .invalid("journal entry kind \(kind)")
         }
         try reader.finish()

@@ -22,8 +22,8 @@ package struct Meter: Sendable, Equatable {
     /// Counts the time since the last reading for a generation of so many threads; nil = there is none.
     mutating func read(threads: Int?, _ now: Instant) {
         if let threads, let readAt {
-            let span = Int((now - readAt).nanoseconds)
-            wall = wall + (now - readAt)
+            let span = max(0, Int((now - readAt).nanoseconds))
+            wall = wall + Span(nanoseconds: Int64(span))
             coreMicroseconds += span / 1000 * threads + span % 1000 * threads / 1000
         }
         readAt = threads == nil ? nil : now

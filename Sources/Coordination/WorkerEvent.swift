@@ -9,7 +9,8 @@ package enum WorkerEvent: Sendable {
     case connected
     /// The control connection is gone.
     case disconnected
-    case received(Message)
+    /// `number` is the message's place among those of its connection, 0 = not numbered.
+    case received(Message, number: UInt32 = 0)
     /// The job's model and data are in memory, or why not.
     case loaded(JobID, parameters: Int, problem: String)
     /// All computing for the old generation has ended; the nodes still held belong to the recipe of that tag.

@@ -8,9 +8,11 @@ package import Wire
 package struct WorkerSession: Sendable {
     /// The hello of every connection; `lastEpoch` moves on.
     package private(set) var hello: Hello
-    /// The newest session, also after its connection is gone; a welcome to an older one comes late.
-    private var session: (epoch: UInt64, number: UInt64) = (0, 0)
-    /// The coordinator answered the hello of this connection. Before that nothing else is said or believed: what comes
+    /// The coordinator's number of the session.
+    private var session: UInt64 = 0
+    /// Number of the newest message of the session.
+    private var heard: UInt32 = 0
+    /// The coordinator answered the newest hello. Before that nothing else is said or believed: what comes
     /// may be left over from an older connection.
     private var isWelcome = false
     private var heartbeat = Span.seconds(2)
@@ -20,8 +22,14 @@ package struct WorkerSession: Sendable {
     /// The job it holds, with where it stands.
     package private(set) var job: Course?
 
+    /// Asked to end, it goes then at the latest; nil = not asked.
+    private var leavesBy: Instant?
+    /// A job that has not let its worker go after so long loses it.
+    private static let drainPatience = Span.seconds(60)
     /// Silence of the coordinator after which the connection counts as lost.
     private static let patience: Int64 = 8
+    /// Heartbeats after which a hello without an answer is said again.
+    private static let greetingPatience: Int64 = 4
 
     /// Where a worker stands in its job.
     package struct Course: Sendable {
@@ -31,7 +39,7 @@ package struct WorkerSession: Sendable {
         package var isLoaded = false
         /// Its `load` is under way.
         var isLoading = true
-        /// The session in which it was given last.
+        /// The greeting of the session in which it was given last.
         var assignedIn: UInt64
         package var generation = Generation(0)
         package var roster: Roster?
@@ -75,7 +83,13 @@ package struct WorkerSession: Sendable {
     /// Reports kept for a coordinator that missed them; above any lease window.
     static let reportsKept = 32
 
-    package init(hello: Hello) { self.hello = hello }
+    /// What a simulation has planted here; nothing anywhere else.
+    private let bug: PlantedBug?
+
+    package init(hello: Hello, bug: PlantedBug? = nil) {
+        self.hello = hello
+        self.bug = bug
+    }
 
     /// Feeds one event. `now` must not go backwards.
     package mutating func handle(_ event: WorkerEvent, at now: Instant) -> WorkerOutput {
@@ -84,41 +98,67 @@ package struct WorkerSession: Sendable {
         case .connected:
             isConnected = true
             lastHeard = now
+            lastSent = now
             greet(&output)
-        case .disconnected: disconnect(&output)
-        case .received(let message):
+        case .disconnected:
+            disconnect(&output)
+            if leavesBy != nil { leave(&output) }
+        case .received(let message, let number):
             lastHeard = now
-            receive(message, &output)
-        case .stopRequested:
-            output.sends.append(.goodbye)
-            output.commands.append(.leave(reason: "asked to stop"))
+            receive(message, number, &output)
+        case .stopRequested: drain(now, &output)
         case .deadline: break
         case .peerLost(let node): peerLost(node, &output)
         default: progress(event, &output)
         }
+        if let leavesBy, now >= leavesBy { leave(&output) }
         proceed(&output)
         beat(now, &output)
         return output
     }
 
+    /// Asked to end: a member works on until its job can do without it, so that nothing is computed again; asked twice,
+    /// it goes at once.
+    private mutating func drain(_ now: Instant, _ output: inout WorkerOutput) {
+        guard isWelcome, leavesBy == nil, job?.isMember == true else { return leave(&output) }
+        leavesBy = now + Self.drainPatience
+        output.sends.append(.drain)
+    }
+
+    private mutating func leave(_ output: inout WorkerOutput) {
+        leavesBy = nil
+        output.sends.append(.goodbye)
+        output.commands.append(.leave(reason: "asked to stop"))
+    }
+
     private mutating func greet(_ output: inout WorkerOutput) {
         isWelcome = false
+        hello.greeting += 1
         output.sends.append(.hello(hello))
     }
 
     private mutating func beat(_ now: Instant, _ output: inout WorkerOutput) {
         if !isWelcome { output.sends.removeAll { !$0.opensOrEndsSession } }
         guard isConnected else { return }
+        // A hello or its answer can be lost, too.
+        if !isWelcome, now - lastSent >= heartbeat * Self.greetingPatience { greet(&output) }
         if !output.sends.isEmpty { lastSent = now }
         if isWelcome, now - lastSent >= heartbeat {
-            output.sends.append(.heartbeat(Heartbeat(session: session.number, sentAt: UInt64(now.nanoseconds))))
+            output.sends.append(.heartbeat(Heartbeat(session: session, sentAt: UInt64(now.nanoseconds))))
             lastSent = now
         }
         output.deadline = (isWelcome ? lastSent : now) + heartbeat
+        if let leavesBy { output.deadline = min(leavesBy, output.deadline ?? leavesBy) }
     }
 
+    /// Number of the newest message of the session that stands, nil = none stands.
+    package var heardInSession: UInt32? { isWelcome ? heard : nil }
+
+    /// Reports and leased recipes that it keeps: bounded.
+    package var queueLengths: (reports: Int, recipes: Int) { (job?.reports.count ?? 0, job?.recipes.count ?? 0) }
+
     /// True when nothing was heard for so long that the shell should connect anew.
-    package func isDeaf(at now: Instant) -> Bool { isConnected && now - lastHeard > heartbeat * Self.patience }
+    package func isDeaf(at now: Instant) -> Bool { isConnected && bug != .deafWorkerWaits && now - lastHeard > heartbeat * Self.patience }
 
     private mutating func disconnect(_ output: inout WorkerOutput) {
         isConnected = false
@@ -126,22 +166,37 @@ package struct WorkerSession: Sendable {
         output.notices.append(.connectionLost)
     }
 
-    private mutating func receive(_ message: Message, _ output: inout WorkerOutput) {
+    private mutating func receive(_ message: Message, _ number: UInt32, _ output: inout WorkerOutput) {
         switch message {
-        case .welcome(let welcome): enter(welcome, &output)
+        case .welcome(let welcome): enter(welcome, number, &output)
         case .refuse(let refusal) where refusal.code == .unknown:
             // The coordinator has given this session up and heard from it again: it starts anew.
-            if isWelcome { greet(&output) }
+            if isWelcome, number == 0 || number > heard { greet(&output) }
         case .refuse(let refusal):
             output.notices.append(.refused(refusal.text))
             output.commands.append(.leave(reason: refusal.text))
-        default: if isWelcome { obey(message, &output) }
+        default:
+            guard isWelcome || bug == .staleMessagesBelieved, isNext(number, &output) else { return }
+            obey(message, &output)
         }
     }
 
-    private mutating func enter(_ welcome: Welcome, _ output: inout WorkerOutput) {
-        guard isConnected, (welcome.epoch, welcome.session) > session else { return }
-        session = (welcome.epoch, welcome.session)
+    /// Whether a message is the next one of the session. An older one came twice; behind a gap one was lost, and nobody
+    /// knows what it said: a new session begins.
+    private mutating func isNext(_ number: UInt32, _ output: inout WorkerOutput) -> Bool {
+        guard number > heard || bug == .doubledMessageHeard else { return number == 0 }
+        let isWhole = heard == 0 || number == heard + 1 || bug == .lostMessageIgnored || bug == .doubledMessageHeard
+        heard = number
+        if !isWhole { greet(&output) }
+        return isWhole
+    }
+
+    /// Only the answer to the newest hello opens a session: others were left behind on older connections.
+    private mutating func enter(_ welcome: Welcome, _ number: UInt32, _ output: inout WorkerOutput) {
+        let isAnswer = welcome.greeting == hello.greeting || bug == .lateWelcomeBelieved
+        guard isConnected, isAnswer, !isWelcome, welcome.epoch >= hello.lastEpoch else { return }
+        session = welcome.session
+        heard = number
         isWelcome = true
         hello.lastEpoch = welcome.epoch
         heartbeat = .milliseconds(Int64(min(max(100, welcome.heartbeatMilliseconds), 60_000)))
@@ -151,7 +206,8 @@ package struct WorkerSession: Sendable {
     /// Does what the coordinator of this session says.
     private mutating func obey(_ message: Message, _ output: inout WorkerOutput) {
         switch message {
-        case .shutdown: output.commands.append(.leave(reason: "the coordinator ended"))
+        case .shutdown:
+            if leavesBy != nil { leave(&output) } else { output.commands.append(.leave(reason: "told to leave by the coordinator")) }
         case .assign(let assignment): assign(assignment, &output)
         case .release(let id):
             guard job?.id == id else { return }
@@ -159,8 +215,8 @@ package struct WorkerSession: Sendable {
             job = nil
         case .prepare(let id, let generation):
             // Only a coordinator that gave this worker the job in this session: another one counts generations anew.
-            guard job?.id == id, job?.assignedIn == session.number else { return }
-            job!.stand(still: generation)
+            guard job?.id == id, job?.assignedIn == hello.greeting else { return }
+            job!.stand(still: generation, bug)
             output.commands.append(.stop(id, generation))
         case .begin(let roster): begin(roster, &output)
         case .lease(let lease): take(lease)
@@ -170,7 +226,7 @@ package struct WorkerSession: Sendable {
         case .save(let order):
             guard let job, job.id == order.job, order.generation == job.generation else { return }
             self.job!.save = order
-        case .hello, .welcome, .refuse, .heartbeat, .heartbeatReply, .goodbye, .assigned, .prepared, .ready, .report,
+        case .hello, .welcome, .refuse, .heartbeat, .heartbeatReply, .goodbye, .drain, .assigned, .prepared, .ready, .report,
             .evaluated, .snapshotTaken, .trouble, .request, .reply:
             break
         }
@@ -179,12 +235,12 @@ package struct WorkerSession: Sendable {
     private mutating func assign(_ assignment: Assignment, _ output: inout WorkerOutput) {
         if let job, job.id == assignment.job, job.description == assignment.description, job.isLoaded || job.isLoading {
             // A coordinator that came back: model and state are still here, or on their way.
-            self.job!.assignedIn = session.number
+            self.job!.assignedIn = hello.greeting
             if job.isLoaded { output.commands.append(.load(assignment.job, description: assignment.description)) }
             return
         }
         if let job { output.commands.append(.unload(job.id)) }
-        job = Course(id: assignment.job, description: assignment.description, assignedIn: session.number)
+        job = Course(id: assignment.job, description: assignment.description, assignedIn: hello.greeting)
         output.commands.append(.load(assignment.job, description: assignment.description))
     }
 
@@ -203,7 +259,8 @@ package struct WorkerSession: Sendable {
             if isThere { .own } else if !roster.sources.isEmpty { .peers(roster.sources.map(Int.init)) }
             else if target == 0 { .initial } else { .checkpoint }
         // From now on what is in memory is neither the old state nor the new one.
-        self.job!.hasState = isThere
+        self.job!.hasState = isThere || bug == .tornHealBelieved
+        if bug == .tornHealBelieved { (self.job!.step, self.job!.digest) = (target, roster.digest) }
         self.job!.usesStore = source == .checkpoint
         output.commands.append(.heal(roster, rank: rank, from: source))
         output.notices.append(
@@ -223,7 +280,7 @@ package struct WorkerSession: Sendable {
     }
 
     private mutating func peerLost(_ node: NodeID, _ output: inout WorkerOutput) {
-        guard let job, let roster = job.roster else { return }
+        guard let job, let roster = job.roster, bug != .brokenLinkIgnored else { return }
         // What was on the connection is lost: sums, a state on its way here, or a share of a checkpoint.
         if roster.members.contains(where: { $0.node == node }) {
             complain(.stalled, "the data connection to worker \(node) broke", job, &output)
@@ -284,7 +341,7 @@ extension WorkerSession {
         case .applied(let id, let generation, let step, let digest, let norm):
             // An update that ran when the generation ended counts all the same: the state has moved.
             guard job?.id == id, let work = job!.work ?? job!.interrupted, work.recipe.step == step else { return }
-            job!.finish(work, generation: generation, digest: digest, norm: norm)
+            job!.finish(work, generation: generation, digest: digest, norm: norm, bug)
             if job!.isMember, let report = job!.reports.last { output.sends.append(.report(report)) }
             output.notices.append(.applied(id, step))
         case .evaluated(let order, let lossSums, let tokens):
@@ -333,18 +390,18 @@ extension WorkerSession {
             let member = roster.members[job.rank]
             let isFirst = recipe.step == Step(clamping: roster.target) + 1
             output.commands.append(
-                .compute(job.id, job.generation, recipe, isFirst ? member.firstShards : [member.shards]))
+                .compute(job.id, job.generation, recipe, isFirst && (bug != .firstSharesForgotten || job.rank > 0) ? member.firstShards : [member.shards]))
         }
     }
 }
 
 extension WorkerSession.Course {
     /// Leaves its generation: nothing leased or ordered counts any more.
-    mutating func stand(still generation: Generation) {
+    mutating func stand(still generation: Generation, _ bug: PlantedBug? = nil) {
         self.generation = generation
         isMember = false
         // It may run still when the generation after next is announced.
-        if let work, work.isApplying { interrupted = work }
+        if let work, work.isApplying, bug != .interruptedUpdateForgotten { interrupted = work }
         work = nil
         early = nil
         recipes = []
@@ -364,14 +421,14 @@ extension WorkerSession.Course {
         interrupted = nil
     }
 
-    mutating func finish(_ work: WorkerSession.Work, generation: Generation, digest: UInt64, norm: Double) {
+    mutating func finish(_ work: WorkerSession.Work, generation: Generation, digest: UInt64, norm: Double, _ bug: PlantedBug? = nil) {
         step = work.recipe.step
         self.digest = digest
         reports.append(StepReport(
             position: Position(job: id, generation: generation, step: UInt64(step), digest: digest),
             recipeTag: work.tag, lossSum: work.lossSum ?? 0, gradientNorm: norm,
             computeMicroseconds: work.microseconds, shardsComputed: UInt32(work.shards)))
-        if reports.count > WorkerSession.reportsKept { reports.removeFirst() }
+        if reports.count > WorkerSession.reportsKept, bug != .reportsPileUp { reports.removeFirst() }
         self.work = nil
         interrupted = nil
     }

@@ -86,7 +86,7 @@ extension CoordinatorService {
                 let found = try desk(run.id)?.checkpoints.recover(at: Int(Date().timeIntervalSince1970 * 1000))
                 let output = adjust { core in
                     core.attach(job.plan.index, to: run.id)
-                    return core.noteSaved(found?.step ?? 0, of: run.id)
+                    return core.noteFound(found?.step ?? 0, of: run.id)
                 }
                 if let output { try carryOut(output) }
             } catch { log.error("job \(run.id) can't go on: \(error)") }
@@ -149,7 +149,7 @@ extension CoordinatorService {
         }
         // Whoever held a newer state is gone.
         guard let found, run.state != .budgetExhausted, run.state != .done, run.state != .cancelled else { return }
-        if found.step != run.saved, let output = adjust({ core in core.noteSaved(found.step, of: id) }) { try carryOut(output) }
+        if found.step != run.saved, let output = adjust({ core in core.noteFound(found.step, of: id) }) { try carryOut(output) }
     }
 
     static var wallClock: Int { Int(Date().timeIntervalSince1970 * 1000) }

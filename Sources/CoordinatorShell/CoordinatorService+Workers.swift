@@ -38,7 +38,7 @@ extension CoordinatorService {
     /// Asks a worker to leave in order.
     func drain(_ request: JSONValue) throws -> JSONValue {
         guard let session = worker(request) else { return Self.noWorker(request) }
-        send(.shutdown, to: session.id)
+        try feed(.drain(session.node))
         return status(session)
     }
 

@@ -81,6 +81,8 @@ package final class CoordinatorService: @unchecked Sendable {
         var descriptor: Int32
         /// The key that its owner proved; nil without gate.
         var key: String?
+        /// Messages sent over it.
+        var sent: UInt32 = 0
     }
 
     /// A client that is told of a job's events.
@@ -205,7 +207,7 @@ package final class CoordinatorService: @unchecked Sendable {
         guard let key = admitted(message, frames) else { return }
         let session = self.session(of: frames[0].bytes, frames[1].connection, key?.key.text)
         if case .request(let id, let body) = message { return try answer(id, body, session, by: key) }
-        try feed(.received(message, from: session))
+        try feed(.received(message, from: session, number: Message.number(of: frames[1].bytes)))
     }
 
     private func session(of route: [UInt8], _ descriptor: Int32, _ key: String?) -> SessionID {
@@ -225,9 +227,11 @@ package final class CoordinatorService: @unchecked Sendable {
     }
 
     func send(_ message: Message, to session: SessionID) {
-        guard let route = connections.first(where: { $0.session == session })?.route else { return }
-        // A peer that is gone, or takes nothing any more, is found by its heartbeats.
-        do { _ = try control.send([route, message.encoded()]) } catch { log.warning("\(error)") }
+        guard let place = connections.firstIndex(where: { $0.session == session }) else { return }
+        connections[place].sent += 1
+        let bytes = message.encoded(number: connections[place].sent)
+        // A peer that is gone, or takes nothing any more, is found by its heartbeats; it sees the gap in the numbers.
+        do { _ = try control.send([connections[place].route, bytes]) } catch { log.warning("\(error)") }
     }
 
     // MARK: The core

@@ -16,6 +16,10 @@ enum Fault: UInt8, CaseIterable {
     case connectionBreaks
     /// A worker's control messages are held up for a while, then all arrive.
     case controlHeldUp
+    /// A worker's messages are lost in one direction only, and neither end is told.
+    case oneWayPartition
+    /// Several workers are held up one after another, with all their connections, and freed in another order.
+    case swizzleClog
     /// A data connection between two workers breaks, with what was on it.
     case dataLinkBreaks
     /// A worker's data connection to the coordinator breaks.
@@ -28,6 +32,14 @@ enum Fault: UInt8, CaseIterable {
     case workerJoins
     case coordinatorCrashes
     case coordinatorStalls
+    /// The coordinator's disk is full for a while.
+    case diskFull
+    /// The coordinator is started for a while on an old copy of its disk.
+    case oldBackup
+    /// Somebody sets the wall clocks.
+    case wallClockSet
+    /// A worker says something again that it said long ago.
+    case workerRepeats
     /// Everything loses power at once.
     case powerFails
     case operatorPauses
@@ -37,6 +49,8 @@ enum Fault: UInt8, CaseIterable {
     case operatorSubmits
     /// More budget, and the order to go on.
     case operatorGrants
+    case operatorResizes
+    case operatorDrains
     /// A worker's engine says that something local failed.
     case localTrouble
 }
@@ -56,6 +70,19 @@ struct FaultPlan {
     var repeatedMessages = 0
     /// A message takes a hundred times as long.
     var slowMessages = 0
+    /// A message is lost, comes twice, or comes after later ones.
+    var lostMessages = 0
+    var doubledMessages = 0
+    var reorderedMessages = 0
+    /// A client sends its request twice.
+    var doubledRequests = 0
+    /// The journal's disk reports that a write did not get there; the coordinator dies in the middle of a write.
+    var failingSyncs = 0
+    var tornWrites = 0
+    /// At a restart the newest checkpoint turns out to be damaged.
+    var rottenCheckpoints = 0
+    /// A worker's state is not what it takes it for.
+    var wrongStates = 0
     var publishFails = 0
     var loadFails = 0
     var healFails = 0
@@ -85,6 +112,14 @@ struct FaultPlan {
         lateMessages = rate(900)
         repeatedMessages = rate(500)
         slowMessages = rate(30)
+        lostMessages = rate(8)
+        doubledMessages = rate(100)
+        reorderedMessages = rate(8)
+        doubledRequests = rate(500)
+        failingSyncs = rate(6)
+        tornWrites = rate(6)
+        rottenCheckpoints = rate(300)
+        wrongStates = rate(100)
         publishFails = rate(400)
         loadFails = rate(150)
         healFails = rate(150)
@@ -92,21 +127,21 @@ struct FaultPlan {
         slowWorkers = rate(300)
         rewindsAtStart = rate(1000)
         bursts = rate(800)
-        weakSpots = rate(150)
+        weakSpots = rate(level == .some ? 150 : 400)
     }
 
     /// Whether any enabled fault can give a job the state `FAILED`.
     var canFailJobs: Bool {
-        loadFails > 0 || healFails > 0 || intervals.contains { $0.fault == .localTrouble }
+        loadFails > 0 || healFails > 0 || wrongStates > 0 || intervals.contains { $0.fault == .localTrouble }
     }
-    var canPauseJobs: Bool { publishFails > 0 || intervals.contains { $0.fault == .operatorPauses } }
+    var canPauseJobs: Bool { publishFails > 0 || intervals.contains { $0.fault == .diskFull } || intervals.contains { $0.fault == .operatorPauses } }
 }
 
 extension Fault {
     /// Costs the cluster much more than others.
     var isDrastic: Bool {
         switch self {
-        case .powerFails, .operatorCancels, .coordinatorCrashes, .operatorSubmits: true
+        case .powerFails, .oldBackup, .operatorCancels, .coordinatorCrashes, .operatorSubmits: true
         default: false
         }
     }

@@ -36,8 +36,25 @@ enum Happening {
     /// A fault aimed at one worker, or at its connection to `other`.
     case hits(AimedFault, worker: Int, other: Int)
     case submits(Int)
+    /// A client that got no answer asks again.
+    case asksAgain(Int)
+    /// The coordinator's right disk is put back.
+    case backupEnds
+    /// The checks that look at everything.
+    case inspects
     case calm
     case operatorLooks
+}
+
+/// What a client asks, again and again until it has an answer.
+struct Request {
+    enum Event {
+        case submit(reference: Int)
+        case order(JobOrder, JobID)
+    }
+    var event: Event
+    var key: RequestKey
+    var answer: RequestAnswer?
 }
 
 /// What travels between workers, or between a worker and the coordinator's store: one chunk stands for a whole slice.
@@ -74,6 +91,11 @@ struct Connection {
     var lastToWorker = Instant(nanoseconds: 0)
     /// Messages pass from here on (a held-up connection).
     var passesFrom = Instant(nanoseconds: 0)
+    /// Until then messages in that direction are lost (a one-way partition).
+    var losesToCoordinatorUntil = Instant(nanoseconds: 0)
+    var losesToWorkerUntil = Instant(nanoseconds: 0)
+    /// Messages that the coordinator sent over it.
+    var sent: UInt32 = 0
 }
 
 /// What can be aimed at a worker.

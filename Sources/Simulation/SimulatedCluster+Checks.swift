@@ -10,21 +10,26 @@ extension SimulatedCluster {
     /// Makes an entry durable, after holding it against what is on record.
     func append(_ entry: JournalEntry) {
         guard let again = try? JournalEntry(job: entry.job, kind: entry.kind, payload: entry.encoded()), again == entry else {
-            return fail("a journal entry does not survive its bytes: \(entry)")
+            return fail(.i9, "a journal entry does not survive its bytes: \(entry)")
         }
         head.journal.append(entry)
-        do { try head.mirror.restore(entry, at: now) } catch { return fail("a journal entry can't be replayed: \(error)") }
+        do { try head.mirror.restore(entry, at: clock(Self.headEnd)) } catch { return fail(.i9, "a journal entry can't be replayed: \(error)") }
         if case .submitted(let id, let bytes) = entry {
             guard let description = try? JobDescription(decoding: bytes), let place = description.training["sim"]?.int else {
-                return fail("a journalled job description does not decode")
+                return fail(.i9, "a journalled job description does not decode")
             }
-            if head.records.contains(where: { $0.id == id }) { return fail("the number of job \(id) is given twice") }
-            head.records.append(.init(id: id, reference: place))
+            if head.records.contains(where: { $0.id == id }) { return fail(.i3, "the number of job \(id) is given twice") }
+            if requests.count(where: { if case .submit(let reference) = $0.event { reference == place } else { false } }) > 0,
+                head.records.contains(where: { $0.reference == place })
+            {
+                return fail(.i3, "a submission is carried out twice, as job \(id)")
+            }
+            head.records.append(.init(id: id, reference: place, submittedAt: now, movedAt: now))
             return
         }
-        guard let record = record(entry.job) else { return fail("a journal entry of an unknown job") }
+        guard let record = record(entry.job) else { return fail(.i9, "a journal entry of an unknown job") }
         // The mirror has taken the entry already.
-        guard let run = head.mirror.job(entry.job) else { return fail("the mirror knows no job \(entry.job)") }
+        guard let run = head.mirror.job(entry.job) else { return fail(.i9, "the mirror knows no job \(entry.job)") }
         check(entry, run, &head.records[record])
     }
 
@@ -32,62 +37,66 @@ extension SimulatedCluster {
     private func check(_ entry: JournalEntry, _ run: JobRun, _ record: inout SimulatedCoordinator.JobRecord) {
         let reference = references[record.reference]
         switch entry {
-        case .submitted, .amended, .projectLimited, .profile: break
+        case .submitted, .amended, .projectLimited, .answered, .profile: break
         case .state(let id, let state, let reason):
             tell("job \(id): \(state.rawValue) (\(reason))")
             if !record.state.mayBecome(state) {
-                fail("job \(id) goes from \(record.state.rawValue) to \(state.rawValue): \(reason)")
+                fail(.i8, "job \(id) goes from \(record.state.rawValue) to \(state.rawValue): \(reason)")
             }
             record.state = state
+            record.movedAt = now
+            if state.isAtRest { inspection.forgetLoads(of: id) }
             checkEnding(record, run, reason)
         case .generation(let id, let generation):
-            if generation != record.generation.next { fail("job \(id): generation \(generation) after \(record.generation)") }
+            if generation != record.generation.next { fail(.i1, "job \(id): generation \(generation) after \(record.generation)") }
             record.generation = generation
         case .recipe(let id, let step, let bytes):
             if step <= record.recipes.count {
-                if record.recipes[step - 1] != bytes { fail("job \(id): the recipe of step \(step) is issued with other contents") }
+                if record.recipes[step - 1] != bytes { fail(.i5, "job \(id): the recipe of step \(step) is issued with other contents") }
             } else {
-                if step != record.recipes.count + 1 { fail("job \(id): the recipe of step \(step) leaves a gap") }
+                if step != record.recipes.count + 1 { fail(.i5, "job \(id): the recipe of step \(step) leaves a gap") }
                 record.recipes.append(bytes)
             }
-            if bytes != reference.line(step).bytes { fail("job \(id): the recipe of step \(step) is not the job's") }
+            if bytes != reference.line(step).bytes { fail(.i5, "job \(id): the recipe of step \(step) is not the job's") }
         case .committed(_, let step): check(step, run, &record)
         case .evaluated(let id, let step, let lossSum, let tokens):
             let parts = (0..<reference.description.evaluationShards).map {
                 Reference.evaluation($0, state: reference.digest(step))
             }
             if lossSum != parts.reduce(0, { $0 + $1.loss }) || tokens != Int(parts.reduce(0) { $0 + $1.tokens }) {
-                fail("job \(id): the held-out loss after step \(step) is wrong")
+                fail(.i6, "job \(id): the held-out loss after step \(step) is wrong")
             }
+        case .found: break
         case .published(let id, let step):
-            if step > record.committed { fail("job \(id): a checkpoint of step \(step) before that step counts") }
+            if step > record.committed { fail(.i4, "job \(id): a checkpoint of step \(step) before that step counts") }
             if !record.checkpoints.contains(where: { $0.step == step && $0.digest == reference.digest(step) }) {
-                fail("job \(id): the journal names a checkpoint of step \(step) that the store does not hold")
+                fail(.i4, "job \(id): the journal names a checkpoint of step \(step) that the store does not hold")
             }
         case .rewound(_, let step): record.committed = min(record.committed, step)
         case .planned(let id, let event):
             // B10: what was issued stays as it is.
-            if !event.isWellFormed || event.after < record.recipes.count { fail("job \(id): a plan changes the past: \(event)") }
+            if !event.isWellFormed || event.after < record.recipes.count { fail(.b, "job \(id): a plan changes the past: \(event)") }
             reference.adopt(event)
         case .ledger(_, let entry, _): check(entry, run, &record)
         case .branched(let id, let step):
-            if record.state != .budgetExhausted { fail("job \(id) leaves its line while it is \(record.state.rawValue)") }
+            if record.state != .budgetExhausted { fail(.b, "job \(id) leaves its line while it is \(record.state.rawValue)") }
             if step > 0, !record.checkpoints.contains(where: { $0.step == step && $0.digest == reference.digest(step) }) {
-                fail("job \(id): goes back to step \(step), of which there is no checkpoint")
+                fail(.b, "job \(id): goes back to step \(step), of which there is no checkpoint")
             }
             record.recipes.removeSubrange(min(step, record.recipes.count)...)
             record.committed = min(record.committed, step)
         case .trunk(let id, let step):
-            if !record.checkpoints.contains(where: { $0.step == step && $0.kind == .trunk }) {
-                fail("job \(id): its trunk of step \(step) is not in the store")
+            // The end of a budget may be the trunk of the next one; both kinds are kept.
+            if !record.checkpoints.contains(where: { $0.step == step && ($0.kind == .trunk || $0.kind == .final) }) {
+                fail(.b, "job \(id): its trunk of step \(step) is not in the store")
             }
         }
     }
 
     /// Invariants B1–B9 of a job's ledger (its mirror has taken the entry, and with it the chain, already).
     private func check(_ entry: LedgerEntry, _ run: JobRun, _ record: inout SimulatedCoordinator.JobRecord) {
-        guard let ledger = run.ledger else { return fail("job \(run.id): its ledger is not replayed") }
-        func wrong(_ what: String) { fail("job \(run.id), ledger entry \(entry.sequence): \(what)") }
+        guard let ledger = run.ledger else { return fail(.b, "job \(run.id): its ledger is not replayed") }
+        func wrong(_ what: String) { fail(.b, "job \(run.id), ledger entry \(entry.sequence): \(what)") }
         if let fault = ledger.conservationFault { wrong(fault) }
         for unit in BudgetUnit.allCases where unit.isExact {
             if let limit = ledger.budget[unit], ledger.spent[unit] > limit { wrong("more \(unit.key) are spent than allowed") }
@@ -103,7 +112,7 @@ extension SimulatedCluster {
 
     private func check(_ step: CommittedStep, _ run: JobRun, _ record: inout SimulatedCoordinator.JobRecord) {
         let line = references[record.reference].line(step.step)
-        func wrong(_ what: String) { fail("job \(record.id), step \(step.step): \(what)") }
+        func wrong(_ what: String) { fail(.i5, "job \(record.id), step \(step.step): \(what)") }
         if step.step != record.committed + 1 { wrong("counts after step \(record.committed)") }
         if step.digest != line.digest { wrong("the state is not the undisturbed run's") }
         if step.lossSum != line.root.loss { wrong("the loss is not the undisturbed run's") }
@@ -116,13 +125,14 @@ extension SimulatedCluster {
         if let limit = run.limits[.tokens], line.tokens > limit { wrong("is beyond the limit of \(limit) tokens") }
         if run.ledger?.position != step.step { wrong("is not charged") }
         record.committed = step.step
+        record.movedAt = now
     }
 
     /// What must be true of a job that came to rest.
     private func checkEnding(_ record: SimulatedCoordinator.JobRecord, _ run: JobRun, _ reason: String) {
         let reference = references[record.reference]
         let newest = record.checkpoints.last?.step ?? 0
-        func wrong(_ what: String) { fail("job \(record.id) is \(record.state.rawValue): \(what) (\(reason))") }
+        func wrong(_ what: String) { fail(.i8, "job \(record.id) is \(record.state.rawValue): \(what) (\(reason))") }
         switch record.state {
         case .done:
             if record.committed != reference.plannedSteps { wrong("only \(record.committed) of \(reference.plannedSteps) steps count") }
@@ -131,7 +141,10 @@ extension SimulatedCluster {
             guard let event = run.plan.last else { return wrong("it has no plan") }
             if event.limit == nil { wrong("no limit ends it") }
             if record.committed >= reference.plannedSteps { wrong("all steps were done") }
-            if record.committed > 0, newest != record.committed { wrong("its newest checkpoint is of step \(newest)") }
+            // A top-up that is used up before its first step ends at the trunk; the end of the old budget is newer.
+            if record.committed > 0, !record.checkpoints.contains(where: { $0.step == record.committed }) {
+                wrong("its newest checkpoint is of step \(newest)")
+            }
             if record.committed != max(event.end, event.after) { wrong("it ends at step \(record.committed), its plan at \(event.end)") }
             // B6: what it goes on from is there.
             if event.trunk > 0, event.trunk < event.end, !record.checkpoints.contains(where: { $0.step == event.trunk }) {
@@ -151,13 +164,15 @@ extension SimulatedCluster {
     /// Invariant: replaying the journal gives what the live core knows.
     func compareWithMirror(_ place: String) {
         guard let core = head.core else { return }
-        guard core.jobs.count == head.mirror.jobs.count else { return fail("the journal knows other jobs than the core \(place)") }
+        if !core.hasSameAnswers(as: head.mirror) { return fail(.i9, "the journal gives other answers than the core has \(place)") }
+        guard core.jobs.count == head.mirror.jobs.count else { return fail(.i9, "the journal knows other jobs than the core \(place)") }
         for (live, replayed) in zip(core.jobs, head.mirror.jobs) {
             if let ledger = live.ledger, ledger.position != live.committed {
-                return fail("job \(live.id): its ledger stands at step \(ledger.position), the job at \(live.committed) \(place)")
+                return fail(
+                    .b, "job \(live.id): its ledger stands at step \(ledger.position), the job at \(live.committed) \(place)")
             }
-            if let difference = live.durableDifference(from: replayed) {
-                return fail("job \(live.id): the journal gives another \(difference) than the core has \(place)")
+            if let difference = live.durableDifference(from: replayed, inDetail: place == "at a restart") {
+                return fail(.i9, "job \(live.id): the journal gives another \(difference) than the core has \(place)")
             }
         }
     }
@@ -166,46 +181,99 @@ extension SimulatedCluster {
 // MARK: Messages and workers
 extension SimulatedCluster {
     /// Invariant: nothing leaves before the journal entry that justifies it is durable.
-    func check(_ message: Message) {
+    func check(_ message: Message, to session: SessionID) {
         switch message {
+        case .welcome(let welcome):
+            let worker = workers[connections[head.connectionOfSession[Int(session.number) - 1]].worker]
+            if worker.session?.hello.lastEpoch ?? 0 > welcome.epoch, connections[head.connectionOfSession[Int(session.number) - 1]].boot == worker.boot {
+                fail(.i2, "a coordinator of epoch \(welcome.epoch) takes in w\(worker.index), which has seen a newer one")
+            }
+            newestEpoch = max(newestEpoch, welcome.epoch)
+        case .assign(let assignment): checkLoadPause(assignment.job, session)
         case .lease(let lease):
-            guard let place = record(lease.job) else { return fail("a lease of an unknown job") }
+            guard let place = record(lease.job) else { return fail(.i4, "a lease of an unknown job") }
             let record = head.records[place]
-            if lease.generation != record.generation { fail("a lease of generation \(lease.generation) in \(record.generation)") }
+            check(end: lease, record)
+            if lease.generation != record.generation { fail(.i1, "a lease of generation \(lease.generation) in \(record.generation)") }
             for bytes in lease.recipes {
                 // The step stands behind the version, as a little-endian u64.
                 var reader = ByteReader(bytes[2...])
                 guard let step = try? Int(clamping: reader.integer(UInt64.self)), record.recipes.indices.contains(step - 1),
                     record.recipes[step - 1] == bytes
-                else { return fail("a lease leaves before its recipe is durable") }
+                else { return fail(.i4, "a lease leaves before its recipe is durable") }
             }
         case .prepare(let id, let generation):
             guard let place = record(id), head.records[place].generation == generation else {
-                return fail("a generation is opened before it is durable")
+                return fail(.i4, "a generation is opened before it is durable")
             }
         case .begin(let roster): check(roster)
         default: break
         }
     }
 
+    /// Invariant: a lease never reaches beyond a step behind which something else is due.
+    private func check(end lease: Lease, _ record: SimulatedCoordinator.JobRecord) {
+        let description = references[record.reference].description
+        let steps = lease.recipes.compactMap { try? Recipe(decoding: $0).step }
+        guard let first = steps.first, let last = steps.last else { return }
+        func isBarrier(_ every: Int, _ step: Step) -> Bool { every > 0 && step % every == 0 }
+        for step in first..<last
+        where isBarrier(description.saveSteps, step)
+            || (description.evaluationSequences > 0 && isBarrier(description.evaluationSteps, step))
+        {
+            fail(.i1, "job \(record.id): a lease of steps \(first) to \(last) goes past its end at \(step)")
+        }
+        if last > record.committed + 8 { fail(.i1, "job \(record.id): step \(last) is leased when \(record.committed) count") }
+    }
+
+    /// Invariants on what one event brought about.
+    func check(_ output: CoordinatorOutput, of event: CoordinatorEvent) {
+        checkSilence(output)
+        guard case .received(let message, let session, _) = event else { return }
+        head.heardAt[Int(session.number) - 1] = now
+        inspection.heardAt[connections[head.connectionOfSession[Int(session.number) - 1]].worker] = now
+        switch message {
+        case .report(let report):
+            for case .committed(let id, let step) in output.journal {
+                guard let place = record(id), head.records[place].generation != report.position.generation else { continue }
+                fail(.i7, "job \(id): step \(step.step) counts by a report of generation \(report.position.generation)")
+            }
+        case .assigned(let result) where !result.problem.isEmpty:
+            let isNoted = output.notices.contains { if case .trouble = $0 { true } else { false } }
+            if isNoted { inspection.loadFailed(session, result.job, now) }
+        default: break
+        }
+    }
+
+    /// Invariant: nobody is given up for silence before the time for it has gone by.
+    private func checkSilence(_ output: CoordinatorOutput) {
+        for case .left(let node, let name, let reason) in output.notices where reason.hasPrefix("silent") {
+            for case .close(let session) in output.commands {
+                guard workers[connections[head.connectionOfSession[Int(session.number) - 1]].worker].node == node else { continue }
+                let silence = now - head.heardAt[Int(session.number) - 1]
+                if silence < times.deadAfter - .milliseconds(50) { fail(.i10, "\(name) is given up after \(silence.seconds) s of silence") }
+            }
+        }
+    }
+
     private func check(_ roster: Roster) {
-        guard let place = record(roster.job) else { return fail("a roster of an unknown job") }
+        guard let place = record(roster.job) else { return fail(.i4, "a roster of an unknown job") }
         let record = head.records[place]
         let reference = references[record.reference]
         let shards = roster.members.flatMap { Array($0.shards.lower..<$0.shards.upper) }
         let first = roster.members.flatMap { $0.firstShards.flatMap { Array($0.lower..<$0.upper) } }
         if shards != Array(0..<reference.description.virtualShards) || first.sorted() != shards {
-            fail("generation \(roster.generation) does not share out every shard once")
+            fail(.i1, "generation \(roster.generation) does not share out every shard once")
         }
-        if Step(roster.target) > record.committed { fail("generation \(roster.generation) starts beyond what counts") }
+        if Step(roster.target) > record.committed { fail(.i5, "generation \(roster.generation) starts beyond what counts") }
         if roster.target > 0, roster.digest != reference.digest(Step(roster.target)) {
-            fail("generation \(roster.generation) starts from another state than the job's")
+            fail(.i7, "generation \(roster.generation) starts from another state than the job's")
         }
     }
 
     func check(_ roster: Roster, _ rank: Int, _ worker: SimulatedWorker) {
         if !roster.members.indices.contains(rank) || roster.members[rank].node != worker.node {
-            fail("w\(worker.index) enters generation \(roster.generation) at a wrong rank")
+            fail(.i1, "w\(worker.index) enters generation \(roster.generation) at a wrong rank")
         }
     }
 
@@ -213,25 +281,27 @@ extension SimulatedCluster {
     func check(root: Reference.Sum, _ step: Step, _ tag: UInt64, _ worker: SimulatedWorker) {
         guard let loaded = worker.loaded else { return }
         if !references[loaded.job].lines(step).contains(where: { $0.tag == tag && $0.root == root }) {
-            fail("w\(worker.index): the sum of step \(step) is not the tree over all shards")
+            fail(.i6, "w\(worker.index): the sum of step \(step) is not the tree over all shards")
         }
     }
 
     /// The shell has one buffer for the finished sum: the next one must not arrive while the update reads it.
     func checkRootBuffer(_ worker: SimulatedWorker, _ step: Step) {
         for case .apply(_, _, let recipe, _, _) in worker.tasks where recipe.step < step {
-            fail("w\(worker.index): the sum of step \(step) arrives while step \(recipe.step) is applied")
+            fail(.i5, "w\(worker.index): the sum of step \(step) arrives while step \(recipe.step) is applied")
         }
     }
 
     func checkApplied(_ worker: SimulatedWorker, _ step: Step, _ digest: UInt64) {
         guard let loaded = worker.loaded else { return }
         if step > 0, !references[loaded.job].lines(step).contains(where: { $0.digest == digest }) {
-            fail("w\(worker.index): the state after step \(step) is not the undisturbed run's")
+            fail(.i5, "w\(worker.index): the state after step \(step) is not the undisturbed run's")
         }
     }
 
     func check(_ notice: Notice) {
+        if case .left(let node, _, _) = notice { inspection.forgetLoads { self.workers[self.connections[self.head.connectionOfSession[Int($0.number) - 1]].worker].node == node } }
+        if case .saveFailed(let id, _, _) = notice { inspection.saveFailed(id, now) }
         guard keepsStory else { return }
         switch notice {
         case .generation(let id, let generation, let nodes, let step):
@@ -242,7 +312,9 @@ extension SimulatedCluster {
         case .saveFailed(let id, let step, _): tell("job \(id): no checkpoint of step \(step)")
         case .evaluated(let id, let step, _, _): tell("job \(id): evaluated after step \(step)")
         case .rewound(let id, let step): tell("job \(id): goes back to step \(step)")
-        case .trouble(let id, _, let text): tell("job \(id): trouble: \(text)")
+        case .trouble(let id, let node, let text):
+            let name = workers.first { $0.node == node }.map { " at w\($0.index)" } ?? ""
+            tell("job \(id): trouble\(name): \(text)")
         case .joined(_, let name, _): tell("\(name) joined")
         case .left(_, let name, let reason): tell("\(name) left: \(reason)")
         case .refused(let name, let reason): tell("\(name) refused: \(reason)")

@@ -11,21 +11,30 @@ extension SimulatedCluster {
     package func startCoordinator() {
         guard head.core == nil else { return }
         head.life += 1
-        head.epoch += 1
+        if bug != .epochStays || head.life == 1 { head.epoch += 1 }
         head.nextSession = 1
         head.connectionOfSession = []
+        head.heardAt = []
         head.stalledUntil = Instant(nanoseconds: 0)
         head.wakesAt = nil
         head.deadline = nil
-        var core = Coordinator(epoch: head.epoch, dataEndpoint: "head:data", times: times)
+        var core = Coordinator(epoch: head.epoch, dataEndpoint: "head:data", times: times, bug: bug)
         do {
-            for entry in head.journal { try core.restore(entry, at: now) }
-        } catch { return fail("the journal can't be replayed: \(error)") }
+            for entry in head.journal { try core.restore(entry, at: clock(Self.headEnd)) }
+        } catch { return fail(.i9, "the journal can't be replayed: \(error)") }
         for record in head.records { core.attach(references[record.reference].job.plan.index, to: record.id) }
         head.core = core
+        inspection.headStarts(now)
         compareWithMirror("at a restart")
+        if head.epoch <= newestEpoch, !head.isOldBackup { fail(.i2, "the epoch does not rise at a start: \(head.epoch)") }
+        if !head.isOldBackup {
+            if head.backups.count == 4 { head.backups.removeFirst() }
+            head.backups.append(head.image)
+        }
         tell("coordinator starts, epoch \(head.epoch)")
         trace.note(now, what: 6, whom: head.life)
+        examineStore()
+        guard head.core != nil else { return }
         let rewinds = dice.chance(plan.rewindsAtStart)
         for record in head.records {
             guard let newest = record.checkpoints.last else { continue }
@@ -47,6 +56,8 @@ extension SimulatedCluster {
         trace.note(now, what: 7, whom: head.life)
         head.core = nil
         head.parked = []
+        // Every start on an old copy begins where the first one did.
+        if head.isOldBackup, let old = head.oldDisk { head.restore(old) }
         for collection in head.collections where collection.isWriting && dice.chance(500) {
             // The rename had happened; nobody was told.
             publish(collection)
@@ -63,7 +74,7 @@ extension SimulatedCluster {
         guard head.core != nil, head.life == life else { return }
         head.wakesAt = nil
         guard let deadline = head.deadline else { return }
-        if deadline <= now {
+        if deadline <= clock(Self.headEnd) {
             trace.note(now, what: 8, whom: 0)
             feedCoordinator(.deadline)
         } else {
@@ -73,7 +84,7 @@ extension SimulatedCluster {
 
     private func scheduleWakeOfCoordinator() {
         guard let deadline = head.deadline else { return }
-        let at = max(deadline, now)
+        let at = moment(deadline, on: Self.headEnd)
         if let wakesAt = head.wakesAt, wakesAt <= at, wakesAt > now { return }
         head.wakesAt = at
         schedule(.coordinatorWakes(life: head.life), at: at)
@@ -85,25 +96,31 @@ extension SimulatedCluster {
         guard head.core != nil, failure == nil else { return }
         events += 1
         tellEvent("coordinator", event)
-        guard let output = head.core?.handle(event, at: now) else { return }
+        guard let output = head.core?.handle(event, at: clock(Self.headEnd)) else { return }
+        check(output, of: event)
         carryOut(output)
+    }
+
+    /// What comes a second time changes nothing.
+    func feedCoordinatorInVain(_ event: CoordinatorEvent, _ why: String) {
+        guard let output = head.core?.handle(event, at: clock(Self.headEnd)) else { return }
+        events += 1
+        tellEvent("coordinator", event)
+        if !output.journal.isEmpty || !output.sends.isEmpty || !output.commands.isEmpty { fail(.i3, why) }
     }
 
     /// Durable first, then visible; the process may die between any two effects.
     func carryOut(_ output: CoordinatorOutput) {
-        // The journal's entries are one transaction.
-        let effects = min(1, output.journal.count) + output.sends.count + output.commands.count
-        var left = effects > 0 && !isCalm && dice.chance(plan.crashInEffects) ? dice.below(effects) : Int.max
-        if !output.journal.isEmpty {
+        let effects = 1 + output.sends.count + output.commands.count
+        var left = effects > 1 && !isCalm && dice.chance(plan.crashInEffects) ? dice.below(effects) : Int.max
+        if bug == .sentBeforeDurable { sendAll(output) }
+        guard left > 0, write(output.journal) else { return dieInEffects() }
+        left -= 1
+        if bug != .failedSyncIgnored { compareWithMirror("after an event") }
+        for (session, message) in output.sends where bug != .sentBeforeDurable {
             guard left > 0 else { return dieInEffects() }
             left -= 1
-            for entry in output.journal { append(entry) }
-        }
-        if left == Int.max { compareWithMirror("after an event") }
-        for (session, message) in output.sends {
-            guard left > 0 else { return dieInEffects() }
-            left -= 1
-            check(message)
+            check(message, to: session)
             send(message, to: session)
         }
         for command in output.commands {
@@ -111,10 +128,31 @@ extension SimulatedCluster {
             left -= 1
             carryOut(command)
         }
+        for answer in output.answers { hear(answer) }
         for notice in output.notices { check(notice) }
         guard head.core != nil else { return }
         head.deadline = output.deadline
         scheduleWakeOfCoordinator()
+    }
+
+    private func sendAll(_ output: CoordinatorOutput) {
+        for (session, message) in output.sends {
+            check(message, to: session)
+            send(message, to: session)
+        }
+    }
+
+    /// Makes a transaction durable, or not: a write that fails or is torn leaves nothing of it on the disk, and the
+    /// process must not go on as if it were there.
+    private func write(_ entries: [JournalEntry]) -> Bool {
+        guard !entries.isEmpty else { return true }
+        if !isCalm, head.diskIsFullUntil > now || dice.chance(plan.failingSyncs) || dice.chance(plan.tornWrites) {
+            faults += 1
+            trace.note(now, what: 17, whom: 0)
+            return bug == .failedSyncIgnored
+        }
+        for entry in entries { append(entry) }
+        return true
     }
 
     private func dieInEffects() {
@@ -123,22 +161,24 @@ extension SimulatedCluster {
     }
 
     private func send(_ message: Message, to session: SessionID) {
-        guard session.number > 0, session.number < head.nextSession else { return fail("a message to an unknown session") }
+        guard session.number > 0, session.number < head.nextSession else { return fail(.model, "a message to an unknown session") }
         let connection = head.connectionOfSession[Int(session.number) - 1]
         guard connections[connection].session == session else { return }
-        sendToWorker(connection, message.encoded())
+        connections[connection].sent += 1
+        sendToWorker(connection, message.encoded(number: connections[connection].sent))
     }
 
     private func carryOut(_ command: CoordinatorCommand) {
         switch command {
         case .collect(let id, let step, let attempt, let kind, let digest):
             head.collections.removeAll { $0.job == id && !$0.isWriting }
-            guard let record = record(id) else { return fail("a save of an unknown job") }
+            guard let record = record(id) else { return fail(.i4, "a save of an unknown job") }
             let parameters = references[head.records[record].reference].description.parameters
             head.collections.append(.init(
-                job: id, step: step, attempt: attempt, digest: digest, kind: kind, missing: UInt64(parameters)))
+                job: id, step: step, attempt: attempt, digest: digest, kind: kind, missing: UInt64(parameters), begunAt: now))
+            checkSavePause(id)
             if digest != references[head.records[record].reference].digest(step) {
-                fail("a save of step \(step) asks for another digest than the job's")
+                fail(.i7, "a save of step \(step) asks for another digest than the job's")
             }
         case .abandon(let id, let attempt):
             head.collections.removeAll { $0.job == id && $0.attempt == attempt && !$0.isWriting }
@@ -154,12 +194,37 @@ extension SimulatedCluster {
 
     /// Submits the job whose undisturbed run is at place `reference`.
     func submit(_ reference: Int) {
-        guard head.core != nil, head.stalledUntil <= now else {
-            waitingSubmissions += 1
-            return schedule(.submits(reference), after: .seconds(1))
+        ask(add(Request(event: .submit(reference: reference), key: RequestKey(high: dice.bits(), low: UInt64(requests.count)))))
+    }
+
+    func add(_ request: Request) -> Int {
+        requests.append(request)
+        return requests.count - 1
+    }
+
+    /// A client asks, until it has an answer.
+    func ask(_ place: Int) {
+        let request = requests[place]
+        guard request.answer == nil else { return }
+        schedule(.asksAgain(place), after: .seconds(1))
+        guard head.core != nil, head.stalledUntil <= now, !head.isOldBackup else { return }
+        let times = dice.chance(plan.doubledRequests) ? 2 : 1
+        for _ in 0..<times {
+            trace.note(now, what: 9, whom: place)
+            switch request.event {
+            case .submit(let reference): feedCoordinator(.submitted(references[reference].job, request: request.key))
+            case .order(let order, let job):
+                if order == .cancel, let record = record(job) { head.records[record].cancelled = true }
+                feedCoordinator(.ordered(order, job, request: request.key))
+            }
         }
-        trace.note(now, what: 9, whom: reference)
-        feedCoordinator(.submitted(references[reference].job))
+    }
+
+    /// A client hears the answer; a second one must be the same.
+    private func hear(_ answer: RequestAnswer) {
+        let place = Int(answer.key.low)
+        if let known = requests[place].answer, known != answer { fail(.i3, "a request that came twice gets another answer") }
+        requests[place].answer = answer
     }
 
     /// An operator grants a job half as much again, and a little.
@@ -179,8 +244,7 @@ extension SimulatedCluster {
         guard head.core != nil, head.stalledUntil <= now else { return }
         trace.note(now, what: 10, whom: Int(job.number))
         tell("operator: \(order) job \(job)")
-        if order == .cancel, let record = record(job) { head.records[record].cancelled = true }
-        feedCoordinator(.ordered(order, job))
+        ask(add(Request(event: .order(order, job), key: RequestKey(high: dice.bits(), low: UInt64(requests.count)))))
     }
 }
 
@@ -193,7 +257,7 @@ extension SimulatedCluster {
         case .stateRequest:
             guard let place = record(chunk.job) else { return }
             guard let found = head.records[place].checkpoints.last(where: { $0.step == chunk.step }) else {
-                return fail("a worker is to heal from a checkpoint of step \(chunk.step) that the store does not hold")
+                return fail(.i4, "a worker is to heal from a checkpoint of step \(chunk.step) that the store does not hold")
             }
             var answer = chunk
             answer.kind = .state
@@ -208,7 +272,7 @@ extension SimulatedCluster {
             $0.job == chunk.job && $0.attempt == chunk.attempt && $0.step == chunk.step && !$0.isWriting
         }) else { return }
         guard chunk.digest == head.collections[place].digest else {
-            return fail("a checkpoint of step \(chunk.step) mixes states")
+            return fail(.i7, "a checkpoint of step \(chunk.step) mixes states")
         }
         head.collections[place].missing -= UInt64(chunk.range.count)
         guard head.collections[place].missing == 0 else { return }
@@ -218,8 +282,23 @@ extension SimulatedCluster {
         head.storeIsFreeAt = end
         schedule(
             .storeFinishes(
-                life: head.life, job: chunk.job, attempt: chunk.attempt, isGood: isCalm || !dice.chance(plan.publishFails)),
+                life: head.life, job: chunk.job, attempt: chunk.attempt, isGood: isCalm || (!dice.chance(plan.publishFails) && head.diskIsFullUntil <= end)),
             at: end)
+    }
+
+    /// Looks at the newest checkpoints at a start: a damaged one is passed over for the one before it.
+    private func examineStore() {
+        for place in head.records.indices {
+            let id = head.records[place].id
+            if !isCalm, head.records[place].checkpoints.count > 1, dice.chance(plan.rottenCheckpoints) {
+                faults += 1
+                head.records[place].checkpoints.removeLast()
+                tell("the newest checkpoint of job \(id) is damaged")
+            }
+            let newest = head.records[place].checkpoints.last?.step ?? 0
+            guard let saved = head.core?.job(id)?.saved, saved > newest else { continue }
+            if let output = head.core?.noteFound(newest, of: id) { carryOut(output) }
+        }
     }
 
     func storeFinishes(_ life: Int, _ job: JobID, _ attempt: UInt32, _ isGood: Bool) {

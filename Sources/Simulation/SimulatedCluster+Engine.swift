@@ -43,7 +43,7 @@ extension SimulatedCluster {
         worker.isRunning = true
         let span: Span
         switch task {
-        case .load: span = dice.span(milliseconds: 5...2500)
+        case .load: span = dice.span(milliseconds: loadMilliseconds)
         case .compute(var computing):
             begin(&computing, worker)
             worker.tasks[0] = .compute(computing)
@@ -109,7 +109,8 @@ extension SimulatedCluster {
         computing.planned = computing.missing.count
         let base = worker.shardTime * Int64(max(1, computing.load))
         computing.shardTime = Span(nanoseconds: base.nanoseconds / 2 + Int64(dice.below(Int(base.nanoseconds) + 1)))
-        computing.isNonFinite = !isCalm && computing.planned > 0 && dice.chance(plan.nonFinite)
+        computing.isNonFinite = computing.planned > 0 && (worker.poisons > 0 || (!isCalm && dice.chance(plan.nonFinite)))
+        if computing.isNonFinite, worker.poisons > 0 { worker.poisons -= 1 }
     }
 
     /// Ends a target; true when there is another one to compute.
@@ -118,17 +119,18 @@ extension SimulatedCluster {
             loaded.id == computing.id
         else {
             if computing.planned > 0, worker.loaded?.id == computing.id {
-                fail("w\(worker.index) computes step \(computing.step) on a state of step \(worker.state.map { "\($0.step)" } ?? "none")")
+                fail(.i5, "w\(worker.index) computes step \(computing.step) on a state of step \(worker.state.map { "\($0.step)" } ?? "none")")
             }
             return false
         }
         for shard in computing.missing.prefix(computing.planned) {
             let leaf = Reference.leaf(shard, state: state.digest, tag: computing.tag)
             guard computing.insert(ShardRange(shard, shard + 1), leaf) else {
-                fail("w\(worker.index) computes shard \(shard) of step \(computing.step) twice")
+                fail(.i6, "w\(worker.index) computes shard \(shard) of step \(computing.step) twice")
                 return false
             }
             computing.shards += 1
+            shardsComputed += 1
         }
         computing.spent = computing.spent + (now - computing.startedAt)
         let isWhole = computing.next < computing.targets.count && computing.planned == computing.missing.count
@@ -136,7 +138,10 @@ extension SimulatedCluster {
             // A node that is whole counts even when no more is wanted.
             worker.keep(computing.sums, tag: computing.tag)
             computing.sums = []
-            if computing.isNonFinite, computing.era == worker.era {
+            if bug == .nonFiniteSumSent, computing.isNonFinite, computing.next < computing.targets.count {
+                let poison = Reference.Sum(value: 0, loss: 0)
+                post(.node(computing.targets[computing.next], poison, computing.generation, step: computing.step, tag: computing.tag), worker)
+            } else if computing.isNonFinite, computing.era == worker.era {
                 faults += 1
                 post(.event(.nonFinite(
                     computing.id, computing.generation, step: computing.step, problem: "a loss is not finite")), worker)
@@ -169,12 +174,12 @@ extension SimulatedCluster {
             apply(id, generation, recipe, tag, sum, worker)
         case .evaluate(let order):
             guard let state = worker.state, worker.loaded?.id == order.job else { return }
-            if state.step != Step(order.step) { return fail("w\(worker.index) evaluates another step than asked") }
+            if state.step != Step(order.step) { return fail(.i5, "w\(worker.index) evaluates another step than asked") }
             let parts = (order.shards.lower..<order.shards.upper).map { Reference.evaluation($0, state: state.digest) }
             post(.event(.evaluated(order, lossSums: parts.map(\.loss), tokens: parts.map(\.tokens))), worker)
         case .copy(let order):
             guard let state = worker.state, worker.loaded?.id == order.job else { return }
-            if state.step != Step(order.step) { return fail("w\(worker.index) copies another step than asked") }
+            if state.step != Step(order.step) { return fail(.i5, "w\(worker.index) copies another step than asked") }
             post(.snapshot(order, digest: state.digest), worker)
         case .becomeInitial:
             guard let loaded = worker.loaded else { return }
@@ -192,7 +197,7 @@ extension SimulatedCluster {
     ) {
         guard let loaded = worker.loaded, loaded.id == id else { return }
         guard let state = worker.state, state.step == recipe.step - 1 else {
-            return fail("w\(worker.index) applies step \(recipe.step) to a state of step \(worker.state.map { "\($0.step)" } ?? "none")")
+            return fail(.i5, "w\(worker.index) applies step \(recipe.step) to a state of step \(worker.state.map { "\($0.step)" } ?? "none")")
         }
         let digest = Reference.apply(sum, to: state.digest, tag: tag)
         worker.state = (recipe.step, digest)
@@ -202,10 +207,17 @@ extension SimulatedCluster {
     }
 
     private func finishHealing(_ roster: Roster, _ isBroken: Bool, _ worker: SimulatedWorker) {
-        guard let state = worker.state, worker.loaded?.id == roster.job else { return }
+        guard var state = worker.state, worker.loaded?.id == roster.job else { return }
+        if roster.target > 0, !isCalm, dice.chance(plan.wrongStates) {
+            // Its memory is bad, and it takes what it has for right.
+            faults += 1
+            state.digest ^= 1 << 20
+            worker.state = state
+            return post(.event(.healed(roster.job, roster.generation, digest: state.digest)), worker)
+        }
         let isRight = state.step == Step(roster.target) && (roster.target == 0 || state.digest == roster.digest)
         if isBroken || !isRight {
-            if !isBroken { fail("w\(worker.index) healed to step \(state.step), the roster says \(roster.target)") }
+            if !isBroken, plan.wrongStates == 0 { fail(.i5, "w\(worker.index) healed to step \(state.step), the roster says \(roster.target)") }
             post(.event(.healFailed(roster.job, roster.generation, problem: "the state has another digest")), worker)
         } else {
             post(.event(.healed(roster.job, roster.generation, digest: state.digest)), worker)

@@ -31,7 +31,12 @@ extension SimulatedCluster {
         trace.note(now, what: 32 + fault.rawValue, whom: 0)
         faults += 1
         switch fault {
-        case .connectionBreaks, .controlHeldUp, .dataLinkBreaks, .storeLinkBreaks: strikeNetwork(fault)
+        case .connectionBreaks, .controlHeldUp, .oneWayPartition, .dataLinkBreaks, .storeLinkBreaks, .workerRepeats:
+            strikeNetwork(fault)
+        case .swizzleClog: clogAndFree()
+        case .diskFull: head.diskIsFullUntil = now + dice.span(milliseconds: 500...10_000)
+        case .oldBackup: startOnOldBackup()
+        case .wallClockSet: wallClock += Int64(dice.within(-86_400...86_400)) * 1_000_000_000
         case .workerCrashes, .workerStalls, .workerLeaves, .workerJoins, .localTrouble: strikeWorker(fault)
         case .coordinatorCrashes: crashCoordinator()
         case .coordinatorStalls:
@@ -42,7 +47,11 @@ extension SimulatedCluster {
                 schedule(.workerStarts(worker: worker.index), after: dice.span(milliseconds: 500...15_000))
             }
             crashCoordinator()
-        case .operatorPauses, .operatorResumes, .operatorCancels, .operatorSaves, .operatorGrants: strikeJob(fault)
+            // Boot clocks start over.
+            for process in clocks.indices { clocks[process].ahead = Int64(dice.below(100)) * 1_000_000_000 - now.nanoseconds }
+        case .operatorPauses, .operatorResumes, .operatorCancels, .operatorSaves, .operatorResizes, .operatorGrants:
+            strikeJob(fault)
+        case .operatorDrains: drainWorker(dice.below(workers.count))
         case .operatorSubmits: if references.count < 6 { submitNew() }
         }
     }
@@ -87,8 +96,51 @@ extension SimulatedCluster {
         case .dataLinkBreaks:
             let other = dice.below(workers.count)
             if other != worker.index { breakLink(from: worker.index, to: other) }
+        case .oneWayPartition:
+            guard let connection = worker.connection else { return }
+            let until = now + dice.span(milliseconds: 100...40_000)
+            if dice.chance(500) { connections[connection].losesToCoordinatorUntil = until } else { connections[connection].losesToWorkerUntil = until }
+        case .workerRepeats:
+            guard let connection = worker.connection, !worker.spoken.isEmpty else { return }
+            sendToCoordinator(connection, worker.spoken)
         default: breakLink(from: worker.index, to: Self.headEnd)
         }
+    }
+
+    /// Holds up a random part of the workers one after another, and frees them in another order.
+    private func clogAndFree() {
+        for worker in workers where worker.isAlive && dice.chance(500) {
+            guard let connection = worker.connection else { continue }
+            let until = now + dice.span(milliseconds: 200...8000)
+            connections[connection].passesFrom = until
+            for other in 0...Self.workerLimit {
+                linkArrivals[link(from: worker.index, to: other)] = max(linkArrivals[link(from: worker.index, to: other)], until)
+                linkArrivals[link(from: other, to: worker.index)] = max(linkArrivals[link(from: other, to: worker.index)], until)
+            }
+        }
+    }
+
+    /// Somebody puts an old copy of the disk in place and starts the coordinator on it, then sees the mistake.
+    private func startOnOldBackup() {
+        guard !head.isOldBackup, let old = head.backups.first(where: { $0.epoch + 1 < newestEpoch }) else { return }
+        crashCoordinator()
+        tell("an old backup is restored")
+        head.rightDisk = head.image
+        head.restore(old)
+        head.oldDisk = old
+        head.isOldBackup = true
+        schedule(.backupEnds, after: dice.span(milliseconds: 2000...30_000))
+    }
+
+    /// The right disk is back.
+    func endOldBackup() {
+        guard head.isOldBackup, let right = head.rightDisk else { return }
+        crashCoordinator()
+        tell("the newest disk is put back")
+        head.isOldBackup = false
+        head.restore(right)
+        head.rightDisk = nil
+        head.oldDisk = nil
     }
 
     private func strikeWorker(_ fault: Fault) {
@@ -123,6 +175,9 @@ extension SimulatedCluster {
         case .operatorGrants:
             grant(id)
             order(dice.chance(800) ? .resume : .resumeAnnealed, id)
+        case .operatorResizes:
+            let least = dice.within(1...3)
+            order(.resize(least...dice.within(least...8)), id)
         default: order(.cancel, id)
         }
     }
@@ -133,6 +188,8 @@ extension SimulatedCluster {
     func calm() {
         guard !isCalm else { return }
         isCalm = true
+        inspection.calmSince = now
+        endOldBackup()
         trace.note(now, what: 15, whom: 0)
         tell("calm")
         plan.lateMessages = 0
@@ -156,11 +213,12 @@ extension SimulatedCluster {
             grant(record.id)
             order(.resume, record.id)
         }
+        if bug == .doneJobResumes, let job = head.core?.jobs.first(where: { $0.state == .done }) { order(.resume, job.id) }
     }
 
     /// Whether every job that was submitted, or will be, has come to its end.
     var isOver: Bool {
-        guard isCalm, waitingSubmissions == 0, head.core != nil else { return false }
+        guard isCalm, waitingSubmissions == 0, head.core != nil, requests.allSatisfy({ $0.answer != nil }) else { return false }
         return head.records.allSatisfy { $0.state == .done || $0.state == .cancelled || $0.state == .budgetExhausted }
     }
 }

@@ -19,7 +19,7 @@ extension SimulatedCluster {
     private func drawDescription() -> JobDescription {
         let shards = dice.pick([1, 2, 3, 4, 4, 5, 8, 8, 16])
         let batch = dice.within(1...12)
-        let steps = dice.within(2...30)
+        let steps = dice.chance(60) ? dice.within(40...70) : dice.within(2...30)
         let sequences = dice.within(3...50)
         let least = dice.within(1...min(3, shards))
         var description = JobDescription(
@@ -47,6 +47,10 @@ extension SimulatedCluster {
             times.heartbeat = .milliseconds(500)
             times.suspectAfter = .milliseconds(1500)
             times.deadAfter = .seconds(3)
+        }
+        loadMilliseconds = 5...2500
+        for process in clocks.indices {
+            clocks[process] = (Int64(dice.below(1_000_000)) * 1_000_000_000, Int64(dice.within(-500...500)))
         }
         networkScale = dice.pick([1, 1, 10, 50])
         engineScale = dice.pick([1, 1, 10, 40])
@@ -97,8 +101,20 @@ extension SimulatedCluster {
     /// A worker is asked to leave.
     package func stopWorker(_ worker: Int) { feed(workers[worker], .stopRequested) }
 
+    /// An operator wants a worker away.
+    package func drainWorker(_ worker: Int) {
+        guard head.core != nil, head.stalledUntil <= now else { return }
+        feedCoordinator(.drain(workers[worker].node))
+    }
+
     /// A worker's process does nothing for a while.
     package func stallWorker(_ worker: Int, for span: Span) { stall(worker, for: span) }
+
+    /// A worker's next results are infinite.
+    package func poison(_ worker: Int, times: Int = 1) { workers[worker].poisons = times }
+
+    /// Whether a worker's process runs.
+    package func isUp(_ worker: Int) -> Bool { workers[worker].isAlive }
 
     /// The coordinator's process does nothing for a while.
     package func stallCoordinator(for span: Span) { stall(Self.headEnd, for: span) }

@@ -11,20 +11,34 @@ extension SimulatedCluster {
 
     func sendToCoordinator(_ connection: Int, _ message: [UInt8]) {
         guard !connections[connection].isCut else { return lose(connection, message) }
-        let arrival = max(
+        if isLost(connections[connection].losesToCoordinatorUntil) { return }
+        var arrival = max(
             now + delay(), connections[connection].lastToCoordinator + Span(nanoseconds: 1),
             connections[connection].passesFrom)
-        connections[connection].lastToCoordinator = arrival
+        if isOutOfOrder() { arrival = arrival + delay() * 4 } else { connections[connection].lastToCoordinator = arrival }
         schedule(.arrivesAtCoordinator(connection: connection, message: message), at: arrival)
+        if isDoubled() { schedule(.arrivesAtCoordinator(connection: connection, message: message), at: arrival + delay() * 3) }
     }
+
+    private func isLost(_ until: Instant) -> Bool {
+        guard !isCalm, until > now || dice.chance(plan.lostMessages) else { return false }
+        faults += 1
+        return true
+    }
+
+    private func isDoubled() -> Bool { !isCalm && dice.chance(plan.doubledMessages) }
+
+    private func isOutOfOrder() -> Bool { !isCalm && dice.chance(plan.reorderedMessages) }
 
     func sendToWorker(_ connection: Int, _ message: [UInt8]) {
         guard !connections[connection].isCut else { return }
-        let arrival = max(
+        if isLost(connections[connection].losesToWorkerUntil) { return }
+        var arrival = max(
             now + delay(), connections[connection].lastToWorker + Span(nanoseconds: 1),
             connections[connection].passesFrom)
-        connections[connection].lastToWorker = arrival
+        if isOutOfOrder() { arrival = arrival + delay() * 4 } else { connections[connection].lastToWorker = arrival }
         schedule(.arrivesAtWorker(connection: connection, message: message), at: arrival)
+        if isDoubled() { schedule(.arrivesAtWorker(connection: connection, message: message), at: arrival + delay() * 3) }
     }
 
     /// A message that its connection did not deliver may go out again first thing on the next one, as queues do.
@@ -38,9 +52,21 @@ extension SimulatedCluster {
         guard head.core != nil, connections[id].life == head.life else { return }
         if connections[id].isCut, !dice.chance(plan.lateMessages) { return lose(id, message) }
         let session = connections[id].session ?? nameSession(id)
-        guard let decoded = try? Message(decoding: message) else { return fail("a message does not decode at the coordinator") }
+        guard let decoded = try? Message(decoding: message) else { return fail(.model, "a message does not decode at the coordinator") }
         trace.note(now, what: 1, whom: connections[id].worker, message)
-        feedCoordinator(.received(decoded, from: session))
+        let number = Message.number(of: message)
+        let event = CoordinatorEvent.received(decoded, from: session, number: number)
+        if let heard = heardNumber(session), number <= heard {
+            // Whatever else is due is done first; that can be the end of the session.
+            feedCoordinator(.deadline)
+            guard head.core != nil, heardNumber(session) != nil else { return }
+            return feedCoordinatorInVain(event, "a message that came twice, or too late, changes something: \(decoded.name)")
+        }
+        feedCoordinator(event)
+    }
+
+    private func heardNumber(_ session: SessionID) -> UInt32? {
+        head.core?.sessions.first { $0.id == session }?.heard
     }
 
     /// The coordinator's shell gives every route that it does not know a session of its own.
@@ -48,6 +74,7 @@ extension SimulatedCluster {
         let session = SessionID(head.nextSession)
         head.nextSession += 1
         head.connectionOfSession.append(id)
+        head.heardAt.append(now)
         connections[id].session = session
         return session
     }
@@ -55,13 +82,22 @@ extension SimulatedCluster {
     func arriveAtWorker(_ id: Int, _ message: [UInt8]) {
         let worker = workers[connections[id].worker]
         guard worker.isAlive, worker.boot == connections[id].boot else { return }
-        if connections[id].isCut || worker.connection != id, !dice.chance(plan.lateMessages) { return }
+        if connections[id].isCut || worker.connection != id {
+            guard dice.chance(plan.lateMessages) else { return }
+            // It lies in the socket's queue until the worker is connected again, and comes first then.
+            if worker.connection == nil { return worker.leftOver.append((id, message)) }
+        }
         // What an old connection left in the socket's queue comes before anything of a newer one.
         guard id >= worker.newestHeard else { return }
         worker.newestHeard = id
-        guard let decoded = try? Message(decoding: message) else { return fail("a message does not decode at a worker") }
+        guard let decoded = try? Message(decoding: message) else { return fail(.model, "a message does not decode at a worker") }
         trace.note(now, what: 2, whom: worker.index, message)
-        feed(worker, .received(decoded))
+        let number = Message.number(of: message)
+        let isLate = worker.connection != id
+        if isLate || number <= worker.session?.heardInSession ?? 0 {
+            return feedInVain(worker, .received(decoded, number: number), decoded, isLate: isLate)
+        }
+        feed(worker, .received(decoded, number: number))
     }
 
     func coordinatorHears(_ id: Int) {
@@ -90,7 +126,9 @@ extension SimulatedCluster {
 
     func connect(_ worker: SimulatedWorker, _ boot: Int) {
         guard worker.isAlive, worker.boot == boot, worker.connection == nil, !worker.hasLeft else { return }
-        guard head.core != nil, head.stalledUntil <= now else {
+        // Whoever has seen no coordinator yet could not tell an old backup.
+        let isTooNew = head.isOldBackup && worker.session?.hello.lastEpoch == 0
+        guard head.core != nil, head.stalledUntil <= now, !isTooNew else {
             return schedule(.workerConnects(worker: worker.index, boot: boot), after: dice.span(milliseconds: 50...900))
         }
         connections.append(Connection(worker: worker.index, boot: boot, life: head.life))
@@ -99,6 +137,9 @@ extension SimulatedCluster {
         let backlog = worker.backlog
         worker.backlog = []
         for message in backlog { sendToCoordinator(id, message) }
+        let leftOver = worker.leftOver
+        worker.leftOver = []
+        for (old, message) in leftOver { schedule(.arrivesAtWorker(connection: old, message: message), after: dice.span(microseconds: 1...30)) }
         trace.note(now, what: 5, whom: worker.index)
         feed(worker, .connected)
     }
@@ -125,7 +166,8 @@ extension SimulatedCluster {
 
     func arrive(_ chunk: Chunk, from: Int, to: Int, link life: Int) {
         tellEvent("chunk w\(from) to w\(to)", (linkLives[link(from: from, to: to)] == life ? "" : "lost ") + "\(chunk.kind) of step \(chunk.step)")
-        guard linkLives[link(from: from, to: to)] == life else { return }
+        // What was on a broken connection can still lie in the receiver's queue.
+        guard linkLives[link(from: from, to: to)] == life || dice.chance(plan.lateMessages) else { return }
         if to == Self.headEnd { return storeReceives(chunk, from: from) }
         guard workers[to].isAlive else { return }
         receive(chunk, from: from, workers[to])

@@ -14,16 +14,21 @@ extension SimulatedCluster {
         let node = NodeID(high: Philox.mix(seed &+ UInt64(index) &+ 1), low: UInt64(index))
         let worker = SimulatedWorker(index: index, node: node, threads: threads, shardTime: shardTime)
         workers.append(worker)
+        inspection.welcomeAt.append(now)
+        inspection.heardAt.append(now)
         return worker
     }
 
     func start(_ worker: SimulatedWorker) {
-        guard !worker.isAlive else { return }
+        // In the short life of an old backup nobody new comes.
+        guard !worker.isAlive, !head.isOldBackup else { return }
         worker.boot += 1
         worker.hasLeft = false
+        inspection.welcomeAt[worker.index] = now
         worker.session = WorkerSession(hello: Hello(
             role: .worker, node: worker.node, boot: UInt64(worker.boot), name: "w\(worker.index)",
-            threads: UInt32(worker.threads), dataEndpoint: "w\(worker.index):data", profile: 1, lastEpoch: worker.lastEpoch))
+            threads: UInt32(worker.threads), dataEndpoint: "w\(worker.index):data", profile: 1, lastEpoch: worker.lastEpoch),
+            bug: bug)
         tell("w\(worker.index) starts")
         trace.note(now, what: 12, whom: worker.index)
         connect(worker, worker.boot)
@@ -59,19 +64,48 @@ extension SimulatedCluster {
         guard failure == nil else { return }
         events += 1
         tellEvent("w\(worker.index)", event)
-        guard let output = worker.session?.handle(event, at: now) else { return }
+        let epoch = worker.session?.hello.lastEpoch ?? 0
+        guard let output = worker.session?.handle(event, at: clock(worker.index)) else { return }
+        if let session = worker.session, session.hello.lastEpoch < epoch { fail(.i2, "w\(worker.index) goes back to an older epoch") }
+        carryOut(output, worker)
+    }
+
+    /// What comes twice, or from an older connection, changes nothing: whatever else is due is done before.
+    func feedInVain(_ worker: SimulatedWorker, _ event: WorkerEvent, _ message: Message, isLate: Bool) {
+        feed(worker, .deadline)
+        guard failure == nil, worker.isAlive else { return }
+        events += 1
+        tellEvent("w\(worker.index), in vain", event)
+        guard let output = worker.session?.handle(event, at: clock(worker.index)) else { return }
+        let isWelcomed = output.notices.contains { if case .welcomed = $0 { true } else { false } }
+        let isObeyed = output.commands.contains { if case .leave = $0 { false } else { true } }
+        // A refusal says nothing but that a hello is wanted.
+        let isSaid = output.sends.contains { if case .hello = $0 { false } else { true } }
+        if isWelcomed || isObeyed || isSaid {
+            let why = "w\(worker.index): a \(message.name) that came \(isLate ? "from an older connection" : "twice") changes something"
+            fail(isLate ? .i2 : .i3, why)
+        }
+        carryOut(output, worker)
+    }
+
+    private func carryOut(_ output: WorkerOutput, _ worker: SimulatedWorker) {
         for message in output.sends {
-            let bytes = message.encoded()
+            worker.sent += 1
+            let bytes = message.encoded(number: worker.sent)
+            worker.spoken = bytes
             if let connection = worker.connection { sendToCoordinator(connection, bytes) } else { worker.backlog.append(bytes) }
         }
         worker.deadline = output.deadline
+        if let deadline = output.deadline, deadline - clock(worker.index) > times.heartbeat * 2 + .seconds(4) {
+            fail(.i10, "w\(worker.index) would sleep for \(Int((deadline - clock(worker.index)).seconds)) s")
+        }
         scheduleWake(worker)
         for command in output.commands { carryOut(command, worker) }
     }
 
     private func scheduleWake(_ worker: SimulatedWorker) {
         guard let deadline = worker.deadline else { return }
-        let at = max(deadline, now)
+        let at = moment(deadline, on: worker.index)
         if let wakesAt = worker.wakesAt, wakesAt <= at, wakesAt > now { return }
         worker.wakesAt = at
         schedule(.workerWakes(worker: worker.index, boot: worker.boot), at: at)
@@ -80,12 +114,12 @@ extension SimulatedCluster {
     func wake(_ worker: SimulatedWorker, _ boot: Int) {
         guard worker.isAlive, worker.boot == boot else { return }
         worker.wakesAt = nil
-        if worker.session?.isDeaf(at: now) == true, let connection = worker.connection {
+        if worker.session?.isDeaf(at: clock(worker.index)) == true, let connection = worker.connection {
             cut(connection, tellsCoordinator: true, tellsWorker: false)
             return drop(worker)
         }
         guard let deadline = worker.deadline else { return }
-        guard deadline <= now else { return scheduleWake(worker) }
+        guard deadline <= clock(worker.index) else { return scheduleWake(worker) }
         trace.note(now, what: 14, whom: worker.index)
         feed(worker, .deadline)
     }
@@ -119,13 +153,14 @@ extension SimulatedCluster {
             if let connection = worker.connection { cut(connection, tellsCoordinator: true, tellsWorker: false) }
             worker.hasLeft = true
             kill(worker)
+            if !isCalm, plan.until > Instant(nanoseconds: 0) { schedule(.workerStarts(worker: worker.index), after: dice.span(milliseconds: 500...20_000)) }
         }
     }
 
     private func load(_ worker: SimulatedWorker, _ id: JobID, _ bytes: [UInt8]) {
         guard let description = try? JobDescription(decoding: bytes), let job = description.training["sim"]?.int,
             references.indices.contains(job)
-        else { return fail("a worker got a job description that it can't read") }
+        else { return fail(.model, "a worker got a job description that it can't read") }
         if let loaded = worker.loaded, loaded.id == id, loaded.description == bytes {
             return feed(worker, .loaded(id, parameters: description.parameters, problem: ""))
         }
@@ -162,7 +197,7 @@ extension SimulatedCluster {
 
     /// Asks each source for its part; what is in memory is being overwritten from now on.
     private func ask(_ worker: SimulatedWorker, _ roster: Roster, _ sources: [Int]) {
-        guard !sources.contains(where: { $0 < 0 || $0 == worker.index }) else { return fail("a worker is to heal from itself") }
+        guard !sources.contains(where: { $0 < 0 || $0 == worker.index }) else { return fail(.i5, "a worker is to heal from itself") }
         // Requests are lost in the first instants, states later.
         let usual = Span.milliseconds(1) * Int64(networkScale)
         provoke(worker, with: sources, within: dice.chance(500) ? usual : usual * Int64(100 * healingScale))
@@ -189,7 +224,7 @@ extension SimulatedCluster {
         if entered < chunk.generation { return worker.waitingRequests.append((chunk, other)) }
         guard entered == chunk.generation else { return }
         guard let state = worker.state, state.step == chunk.step else {
-            return fail("w\(worker.index) is a source of step \(chunk.step) and has \(worker.state.map { "\($0.step)" } ?? "nothing")")
+            return fail(.i5, "w\(worker.index) is a source of step \(chunk.step) and has \(worker.state.map { "\($0.step)" } ?? "nothing")")
         }
         var answer = chunk
         answer.kind = .state
@@ -202,7 +237,8 @@ extension SimulatedCluster {
     func receive(_ chunk: Chunk, from: Int, _ worker: SimulatedWorker) {
         switch chunk.kind {
         case .node, .root:
-            guard var exchange = worker.exchange, exchange.roster.generation == chunk.generation,
+            guard var exchange = worker.exchange,
+                exchange.roster.generation == chunk.generation || bug == .oldSumsAdded,
                 exchange.roster.job == chunk.job
             else { return }
             let outcomes: [SimulatedExchange.Outcome]
@@ -225,7 +261,7 @@ extension SimulatedCluster {
         let roster = exchange.roster
         switch outcome {
         case .nothing: break
-        case .wrong(let text): fail("w\(worker.index): \(text)")
+        case .wrong(let text): fail(.i6, "w\(worker.index): \(text)")
         case .root(let sum):
             var chunk = Chunk(kind: .root, job: roster.job, generation: roster.generation, step: step)
             chunk.tag = tag

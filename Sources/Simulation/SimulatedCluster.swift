@@ -1,4 +1,4 @@
-import Coordination
+package import Coordination
 package import Terms
 import Wire
 
@@ -9,6 +9,8 @@ import Wire
 /// `+Engine` (theirs) · `+Faults` (what goes wrong) · `+Checks` (what must be true after every event).
 package final class SimulatedCluster {
     package let seed: UInt64
+    /// The bug that is planted, to see it found.
+    package let bug: PlantedBug?
     /// The virtual instant; starts at one second.
     package internal(set) var now = Instant(nanoseconds: 1_000_000_000)
     /// Events that cores were fed.
@@ -16,10 +18,12 @@ package final class SimulatedCluster {
     /// Faults that struck.
     package internal(set) var faults = 0
     /// The first thing that was not as it must be; nothing happens any more then.
-    package internal(set) var failure: String?
+    package internal(set) var failure: (invariant: Invariant, text: String)?
     /// What a person would have seen, one line each; kept only when asked for.
     package internal(set) var story: [String] = []
     package var keepsStory = false
+    /// Shards that engines computed, all together.
+    package internal(set) var shardsComputed = 0
     /// The story holds every event of every core too.
     package var keepsEvents = false
 
@@ -38,11 +42,22 @@ package final class SimulatedCluster {
     var engineScale = 1
     var healingScale = 1
     var mailScale = 1
+    /// How long a worker reads model and data.
+    var loadMilliseconds = 5...50
+    /// Each process's boot clock: nanoseconds that it is ahead, and how much too fast it goes, in millionths.
+    var clocks: [(ahead: Int64, drift: Int64)]
+    /// Nanoseconds by which the wall clock was set, forward and back.
+    var wallClock: Int64 = 1 << 60
+    /// The newest epoch that a worker was welcomed in.
+    var newestEpoch: UInt64 = 0
+    var inspection = Inspection()
     /// Faults are over: whoever is down comes back.
     var isCalm = false
     /// Lives of the data connections and their last arrivals, by `link(from:to:)`.
     var linkLives: [Int] = []
     var linkArrivals: [Instant] = []
+    /// What clients asked so far; a key's low half is its place.
+    var requests: [Request] = []
     /// Jobs that the run will submit later.
     var waitingSubmissions = 0
     private var eventsAtThisInstant = 0
@@ -53,11 +68,14 @@ package final class SimulatedCluster {
     static let headEnd = workerLimit
 
     /// A cluster without workers or jobs, its coordinator up, and no fault planned.
-    package init(seed: UInt64) {
+    package init(seed: UInt64, bug: PlantedBug? = nil) {
         self.seed = seed
+        self.bug = bug
+        clocks = Array(repeating: (0, 0), count: Self.workerLimit + 1)
         dice = Dice(seed: seed)
         linkLives = Array(repeating: 0, count: (Self.workerLimit + 1) * (Self.workerLimit + 1))
         linkArrivals = Array(repeating: Instant(nanoseconds: 0), count: linkLives.count)
+        startInspecting()
         startCoordinator()
     }
 
@@ -72,10 +90,27 @@ package final class SimulatedCluster {
         queue.push(happening, at: max(now, instant), tie: dice.bits())
     }
 
-    func fail(_ text: String) {
+    func fail(_ invariant: Invariant, _ text: String) {
         guard failure == nil else { return }
-        failure = "\(text) (at \(Double(now.nanoseconds / 1_000_000) / 1000) s, event \(events))"
-        tell("FAILURE: \(text)")
+        failure = (invariant, "\(text) (at \(Double(now.nanoseconds / 1_000_000) / 1000) s, event \(events))")
+        tell("FAILURE: \(invariant.rawValue): \(text)")
+    }
+
+    // MARK: Clocks
+
+    /// What the boot clock of a process says.
+    func clock(_ process: Int) -> Instant {
+        let own = clocks[process]
+        let isWrong = bug == (process == Self.headEnd ? .coordinatorOnWallClock : .workerOnWallClock)
+        let time = now.nanoseconds + own.ahead + now.nanoseconds / 1_000_000 * own.drift
+        return Instant(nanoseconds: isWrong ? time + wallClock : time)
+    }
+
+    /// The virtual instant at which a process's clock says `instant`, or shortly before; never before now.
+    func moment(_ instant: Instant, on process: Int) -> Instant {
+        let ahead = (instant - clock(process)).nanoseconds
+        guard ahead > 0 else { return now }
+        return Instant(nanoseconds: now.nanoseconds + max(1, ahead - ahead / 1_000_000 * clocks[process].drift))
     }
 
     func tell(_ line: @autoclosure () -> String) {
@@ -93,7 +128,7 @@ package final class SimulatedCluster {
         guard failure == nil, let (time, happening) = queue.pop() else { return false }
         if time == now {
             eventsAtThisInstant += 1
-            if eventsAtThisInstant > 50_000 { fail("time stands still: a deadline lies in the past") }
+            if eventsAtThisInstant > 50_000 { fail(.l7, "time stands still: a deadline lies in the past") }
         } else {
             eventsAtThisInstant = 0
             now = time
@@ -129,7 +164,8 @@ package final class SimulatedCluster {
             .taskEnds(let worker, _, _), .mail(let worker, _):
             worker
         case .chunk(_, _, let to, _): to
-        case .coordinatorStarts, .workerStarts, .wakesUp, .strikes, .strikesOnce, .hits, .submits, .calm, .operatorLooks: -1
+        case .coordinatorStarts, .workerStarts, .wakesUp, .strikes, .strikesOnce, .hits, .submits, .asksAgain, .backupEnds, .inspects,
+            .calm, .operatorLooks: -1
         }
     }
 
@@ -170,6 +206,9 @@ package final class SimulatedCluster {
         case .submits(let reference):
             waitingSubmissions -= 1
             submit(reference)
+        case .asksAgain(let request): ask(request)
+        case .backupEnds: endOldBackup()
+        case .inspects: inspect()
         case .calm: calm()
         case .operatorLooks: operatorLooks()
         }
@@ -181,6 +220,7 @@ package final class SimulatedCluster {
         guard (isHead ? head.stalledUntil : workers[process].stalledUntil) <= now else { return }
         let parked = isHead ? head.parked : workers[process].parked
         if isHead { head.parked = [] } else { workers[process].parked = [] }
+        if isHead { inspection.headSince = now }
         for happening in parked where failure == nil { carryOut(happening) }
     }
 }

@@ -12,6 +12,8 @@ struct SimulatedCoordinator {
     var nextSession: UInt64 = 1
     /// By session − 1, of this life: its connection.
     var connectionOfSession: [Int] = []
+    /// By session − 1: when the core last heard it, in virtual time.
+    var heardAt: [Instant] = []
     var wakesAt: Instant?
     var deadline: Instant?
     var stalledUntil = Instant(nanoseconds: 0)
@@ -19,6 +21,9 @@ struct SimulatedCoordinator {
 
     // MARK: On disk
     var journal: [JournalEntry] = []
+    var diskIsFullUntil = Instant(nanoseconds: 0)
+    /// The disk is an old copy, put there by mistake; the right one waits.
+    var isOldBackup = false
     /// The journal, replayed as it grows: what a restart would know.
     var mirror = Coordinator(epoch: 0, dataEndpoint: "")
     /// Per job: what the store holds and what the journal says.
@@ -44,7 +49,33 @@ struct SimulatedCoordinator {
         var grants = 0
         /// What was spent in measured units.
         var spent = Costs.zero
+        /// Virtual instants: when it was submitted, and when it last came a step or a state further.
+        var submittedAt: Instant
+        var movedAt: Instant
     }
+
+    /// What a copy of the disk holds.
+    struct Image {
+        var epoch: UInt64
+        var journal: [JournalEntry]
+        var mirror: Coordinator
+        var records: [JobRecord]
+    }
+
+    /// The disk as it is now.
+    var image: Image { Image(epoch: epoch, journal: journal, mirror: mirror, records: records) }
+
+    mutating func restore(_ image: Image) {
+        epoch = image.epoch
+        journal = image.journal
+        mirror = image.mirror
+        records = image.records
+    }
+
+    /// Copies of the disk at the newest starts, oldest first; and the right one, while an old one is in its place.
+    var backups: [Image] = []
+    var rightDisk: Image?
+    var oldDisk: Image?
 
     /// A checkpoint on its way in.
     struct Collection {
@@ -56,5 +87,6 @@ struct SimulatedCoordinator {
         /// Elements still missing.
         var missing: UInt64
         var isWriting = false
+        var begunAt: Instant
     }
 }

@@ -22,6 +22,11 @@ final class SimulatedWorker {
     var newestHeard = 0
     /// Sent while there was no connection: goes first on the next one.
     var backlog: [[UInt8]] = []
+    /// What older connections left behind, in the order it came.
+    var leftOver: [(connection: Int, message: [UInt8])] = []
+    /// Control messages sent by this process, and one of them.
+    var sent: UInt32 = 0
+    var spoken: [UInt8] = []
     /// The earliest wake-up that is in the queue.
     var wakesAt: Instant?
     /// When the session wants to be woken.
@@ -29,6 +34,8 @@ final class SimulatedWorker {
     var stalledUntil = Instant(nanoseconds: 0)
     /// What reached the stalled process.
     var parked: [Happening] = []
+    /// So many of its next results are infinite.
+    var poisons = 0
     /// Refused or asked to leave: it does not come back by itself.
     var hasLeft = false
 
@@ -82,6 +89,9 @@ final class SimulatedWorker {
         session = nil
         connection = nil
         backlog = []
+        sent = 0
+        spoken = []
+        leftOver = []
         deadline = nil
         wakesAt = nil
         parked = []

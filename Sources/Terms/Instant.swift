@@ -25,5 +25,6 @@ package struct Span: Sendable, Hashable, Comparable {
 
     package static func < (left: Span, right: Span) -> Bool { left.nanoseconds < right.nanoseconds }
     package static func + (left: Span, right: Span) -> Span { Span(nanoseconds: left.nanoseconds + right.nanoseconds) }
+    package static func - (left: Span, right: Span) -> Span { Span(nanoseconds: left.nanoseconds - right.nanoseconds) }
     package static func * (left: Span, right: Int64) -> Span { Span(nanoseconds: left.nanoseconds * right) }
 }

@@ -80,6 +80,7 @@ extension Hello: WireCodable {
         writer.text(dataEndpoint)
         writer.integer(profile)
         writer.integer(lastEpoch)
+        writer.integer(greeting)
     }
     init(from reader: inout ByteReader) throws(ByteError) {
         role = try reader.choice(Role.self)
@@ -92,6 +93,7 @@ extension Hello: WireCodable {
         dataEndpoint = try reader.text()
         profile = try reader.integer()
         lastEpoch = try reader.integer()
+        greeting = try reader.integer()
     }
 }
 
@@ -102,6 +104,7 @@ extension Welcome: WireCodable {
         writer.integer(epoch)
         writer.integer(heartbeatMilliseconds)
         writer.text(dataEndpoint)
+        writer.integer(greeting)
     }
     init(from reader: inout ByteReader) throws(ByteError) {
         version = try reader.integer()
@@ -109,6 +112,7 @@ extension Welcome: WireCodable {
         epoch = try reader.integer()
         heartbeatMilliseconds = try reader.integer()
         dataEndpoint = try reader.text()
+        greeting = try reader.integer()
     }
 }
 

@@ -7,17 +7,21 @@ extension Message {
 
     /// One number a message type; never re-used.
     private enum Tag: UInt8 {
-        case hello = 1, welcome, refuse, heartbeat, heartbeatReply, goodbye, shutdown
+        case hello = 1, welcome, refuse, heartbeat, heartbeatReply, goodbye, shutdown, drain
         case assign = 16, assigned, release
         case prepare = 32, prepared, begin, ready
         case lease = 48, report, evaluate, evaluated, save, snapshotTaken, trouble
         case request = 64, reply
     }
 
-    /// The message's bytes: magic, tag, fields.
-    package func encoded() -> [UInt8] {
+    /// The message's bytes: magic, number, tag, fields.
+    ///
+    /// - Parameter number: +1 with every message that a process sends over one connection, so that the receiver sees
+    ///   what is lost, doubled or out of order; 0 = not numbered.
+    package func encoded(number: UInt32 = 0) -> [UInt8] {
         var writer = ByteWriter(capacity: 128)
         writer.integer(Self.magic)
+        writer.integer(number)
         func begin(_ tag: Tag) { writer.integer(tag.rawValue) }
         switch self {
         case .hello(let value): begin(.hello); value.write(into: &writer)
@@ -27,6 +31,7 @@ extension Message {
         case .heartbeatReply(let value): begin(.heartbeatReply); value.write(into: &writer)
         case .goodbye: begin(.goodbye)
         case .shutdown: begin(.shutdown)
+        case .drain: begin(.drain)
         case .assign(let value): begin(.assign); value.write(into: &writer)
         case .assigned(let value): begin(.assigned); value.write(into: &writer)
         case .release(let job): begin(.release); job.write(into: &writer)
@@ -62,6 +67,7 @@ extension Message {
         guard bytes.count <= WireLimits.controlBytes else { throw .tooLong }
         var reader = ByteReader(bytes)
         guard try reader.integer(UInt32.self) == Self.magic else { throw .invalid("magic") }
+        _ = try reader.integer(UInt32.self)
         switch try reader.choice(Tag.self) {
         case .hello: self = .hello(try Hello(from: &reader))
         case .welcome: self = .welcome(try Welcome(from: &reader))
@@ -70,6 +76,7 @@ extension Message {
         case .heartbeatReply: self = .heartbeatReply(try Heartbeat(from: &reader))
         case .goodbye: self = .goodbye
         case .shutdown: self = .shutdown
+        case .drain: self = .drain
         case .assign: self = .assign(try Assignment(from: &reader))
         case .assigned: self = .assigned(try AssignmentResult(from: &reader))
         case .release: self = .release(try JobID(from: &reader))
@@ -91,5 +98,11 @@ extension Message {
                 id: try reader.integer(), last: try reader.bool(), body: try reader.blob(limit: WireLimits.controlBytes))
         }
         try reader.finish()
+    }
+
+    /// The number in a message's bytes, 0 when it has none.
+    package static func number(of bytes: [UInt8]) -> UInt32 {
+        guard bytes.count >= 8 else { return 0 }
+        return (0..<4).reduce(0) { $0 | UInt32(bytes[4 + $1]) << UInt32(8 * $1) }
     }
 }

@@ -17,6 +17,8 @@ package enum Message: Sendable, Equatable {
     case heartbeatReply(Heartbeat)
     /// Worker → coordinator: leaving now, on purpose.
     case goodbye
+    /// Worker → coordinator: wants to leave once its job can do without it; `shutdown` answers.
+    case drain
     /// Coordinator → worker: end the process.
     case shutdown
 
@@ -100,6 +102,8 @@ package struct Hello: Sendable, Equatable {
     package var profile: UInt64
     /// The coordinator epoch it saw last, 0 = none.
     package var lastEpoch: UInt64
+    /// +1 at every hello of one process; the welcome echoes it, so that a late answer to an older hello is known as one.
+    package var greeting: UInt64 = 0
 
     package init(
         role: Role, node: NodeID, boot: UInt64, name: String, threads: UInt32, dataEndpoint: String,
@@ -125,6 +129,8 @@ package struct Welcome: Sendable, Equatable {
     package var heartbeatMilliseconds: UInt32
     /// Where the coordinator serves files and checkpoints; of the same form as a hello's.
     package var dataEndpoint: String
+    /// That of the hello it answers.
+    package var greeting: UInt64 = 0
 
     package init(version: UInt16, session: UInt64, epoch: UInt64, heartbeatMilliseconds: UInt32, dataEndpoint: String) {
         self.version = version

@@ -48,7 +48,9 @@ package final class WorkerProcess {
     let mailbox: Mailbox<Engine.Outcome>
     let engine: Engine
     let loader: JobLoader
-    private var outbox: [Message] = []
+    private var outbox: [[UInt8]] = []
+    /// Control messages sent since the process started.
+    private var sent: UInt32 = 0
     private var deadline: Instant?
     /// Set once the process is to end.
     var leaving: String?
@@ -178,13 +180,16 @@ package final class WorkerProcess {
             coordinatorEndpoint = welcome.dataEndpoint
             connectLinks()
         }
-        feed(.received(message))
+        feed(.received(message, number: Message.number(of: frames[0].bytes)))
     }
 
     /// Gives the core an event and carries out what it answers.
     func feed(_ event: WorkerEvent) {
         let output = session.handle(event, at: Self.now())
-        outbox += output.sends
+        for message in output.sends {
+            sent += 1
+            outbox.append(message.encoded(number: sent))
+        }
         deadline = output.deadline
         for notice in output.notices { tell(notice) }
         for command in output.commands { carryOut(command) }
@@ -192,7 +197,7 @@ package final class WorkerProcess {
 
     private func flush() throws {
         while let message = outbox.first {
-            guard try control.send([message.encoded()]) == .sent else { break }
+            guard try control.send([message]) == .sent else { break }
             outbox.removeFirst()
         }
         try links.flush()

@@ -7,6 +7,6 @@ struct Bench: ParsableCommand {
         discussion: "Every figure comes with the machine's ceiling, measured in the same process.",
         subcommands: [
             BenchStep.self, BenchLoRA.self, BenchGemm.self, BenchAttention.self, BenchTokenize.self,
-            BenchCheckpoint.self, BenchAllReduce.self, BenchRecovery.self,
+            BenchCheckpoint.self, BenchAllReduce.self, BenchRecovery.self, BenchCoordinator.self,
         ])
 }

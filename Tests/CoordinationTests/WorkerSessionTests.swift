@@ -34,9 +34,12 @@ private final class Bench {
         commands = []
     }
 
-    func welcome(session: UInt64 = 1, epoch: UInt64 = 1) {
-        hear(.welcome(Welcome(
-            version: 1, session: session, epoch: epoch, heartbeatMilliseconds: 2000, dataEndpoint: "head")))
+    /// Answers the newest hello, or one before it.
+    func welcome(session: UInt64 = 1, epoch: UInt64 = 1, hellosAgo: UInt64 = 0, number: UInt32 = 0) {
+        var welcome = Welcome(
+            version: 1, session: session, epoch: epoch, heartbeatMilliseconds: 2000, dataEndpoint: "head")
+        welcome.greeting = self.session.hello.greeting - hellosAgo
+        feed(.received(.welcome(welcome), number: number))
     }
 
     /// Connected, welcomed, with the job in memory.
@@ -127,13 +130,43 @@ private final class Bench {
         bench.feed(.connected)
         bench.forget()
 
-        bench.welcome(session: 1)
+        bench.welcome(session: 1, hellosAgo: 1)
         bench.wait(.seconds(5))
         #expect(bench.sends == [])
         bench.welcome(session: 1, epoch: 2)
 
         #expect(bench.sends.count == 1)
         #expect(bench.session.hello.lastEpoch == 2)
+    }
+
+    @Test func `a hello without an answer is said again`() {
+        bench.feed(.connected)
+
+        bench.wait(.seconds(8))
+
+        #expect(bench.sends.count == 2)
+        bench.welcome(hellosAgo: 1)
+        #expect(bench.session.hello.lastEpoch == 0)
+        bench.welcome()
+        #expect(bench.session.hello.lastEpoch == 1)
+    }
+
+    @Test func `a message that comes twice is heard once, behind a lost one the session begins anew`() {
+        bench.feed(.connected)
+        bench.welcome(number: 4)
+        bench.feed(.received(.assign(Assignment(job: bench.job, description: bench.description)), number: 5))
+        bench.forget()
+
+        bench.feed(.received(.assign(Assignment(job: JobID(2), description: bench.description)), number: 5))
+        #expect(bench.commands == [] && bench.session.job?.id == bench.job)
+        bench.feed(.received(.release(bench.job), number: 7))
+
+        #expect(bench.session.job?.id == bench.job)
+        guard case .hello(let hello)? = bench.sends.last else {
+            Issue.record("no hello")
+            return
+        }
+        #expect(hello.greeting == 2)
     }
 
     @Test func `a session that the coordinator gave up is begun anew, once`() {

@@ -13,12 +13,12 @@ import Testing
     }
 
     @Test func `every kind of message is among the samples and has a tag of its own`() {
-        let tags = Samples.all.map { $0.encoded()[4] }
+        let tags = Samples.all.map { $0.encoded()[8] }
 
         #expect(Set(tags).count == tags.count)
         // A new kind must come with a sample: 256 possible tags, exactly these are taken.
         for tag in UInt8.min...UInt8.max where !tags.contains(tag) {
-            #expect(throws: ByteError.invalid("Tag")) { try Message(decoding: [0x44, 0x52, 0x56, 0x31, tag]) }
+            #expect(throws: ByteError.invalid("Tag")) { try Message(decoding: [0x44, 0x52, 0x56, 0x31, 0, 0, 0, 0, tag]) }
         }
     }
 
@@ -40,14 +40,14 @@ import Testing
             for value in Set([0, 1, 2, 0x7F, 0x80, 0xFE, 0xFF, bytes[index] ^ 1, bytes[index] &+ 1]) where value != bytes[index] {
                 var changed = bytes
                 changed[index] = value
-                if let other = try? Message(decoding: changed) { #expect(other.encoded() == changed) }
+                if let other = try? Message(decoding: changed) { #expect(other.encoded(number: Message.number(of: changed)) == changed) }
             }
         }
     }
 
     @Test func `any bytes give a message or an error`() {
         let random = Philox(seed: 21, purpose: .probe)
-        let tags = Samples.all.map { $0.encoded()[4] }
+        let tags = Samples.all.map { $0.encoded()[8] }
         for trial in 0..<6000 {
             let base = UInt64(trial) << 20
             let count = Int(random.below(160, base))
@@ -57,9 +57,17 @@ import Testing
                 let bits = random.bits(base + 2 + UInt64(place))
                 return bits & 0x300 == 0 ? UInt8(truncatingIfNeeded: bits) : UInt8(truncatingIfNeeded: bits & 3)
             }
-            let bytes = [0x44, 0x52, 0x56, 0x31, kind] + body
+            let bytes = [0x44, 0x52, 0x56, 0x31, 0, 0, 0, 0, kind] + body
             if let message = try? Message(decoding: bytes) { #expect(message.encoded() == bytes) }
         }
+    }
+
+    @Test func `a message carries its number`() throws {
+        let bytes = Message.goodbye.encoded(number: 0xA1B2_C3D4)
+
+        #expect(Message.number(of: bytes) == 0xA1B2_C3D4)
+        #expect(Message.number(of: Message.goodbye.encoded()) == 0 && Message.number(of: []) == 0)
+        #expect(try Message(decoding: bytes) == .goodbye)
     }
 
     @Test func `another magic is refused`() {

@@ -25,17 +25,29 @@ enum Samples {
         ],
         target: 41, digest: 77, sources: [1])
 
-    static let all: [Message] = [
-        .hello(Hello(
+    static var hello: Hello {
+        var hello = Hello(
             role: .worker, node: node, boot: 99, name: "rack-1 ünder", threads: 16, dataEndpoint: "tcp://10.0.0.1:7781",
-            profile: 5, lastEpoch: 4)),
-        .welcome(Welcome(
-            version: 1, session: 12, epoch: 5, heartbeatMilliseconds: 2000, dataEndpoint: "tcp://10.0.0.9:7782")),
+            profile: 5, lastEpoch: 4)
+        hello.greeting = 3
+        return hello
+    }
+    static var welcome: Welcome {
+        var welcome = Welcome(
+            version: 1, session: 12, epoch: 5, heartbeatMilliseconds: 2000, dataEndpoint: "tcp://10.0.0.9:7782")
+        welcome.greeting = 3
+        return welcome
+    }
+
+    static let all: [Message] = [
+        .hello(hello),
+        .welcome(welcome),
         .refuse(Refusal(code: .duplicate, text: "another process has this key")),
         .heartbeat(Heartbeat(session: 12, sentAt: 1_000_000_007)),
         .heartbeatReply(Heartbeat(session: 12, sentAt: 1_000_000_008)),
         .goodbye,
         .shutdown,
+        .drain,
         .assign(Assignment(job: JobID(3), description: Array("{\"a\":1}".utf8))),
         .assigned(AssignmentResult(job: JobID(3), parameters: 1_234_567, problem: "no such file")),
         .release(JobID(3)),

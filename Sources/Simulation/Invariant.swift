@@ -1,0 +1,42 @@
+/// What must be true after every event, by the names of the specification; a failure begins with one of them.
+package enum Invariant: String, Sendable, CaseIterable {
+    /// One lease a shard and step; what an older generation does has no effect.
+    case i1 = "I1"
+    /// Epochs rise and are durable first; a message of an older one changes nothing.
+    case i2 = "I2"
+    /// A request is carried out once; asked again it gets the same answer. A message that comes twice counts once.
+    case i3 = "I3"
+    /// Nothing is visible before it is durable.
+    case i4 = "I4"
+    /// Steps are applied one after another, each once.
+    case i5 = "I5"
+    /// The sum of a step is the canonical tree over every shard once.
+    case i6 = "I6"
+    /// Nothing late, revoked, infinite or wrong becomes part of a step.
+    case i7 = "I7"
+    /// Jobs change their state by the table, and for a cause.
+    case i8 = "I8"
+    /// Replaying the journal gives the state.
+    case i9 = "I9"
+    /// No clock but the process's own boot clock decides anything.
+    case i10 = "I10"
+    /// A running job applies steps.
+    case l1 = "L1"
+    /// A checkpoint that was begun ends.
+    case l2 = "L2"
+    /// A lease ends with its worker.
+    case l3 = "L3"
+    /// A job whose workers are there starts.
+    case l4 = "L4"
+    /// A worker that comes back is taken in.
+    case l5 = "L5"
+    /// Queues and memory are bounded.
+    case l6 = "L6"
+    /// What failed is not tried again before its pause is over.
+    case l7 = "L7"
+    /// Budgets (B1–B10): the ledger balances, stands where the job stands, and no exact limit is passed; plans leave alone
+    /// what was issued.
+    case b = "B"
+    /// The simulator itself: its model of shells and engines would be wrong.
+    case model
+}
