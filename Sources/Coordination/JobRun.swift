@@ -163,6 +163,9 @@ package struct JobRun: Sendable {
         digests = Array(repeating: 0, count: past.step) + [past.digest]
     }
 
+    /// Whether that digest is the one on record for the state after a step.
+    package func knows(_ digest: UInt64, at step: Step) -> Bool { digests.indices.contains(step) && digests[step] == digest }
+
     /// The step after which the job is done: its own length's, or where a budget stops it.
     package var endStep: Step { min(job?.plan.plannedSteps ?? Int.max, plan.last?.end ?? Int.max) }
 

@@ -75,13 +75,35 @@ final class CheckpointDesk: @unchecked Sendable {
     }
 
     /// The newest sound checkpoint's step, 0 = there is none; tells what had to be passed over. `step` asks for one.
-    func recover(step: Step? = nil, at milliseconds: Int) throws -> (step: Step, rejected: [String]) {
-        guard step != 0, let recovery = try store.recover(Self.run, step: step, at: milliseconds) else {
+    ///
+    /// - Parameter run: the job as its journal knows it; a checkpoint of a state that is not on its record is passed over.
+    ///   nil = the journal does not know it yet.
+    func recover(step: Step? = nil, of run: JobRun?, at milliseconds: Int) throws -> (step: Step, rejected: [String]) {
+        let found = try step == 0 ? nil : recovery(step, run, milliseconds)
+        guard let recovery = found else {
             queue.sync { parent = nil }
             return (0, [])
         }
         queue.sync { parent = recovery.record }
         return (recovery.record.manifest.step, recovery.rejected.map { "\($0.name): \($0.reason)" })
+    }
+
+    /// What the store finds; nil also when nothing is damaged, but the job stands before its line's first checkpoint.
+    private func recovery(_ step: Step?, _ run: JobRun?, _ milliseconds: Int) throws -> Recovery? {
+        func accepts(_ record: CheckpointRecord) -> Bool { run.map { Self.isOn($0, record) } ?? true }
+        do {
+            return try store.recover(Self.run, step: step, at: milliseconds, accepts: accepts)
+        } catch let error {
+            guard case .noUsableCheckpoint(_, let rejected) = error, step == nil,
+                rejected.allSatisfy({ $0.reason == Recovery.otherLine })
+            else { throw error }
+            return nil
+        }
+    }
+
+    private static func isOn(_ run: JobRun, _ record: CheckpointRecord) -> Bool {
+        guard let digest = record.manifest.extras["state_digest"]?.string.flatMap({ UInt64($0, radix: 16) }) else { return true }
+        return run.knows(digest, at: record.manifest.step)
     }
 
     func collect(_ step: Step, attempt: UInt32, kind: SaveReason, progress: ManifestProgress) {

@@ -39,7 +39,7 @@ extension CoordinatorService {
         guard let run = core.job(id) else { return }
         if run.state == .budgetExhausted, run.canGoOn(from: point, at: Self.now()) {
             let target = point == .trunk ? run.branchPoint : run.committed
-            _ = try desk(id)?.checkpoints.recover(step: target, at: Self.wallClock)
+            _ = try desk(id)?.checkpoints.recover(step: target, of: run, at: Self.wallClock)
         }
         try feed(.ordered(point == .trunk ? .resume : .resumeAnnealed, id))
     }

@@ -15,7 +15,7 @@ extension CoordinatorService {
         let id = core.nextJob
         let job = Job(description: description, index: try Self.sequenceIndex(description))
         try openDesk(id, job, keepingThrough: description.branch?.step ?? 0)
-        if let branch = description.branch { _ = try desk(id)?.checkpoints.recover(step: branch.step, at: Self.wallClock) }
+        if let branch = description.branch { _ = try desk(id)?.checkpoints.recover(step: branch.step, of: nil, at: Self.wallClock) }
         try feed(.submitted(job))
     }
 
@@ -83,7 +83,7 @@ extension CoordinatorService {
             do {
                 let job = Job(description: run.description, index: try Self.sequenceIndex(run.description))
                 try openDesk(run.id, job, keepingThrough: run.committed)
-                let found = try desk(run.id)?.checkpoints.recover(at: Int(Date().timeIntervalSince1970 * 1000))
+                let found = try desk(run.id)?.checkpoints.recover(of: run, at: Self.wallClock)
                 let output = adjust { core in
                     core.attach(job.plan.index, to: run.id)
                     return core.noteFound(found?.step ?? 0, of: run.id)
@@ -115,7 +115,7 @@ extension CoordinatorService {
             return nil
         }
         if run.state == .budgetExhausted { return try goOn(id, desk, from: point) }
-        let found = try desk.checkpoints.recover(at: Self.wallClock)
+        let found = try desk.checkpoints.recover(of: run, at: Self.wallClock)
         if let output = adjust({ core in core.rewind(id, to: found.step) }) { try carryOut(output) }
         return found
     }
@@ -126,7 +126,7 @@ extension CoordinatorService {
         let target = point == .trunk ? run.branchPoint : run.committed
         var found: (step: Step, rejected: [String]) = (run.committed, [])
         if run.canGoOn(from: point, at: Self.now()) {
-            do { found = try desk.checkpoints.recover(step: target, at: Self.wallClock) } catch {
+            do { found = try desk.checkpoints.recover(step: target, of: run, at: Self.wallClock) } catch {
                 let other = point == .trunk ? "annealed" : "trunk"
                 throw DeskError(
                     description: "the \(point.rawValue) checkpoint of step \(target) can't be used: \(error); "
@@ -142,7 +142,7 @@ extension CoordinatorService {
         guard desk(id) == nil, let run = core.job(id), run.state.isAtRest else { return }
         let job = Job(description: run.description, index: try Self.sequenceIndex(run.description))
         try openDesk(id, job, keepingThrough: run.committed)
-        let found = try desk(id)?.checkpoints.recover(at: Self.wallClock)
+        let found = try desk(id)?.checkpoints.recover(of: run, at: Self.wallClock)
         _ = adjust { core in
             core.attach(job.plan.index, to: id)
             return nil

@@ -295,8 +295,10 @@ extension SimulatedCluster {
                 head.records[place].checkpoints.removeLast()
                 tell("the newest checkpoint of job \(id) is damaged")
             }
-            let newest = head.records[place].checkpoints.last?.step ?? 0
-            guard let saved = head.core?.job(id)?.saved, saved > newest else { continue }
+            guard let run = head.core?.job(id) else { continue }
+            // One of a line that the run has left is sound, and of no use.
+            let newest = head.records[place].checkpoints.last { run.knows($0.digest, at: $0.step) }?.step ?? 0
+            guard run.saved > newest else { continue }
             if let output = head.core?.noteFound(newest, of: id) { carryOut(output) }
         }
     }

@@ -9,19 +9,26 @@ package struct Recovery: Sendable, Equatable {
     package let rejected: [RejectedCheckpoint]
     /// The highest step that any rejected file's name claims; work up to there is lost.
     package let lostStep: Step?
+    /// Why a checkpoint is passed over that is sound and that the caller does not accept.
+    package static let otherLine = "it belongs to a line that the run has left"
 }
 
 extension CheckpointStore {
     /// Finds where a run goes on: newest first, fully verified, never by HEAD; nil when it never published anything.
     ///
-    /// `step` asks for one step. Opened for writing, it also makes the found checkpoint durable (the process that
+    /// `step` asks for one step; `accepts` refuses those of another line of the run. Opened for writing, it also makes the found checkpoint durable (the process that
     /// published it may have died before its last fsync), puts HEAD right and writes the rejections to the history.
     package func recover(
-        _ run: String, step: Step? = nil, at nowUnixMilliseconds: Int
+        _ run: String, step: Step? = nil, at nowUnixMilliseconds: Int,
+        accepts: (CheckpointRecord) -> Bool = { _ in true }
     ) throws(StorageError) -> Recovery? {
         let scan = try scan(run)
         var rejected = scan.rejected
         for record in scan.records where step == nil || record.manifest.step == step {
+            guard accepts(record) else {
+                rejected.append(RejectedCheckpoint(name: record.name.text, reason: Recovery.otherLine))
+                continue
+            }
             let findings = try verify(record)
             guard findings.isEmpty else {
                 rejected.append(RejectedCheckpoint(name: record.name.text, reason: Self.summary(findings)))
