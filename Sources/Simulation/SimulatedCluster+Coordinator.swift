@@ -37,7 +37,9 @@ extension SimulatedCluster {
         guard head.core != nil else { return }
         let rewinds = dice.chance(plan.rewindsAtStart)
         for record in head.records {
-            guard let newest = record.checkpoints.last else { continue }
+            guard let run = head.core?.job(record.id),
+                let newest = record.checkpoints.last(where: { run.knows($0.digest, at: $0.step) })
+            else { continue }
             if rewinds, record.state == .running || record.state == .waitingForWorkers {
                 guard let output = head.core?.rewind(record.id, to: newest.step) else { return }
                 carryOut(output)
