@@ -16,7 +16,6 @@ extension Coordinator {
         jobs[jobs.count - 1].bug = bug
         update(id) { $0.openLedger(&output) }
         output.notices.append(.state(id, .queued, reason: "submitted"))
-        update(id) { _ in }
         answer(request, id, &output)
     }
 

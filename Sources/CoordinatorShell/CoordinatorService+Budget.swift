@@ -9,20 +9,20 @@ package import Terms
 extension CoordinatorService {
     /// `{"op": "budget", "job": J, "add": "200core-h"}`; without `add` it only shows.
     func budget(_ id: JobID, _ request: JSONValue) -> JSONValue {
-        guard let run = core.job(id) else { return .members(["error": .string("no job \(id)")]) }
+        guard let run = core.job(id) else { return Self.problem("no job \(id)") }
         do {
             if let text = request["add"]?.string {
                 try feed(.limited(id, try BudgetReport.raised(run.limits, by: text)))
             }
             guard let run = core.job(id) else { return .null }
             return try BudgetReport.json(run, entries: ledgerEntries(id))
-        } catch { return .members(["error": .string("\(error)")]) }
+        } catch { return Self.problem("\(error)") }
     }
 
     /// The limits of a project and what its jobs have spent.
     func projectBudget(_ request: JSONValue) throws -> JSONValue {
         guard let name = request["project"]?.string else {
-            return .members(["error": .string("a budget is a job's or a project's")])
+            return Self.problem("a budget is a job's or a project's")
         }
         do {
             if let text = request["add"]?.string {
@@ -30,7 +30,7 @@ extension CoordinatorService {
                 try feed(.projectLimited(name, limits))
             }
             return BudgetReport.project(name, core)
-        } catch { return .members(["error": .string("\(error)")]) }
+        } catch { return Self.problem("\(error)") }
     }
 
     /// Sets a job at rest going again; one whose budget ran out only from a sound checkpoint.
@@ -50,7 +50,7 @@ extension CoordinatorService {
             return try BudgetReport.usage(
                 core.jobs, by: request["by"]?.string ?? "project", since: Int64(request["since"]?.int ?? 0)
             ) { try ledgerEntries($0) }
-        } catch { return .members(["error": .string("\(error)")]) }
+        } catch { return Self.problem("\(error)") }
     }
 
     /// A job's ledger, from the journal.

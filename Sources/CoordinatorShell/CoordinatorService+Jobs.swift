@@ -3,7 +3,7 @@ package import Coordination
 import Datasets
 import Foundation
 import Logging
-import Recipes
+package import Recipes
 import StorageShell
 package import Terms
 
@@ -49,7 +49,7 @@ extension CoordinatorService {
     }
 
     /// Lengths of the training sequences, from the job's data file.
-    static func sequenceIndex(_ description: JobDescription) throws -> SequenceIndex {
+    package static func sequenceIndex(_ description: JobDescription) throws -> SequenceIndex {
         guard let file = description.files.first(where: { $0.kind == .data }) else {
             throw DeskError(description: "the job names no data")
         }

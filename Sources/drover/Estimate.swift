@@ -1,7 +1,7 @@
 import ArgumentParser
 import Budgeting
 import Coordination
-import Datasets
+import CoordinatorShell
 import Foundation
 import JobSpecs
 import Recipes
@@ -43,18 +43,14 @@ struct Estimate: ParsableCommand {
     }
 
     func run() throws {
-        guard let data = FileManager.default.contents(atPath: job) else {
-            throw Failure.input("\(job): can't be read: give the path of a job file")
-        }
-        let spec = try JobSpec.read(yaml: String(decoding: data, as: UTF8.self), file: job, overrides: overrides).get()
-            .absolute(in: FileManager.default.currentDirectoryPath)
+        let spec = try Train.read(job, overrides: overrides).absolute(in: FileManager.default.currentDirectoryPath)
         let counts = try workerCounts(spec)
         let card = try Rates.read(rates)
         let scratch = NSTemporaryDirectory() + "drover-estimate-\(getpid())"
         defer { try? FileManager.default.removeItem(atPath: scratch) }
         var submission = try Submission(spec)
         let description = try submission.describe(folder: "\(scratch)/data") { _ in }
-        let plan = try plan(description)
+        let plan = description.plan(over: try CoordinatorService.sequenceIndex(description))
         let size = JobSize(submission, description, plan)
         let rows = try counts.map { count in
             let threads = threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount / count)
@@ -70,14 +66,6 @@ struct Estimate: ParsableCommand {
             throw Failure.input("--workers takes numbers in 1…4096, for instance 1,2,4")
         }
         return counts
-    }
-
-    private func plan(_ description: JobDescription) throws -> BatchPlan {
-        guard let file = description.files.first(where: { $0.kind == .data }) else { throw Failure.failed("no data") }
-        let cache = try TokenCache(path: file.path, verifying: false)
-        let range = 0..<cache.train.sequenceCount
-        return description.plan(over: SequenceIndex(
-            tokens: range.map { Int32(cache.train.tokens($0)) }, trained: range.map { Int32(cache.train.trainedTokens($0)) }))
     }
 
     private func row(_ count: Int, _ threads: Int, _ size: JobSize, _ card: RateCard, _ scratch: String) throws -> Row {

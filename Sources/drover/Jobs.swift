@@ -14,6 +14,13 @@ struct ClientOptions: ParsableArguments {
     var json = false
 
     func connect() throws -> CoordinatorClient { try CoordinatorClient.connect(coordinator, token: token) }
+
+    /// Asks one question about one job or worker, and prints the answer.
+    func order(_ operation: String, _ key: String, _ subject: JSONValue) throws {
+        let answer = try connect().ask(.members(["op": .string(operation), key: subject]))
+        guard !answer.isNull else { throw Failure.input("the coordinator knows no \(key) \(subject.text)") }
+        if json { Output.json(answer) } else { Output.line(answer.prettyText) }
+    }
 }
 
 /// `drover jobs`: every job of a coordinator.
@@ -41,20 +48,12 @@ struct Jobs: ParsableCommand {
     }
 }
 
-/// What `show`, `pause` and `cancel` share: one question about one job.
-private func ask(_ operation: String, _ job: Int, _ client: ClientOptions) throws {
-    let answer = try client.connect().ask(
-        .members(["op": .string(operation), "job": .int(job)]))
-    guard !answer.isNull else { throw Failure.input("the coordinator knows no job \(job)") }
-    if client.json { Output.json(answer) } else { Output.line(answer.prettyText) }
-}
-
 /// `drover show J`.
 struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Shows one job.")
     @Argument(help: "The job's number.") var job: Int
     @OptionGroup var client: ClientOptions
-    func run() throws { try ask("show", job, client) }
+    func run() throws { try client.order("show", "job", .int(job)) }
 }
 
 /// `drover pause J`.
@@ -62,7 +61,7 @@ struct Pause: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Makes a checkpoint and pauses a job.")
     @Argument(help: "The job's number.") var job: Int
     @OptionGroup var client: ClientOptions
-    func run() throws { try ask("pause", job, client) }
+    func run() throws { try client.order("pause", "job", .int(job)) }
 }
 
 /// `drover cancel J`.
@@ -70,7 +69,7 @@ struct Cancel: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Stops a job for good.")
     @Argument(help: "The job's number.") var job: Int
     @OptionGroup var client: ClientOptions
-    func run() throws { try ask("cancel", job, client) }
+    func run() throws { try client.order("cancel", "job", .int(job)) }
 }
 
 /// `drover logs J [-f]`.

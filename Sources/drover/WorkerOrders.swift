@@ -33,7 +33,7 @@ extension Worker {
         static let configuration = CommandConfiguration(abstract: "Lets a worker leave in order; its process ends.")
         @Argument(help: "The worker: its number or name in `drover worker ls`.") var worker: String
         @OptionGroup var client: ClientOptions
-        func run() throws { try order("drain", worker, client) }
+        func run() throws { try client.order("drain", "worker", .string(worker)) }
     }
 
     /// `drover worker revoke W`.
@@ -42,13 +42,7 @@ extension Worker {
             abstract: "Takes a worker's key out: it is cut off at once and never let in again.")
         @Argument(help: "The worker: its number, name or key in `drover worker ls`.") var worker: String
         @OptionGroup var client: ClientOptions
-        func run() throws { try order("revoke", worker, client) }
-    }
-
-    private static func order(_ operation: String, _ worker: String, _ client: ClientOptions) throws {
-        let answer = try client.connect().ask(
-            .members(["op": .string(operation), "worker": .string(worker)]))
-        if client.json { Output.json(answer) } else { Output.line(answer.prettyText) }
+        func run() throws { try client.order("revoke", "worker", .string(worker)) }
     }
 }
 
