@@ -66,6 +66,8 @@ extension JobRun {
         let changes = joins || isUneven || (leaving > 0 && saving == nil)
         let stands = applied == leased
         if stands {
+            // Nobody who wants a pause waits for an evaluation: it is made anew afterwards.
+            if wantsPause { evaluation = nil }
             guard evaluation == nil, saving?.isCopied ?? true else { return }
             if applied == saved, wantsSave != .user || savedFor == .user || savedFor == .final { wantsSave = nil }
             if applied == 0 { wantsSave = nil }

@@ -62,6 +62,8 @@ package enum WorkerCommand: Sendable, Equatable {
     /// Update the state with the gathered sum; answer with `.applied`.
     case apply(JobID, Generation, Recipe)
     case evaluate(EvaluationOrder)
+    /// End the evaluation that runs; nobody waits for its result.
+    case abandonEvaluation(JobID)
     /// Copy a share of the state, then send it; answer with `.copied` as soon as the copy is taken.
     case copy(SaveOrder)
     /// End the process.

@@ -226,6 +226,11 @@ package struct WorkerSession: Sendable {
         case .save(let order):
             guard let job, job.id == order.job, order.generation == job.generation else { return }
             self.job!.save = order
+            guard job.evaluation != nil else { return }
+            // The coordinator waits for it no longer.
+            if job.isBusy { output.commands.append(.abandonEvaluation(job.id)) }
+            self.job!.evaluation = nil
+            self.job!.isBusy = false
         case .hello, .welcome, .refuse, .heartbeat, .heartbeatReply, .goodbye, .drain, .assigned, .prepared, .ready, .report,
             .evaluated, .snapshotTaken, .trouble, .request, .reply:
             break

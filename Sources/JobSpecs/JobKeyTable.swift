@@ -176,6 +176,8 @@ package enum JobKeyTable {
               doc: "Checkpoints at multiples of so many steps are kept besides; 0 = none."),
         .init(key: .evalSteps, name: "eval_steps", kind: .integer(stepRange), tag: .run, defaultText: "200",
               doc: "Steps between two evaluations; 0 = none."),
+        .init(key: .maxEvalSamples, name: "max_eval_samples", kind: .integer(1...Int64.max), tag: .run,
+              defaultText: "1000", doc: "Held-out sequences that an evaluation reads at most, evenly spread over all."),
         .init(key: .loggingSteps, name: "logging_steps", kind: .integer(1...Int64.max), tag: .run, defaultText: "1",
               doc: "Steps between two lines of the log."),
         .init(key: .export, name: "export", kind: .choices(words(ExportFormat.self)), tag: .run, isNullable: true,

@@ -143,6 +143,7 @@ extension JobSpec {
     package var saveEvery: Int { required(integer(.saveEvery), .saveEvery) }
     /// 0 = no evaluation.
     package var evalSteps: Int { required(integer(.evalSteps), .evalSteps) }
+    package var maxEvalSamples: Int { required(integer(.maxEvalSamples), .maxEvalSamples) }
     /// At least 1.
     package var loggingSteps: Int { required(integer(.loggingSteps), .loggingSteps) }
     /// At least one, each once.

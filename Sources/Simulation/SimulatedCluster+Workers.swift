@@ -147,6 +147,8 @@ extension SimulatedCluster {
             worker.gathered = nil
             enqueue(.apply(id, generation, recipe, tag: recipe.tag, sum: gathered.sum), worker)
         case .evaluate(let order): if worker.loaded?.id == order.job { enqueue(.evaluate(order), worker) }
+        // As late as can be: it runs to its end, and nobody listens.
+        case .abandonEvaluation: break
         case .copy(let order): if worker.loaded?.id == order.job { enqueue(.copy(order), worker) }
         case .leave(let reason):
             tell("w\(worker.index) leaves: \(reason)")

@@ -5,6 +5,7 @@ import Kernels
 import Recipes
 import Synchronization
 import Terms
+import Training
 import Wire
 
 /// The computing side of a worker: one thread that runs orders one after another and posts what became of them.
@@ -28,8 +29,22 @@ final class Engine: Sendable {
     /// Runs `body` after everything ordered so far.
     func run(_ body: @escaping @Sendable () -> Void) { queue.async(execute: body) }
 
-    /// Makes computing that was ordered before end soon, then posts `event`.
-    func interrupt(then event: @escaping @Sendable () -> Void) {
+    /// The loss sums of an evaluation's shards, unless it is interrupted.
+    func evaluate(_ job: LoadedJob, _ order: EvaluationOrder) {
+        let ordered = era.load(ordering: .sequentiallyConsistent)
+        queue.async { [self] in
+            var sums: [LossSum] = []
+            for shard in order.shards.lower..<order.shards.upper {
+                guard era.load(ordering: .relaxed) == ordered else { return }
+                sums.append(job.evaluate(shard: shard))
+            }
+            post(.event(.evaluated(
+                order, lossSums: sums.map(\.lossSum), tokens: sums.map { UInt64($0.trainedTokens) })))
+        }
+    }
+
+    /// Makes computing that was ordered before end soon, then runs `event`.
+    func interrupt(then event: @escaping @Sendable () -> Void = {}) {
         era.add(1, ordering: .sequentiallyConsistent)
         queue.async(execute: event)
     }

@@ -36,10 +36,14 @@ struct JobLoader {
         }
         let data = try TokenCache(path: path, verifying: false)
         guard data.train.sequenceCount == description.sequences,
-            data.validation.sequenceCount == description.evaluationSequences
+            data.validation.sequenceCount >= description.evaluationSequences
         else { throw LoadProblem(description: "the data file holds another number of sequences than the job says") }
+        let initial: InitialParameters? = settings.adapter != nil ? nil : .read { parameters in
+            try read(directory, into: parameters)
+        }
         return LoadedJob(
-            description: description, settings: settings, trainer: trainer, data: data, compute: compute)
+            description: description, settings: settings, trainer: trainer, initial: initial, data: data,
+            compute: compute)
     }
 
     /// What is trained and where it starts, with the model's weights and whoever owns them. Of a full job the weights
@@ -58,10 +62,16 @@ struct JobLoader {
         }
         let layout = ParameterLayout(full: directory.table)
         let state = FloatBuffer(count: layout.count)
+        try read(directory, into: state.pointer)
+        return (.fullInPlace(state), WeightTable(layout, in: state.pointer, owner: state), state)
+    }
+
+    /// Reads every weight to its place in a vector laid out for full training.
+    private func read(_ directory: ModelDirectory, into parameters: UnsafeMutablePointer<Float>) throws {
+        let layout = ParameterLayout(full: directory.table)
         try directory.loadWeights { tensor in
             guard let entry = layout[tensor.name] else { preconditionFailure("the layout is the table's") }
-            return state.pointer + entry.offset
+            return parameters + entry.offset
         }
-        return (.fullInPlace(state), WeightTable(layout, in: state.pointer, owner: state), state)
     }
 }

@@ -15,14 +15,17 @@ final class LoadedJob: @unchecked Sendable {
     let trainer: Trainer
     private let data: TokenCache
     private let compute: Compute
-    private let initial: InitialState
+    private let initial: InitialParameters
+    /// True until the state of step 0 is left.
+    private var isInitial = true
     /// Gradient-sized buffers.
     let pool: BufferPool
     /// The finished sum of a step, when there are peers.
     private(set) lazy var root = FloatBuffer(count: trainer.count)
 
     init(
-        description: JobDescription, settings: TrainingSettings, trainer: Trainer, data: TokenCache, compute: Compute
+        description: JobDescription, settings: TrainingSettings, trainer: Trainer, initial: InitialParameters?,
+        data: TokenCache, compute: Compute
     ) {
         self.description = description
         self.settings = settings
@@ -30,26 +33,24 @@ final class LoadedJob: @unchecked Sendable {
         self.data = data
         self.compute = compute
         pool = BufferPool(count: trainer.count)
-        initial = InitialState(trainer)
+        self.initial = initial ?? .copy(of: trainer)
     }
 
-    /// The parameters of step 0, kept so that a worker can go back to it; moments are zero there.
-    private final class InitialState {
-        let parameters: FloatBuffer
-        init(_ trainer: Trainer) {
-            parameters = FloatBuffer(count: trainer.count)
-            trainer.withState(.parameters, 0..<trainer.count) { parameters.pointer.update(from: $0.baseAddress!, count: $0.count) }
-        }
-        func restore(_ trainer: Trainer) {
-            let count = trainer.count
-            trainer.withState(.parameters, 0..<count) { $0.baseAddress!.update(from: parameters.pointer, count: count) }
-            trainer.withState(.firstMoment, 0..<count) { $0.update(repeating: 0) }
-            trainer.withState(.secondMoment, 0..<count) { $0.update(repeating: 0) }
-        }
+    /// Puts the state of step 0 in place: the parameters as they were loaded, moments of zero.
+    func becomeInitial() throws {
+        guard !isInitial else { return }
+        let count = trainer.count
+        try trainer.withState(.parameters, 0..<count) { try initial.restore($0.baseAddress!, count) }
+        trainer.withState(.firstMoment, 0..<count) { $0.update(repeating: 0) }
+        trainer.withState(.secondMoment, 0..<count) { $0.update(repeating: 0) }
+        isInitial = true
     }
 
-    /// Puts the state of step 0 in place.
-    func becomeInitial() { initial.restore(trainer) }
+    /// Writes a part of a state that comes from elsewhere.
+    func replace(_ vector: Trainer.StateVector, _ range: Range<Int>, _ body: (UnsafeMutableBufferPointer<Float>) -> Void) {
+        isInitial = false
+        trainer.withState(vector, range, body)
+    }
 
     /// The micro-batch of the given training sequences, one after another.
     private func microBatch(_ sequences: some Sequence<Int>, of set: SequenceSet) -> MicroBatch {
@@ -85,7 +86,8 @@ final class LoadedJob: @unchecked Sendable {
     }
 
     func apply(_ recipe: Recipe, gradient: UnsafePointer<Float>) -> UpdateReport {
-        trainer.apply(
+        isInitial = false
+        return trainer.apply(
             gradient: gradient, trainedTokens: recipe.trainedTokens,
             update: UpdateParameters(
                 learningRate: recipe.learningRate, beta1: settings.beta1, beta2: settings.beta2,
@@ -98,8 +100,11 @@ final class LoadedJob: @unchecked Sendable {
         let count = description.evaluationSequences
         let lower = count * shard / description.evaluationShards
         let upper = count * (shard + 1) / description.evaluationShards
-        let batches = stride(from: lower, to: upper, by: description.microBatch).map {
-            microBatch($0..<min($0 + description.microBatch, upper), of: data.validation)
+        let heldOut = data.validation.sequenceCount
+        let batches = stride(from: lower, to: upper, by: description.microBatch).map { first in
+            // Evenly spread over all that is held out: it may come from several files.
+            let places = (first..<min(first + description.microBatch, upper)).map { $0 * heldOut / count }
+            return microBatch(places, of: data.validation)
         }
         return trainer.evaluate(batches)
     }

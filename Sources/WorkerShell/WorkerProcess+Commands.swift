@@ -40,12 +40,8 @@ extension WorkerProcess {
             }
         case .evaluate(let order):
             guard let job, job.id == order.job else { return }
-            let loaded = job.loaded
-            engine.run { [mailbox] in
-                let sums = (order.shards.lower..<order.shards.upper).map { loaded.evaluate(shard: $0) }
-                mailbox.post(.event(.evaluated(
-                    order, lossSums: sums.map(\.lossSum), tokens: sums.map { UInt64($0.trainedTokens) })))
-            }
+            engine.evaluate(job.loaded, order)
+        case .abandonEvaluation: engine.interrupt()
         case .copy(let order):
             guard let job, job.id == order.job else { return }
             let loaded = job.loaded

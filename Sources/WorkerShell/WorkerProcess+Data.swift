@@ -63,8 +63,7 @@ extension WorkerProcess {
         case .own: finishHealing(roster)
         case .initial:
             let loaded = job.loaded
-            engine.run { loaded.becomeInitial() }
-            finishHealing(roster)
+            finishHealing(roster) { try loaded.becomeInitial() }
         case .peers(let ranks): ask(roster, ranks.map { roster.members[$0].node })
         case .checkpoint: ask(roster, [Self.coordinatorNode])
         }
@@ -123,7 +122,7 @@ extension WorkerProcess {
             }), healing.tallies[place].tally.note(offset: header.offset, count: header.count)
         else { return }
         let range = Int(header.offset)..<Int(header.offset) + Int(header.count)
-        job.loaded.trainer.withState(Trainer.StateVector.allCases[Int(header.role)], range) { part in
+        job.loaded.replace(Trainer.StateVector.allCases[Int(header.role)], range) { part in
             payload.withUnsafeBytes {
                 UnsafeMutableRawPointer(part.baseAddress!).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
             }
@@ -136,10 +135,13 @@ extension WorkerProcess {
     }
 
     /// Takes the digest of the state in memory and holds it against the roster's.
-    private func finishHealing(_ roster: Roster) {
+    private func finishHealing(_ roster: Roster, preparing prepare: @escaping @Sendable () throws -> Void = {}) {
         guard let job else { return }
         let loaded = job.loaded
         engine.run { [mailbox] in
+            do { try prepare() } catch {
+                return mailbox.post(.event(.failed(roster.job, problem: "\(error)")))
+            }
             let digest = loaded.trainer.stateDigest()
             if roster.target > 0, digest != roster.digest {
                 mailbox.post(.event(.healFailed(

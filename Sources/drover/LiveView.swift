@@ -57,8 +57,10 @@ final class LiveView: @unchecked Sendable {
         Output.line(
             "\(Output.styled(name, .bold))  \(submission.model.configuration.family.modelType)  \(method)  "
                 + "\(Self.count(Double(description.parameters))) trained parameters")
+        let heldOut = submission.data?.heldOut ?? description.evaluationSequences
+        let evaluated = heldOut > description.evaluationSequences ? " (\(description.evaluationSequences) evaluated)" : ""
         Output.line(
-            "\(description.sequences) sequences, \(description.evaluationSequences) held out · \(steps) steps of "
+            "\(description.sequences) sequences, \(heldOut) held out\(evaluated) · \(steps) steps of "
                 + "\(description.globalBatch) · \(description.virtualShards) virtual shards · fp32")
     }
 

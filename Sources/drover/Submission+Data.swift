@@ -23,8 +23,11 @@ extension Submission {
         /// A sentence each.
         var sentences: [String]
         var json: JSONValue
+        /// Sequences that are not trained on.
+        var heldOut: Int
 
         init(_ data: Tokenised) {
+            heldOut = data.contents.validation.sequenceCount
             let counts = data.contents.counts
             sentences = data.detections.map { "\($0.path): \($0.detection.explanation)" }
             if counts.dropped > 0 {

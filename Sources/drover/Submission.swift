@@ -116,6 +116,7 @@ struct Submission {
         try checkLengths(train)
         try checkLengths(cache.contents.validation)
         let total = try totalSequences(train)
+        let evaluated = min(spec.maxEvalSamples, cache.contents.validation.sequenceCount)
         var description = JobDescription(
             name: spec.name, parameters: layout.count, sequences: train.sequenceCount,
             globalBatch: spec.globalBatchSize, microBatch: shapes.microBatchSize, virtualShards: shapes.virtualShards,
@@ -123,8 +124,7 @@ struct Submission {
             beta2: spec.adamBeta2, schedule: LearningRateSchedule.Kind(rawValue: spec.lrSchedulerType.rawValue) ?? .constant,
             peakRate: spec.learningRate, warmupRatio: spec.warmupRatio, saveSteps: spec.saveSteps,
             saveMilliseconds: saveMilliseconds, evaluationSteps: spec.evalSteps,
-            evaluationSequences: cache.contents.validation.sequenceCount,
-            evaluationShards: max(1, min(64, cache.contents.validation.sequenceCount)),
+            evaluationSequences: evaluated, evaluationShards: max(1, min(64, evaluated)),
             files: try files() + [try JobFile(kind: .data, name: "data.tokens", path: cache.path)],
             training: settings.json)
         description.project = spec.project

@@ -172,6 +172,25 @@ import Wire
         #expect(stage.state(job) == .paused)
     }
 
+    @Test func `a pause waits for no evaluation, which is made anew afterwards`() {
+        let (stage, job, sessions) = running(Stage.description { job in
+            job.evaluationSequences = 6
+            job.evaluationShards = 3
+            job.evaluationSteps = 2
+        })
+        evaluate(stage, sessions)
+        stage.run(job, to: 2, sessions)
+        #expect(stage.saves().isEmpty)
+
+        stage.feed(.ordered(.pause, job))
+        #expect(stage.saves().map(\.kind) == [.pause] && stage.saves().map(\.step) == [2])
+        evaluate(stage, sessions)
+        stage.publish(job, sessions)
+
+        #expect(stage.state(job) == .paused)
+        #expect(!stage.journal.contains { if case .evaluated(_, step: 2, _, _) = $0 { true } else { false } })
+    }
+
     @Test func `a pause without workers rests at once`() {
         let stage = Stage()
         let job = stage.submit()

@@ -439,17 +439,34 @@ private final class Bench {
         let evaluation = EvaluationOrder(job: bench.job, generation: Generation(1), step: 1, shards: ShardRange(0, 1))
         let save = SaveOrder(job: bench.job, generation: Generation(1), step: 1, attempt: 1, range: 0..<10)
         bench.hear(.evaluate(evaluation))
-        bench.hear(.save(save))
         #expect(bench.computed == [1])
         bench.run(1, 1)
-        bench.lease(1, 2...2)
         #expect(bench.commands.last == .evaluate(evaluation))
 
         bench.feed(.evaluated(evaluation, lossSums: [1], tokens: [1]))
+        bench.hear(.save(save))
+        bench.lease(1, 2...2)
         #expect(bench.commands.last == .copy(save))
         bench.feed(.copied(save))
 
         #expect(bench.computed == [1, 2])
+        #expect(bench.sends.contains(.snapshotTaken(save)))
+    }
+
+    @Test func `who is asked for a copy while it evaluates leaves the evaluation`() {
+        bench.load()
+        bench.enter(1)
+        let evaluation = EvaluationOrder(job: bench.job, generation: Generation(1), step: 0, shards: ShardRange(0, 1))
+        let save = SaveOrder(job: bench.job, generation: Generation(1), step: 0, attempt: 1, range: 0..<10)
+        bench.hear(.evaluate(evaluation))
+        #expect(bench.commands.last == .evaluate(evaluation))
+
+        bench.hear(.save(save))
+        #expect(bench.commands.suffix(2) == [.abandonEvaluation(bench.job), .copy(save)])
+        bench.feed(.evaluated(evaluation, lossSums: [1], tokens: [1]))
+        bench.feed(.copied(save))
+
+        #expect(!bench.sends.contains { if case .evaluated = $0 { true } else { false } })
         #expect(bench.sends.contains(.snapshotTaken(save)))
     }
 }

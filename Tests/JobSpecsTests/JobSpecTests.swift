@@ -50,7 +50,7 @@ func faults(_ more: String, _ overrides: [String] = []) -> [String] {
         #expect(job.budget.isUnlimited && job.budget.warnAt == 800_000)
         #expect(job.saveSteps == 500 && job.saveInterval == .milliseconds(1_200_000))
         #expect(job.resumeFromCheckpoint == .auto && job.saveTotalLimit == 3)
-        #expect(job.evalSteps == 200 && job.loggingSteps == 1 && job.exports == [.peft])
+        #expect(job.evalSteps == 200 && job.maxEvalSamples == 1000 && job.loggingSteps == 1 && job.exports == [.peft])
     }
 
     @Test func `the job file of the design is read as it stands`() throws {
@@ -161,7 +161,7 @@ func faults(_ more: String, _ overrides: [String] = []) -> [String] {
         #expect(run == [
             "name", "workers.min", "workers.max", "project", "priority", "budget.core_hours", "budget.wall_clock",
             "budget.tokens", "budget.steps", "budget.energy", "budget.money", "budget.warn_at", "output_dir",
-            "save_steps", "save_interval", "resume_from_checkpoint", "save_total_limit", "save_best", "save_every", "eval_steps",
+            "save_steps", "save_interval", "resume_from_checkpoint", "save_total_limit", "save_best", "save_every", "eval_steps", "max_eval_samples",
             "logging_steps", "export",
         ])
     }
@@ -224,6 +224,7 @@ let designExample = """
     resume_from_checkpoint: auto
     save_total_limit: 3
     eval_steps: 200
+    max_eval_samples: 1000
     logging_steps: 1
     export: [peft]
     """
