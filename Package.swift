@@ -92,7 +92,12 @@ let package = Package(
                 "CoordinatorShell", "WorkerShell", "Simulation", "Wire", "ZeroMQShell", "CSystem", arguments, logging,
             ],
             swiftSettings: strict),
-        .executableTarget(name: "fuzz", dependencies: ["Terms", "ModelFiles"], swiftSettings: strict),
+        .executableTarget(
+            name: "fuzz",
+            dependencies: [
+                "Terms", "ModelFiles", "Wire", "Recipes", "Collectives", "Kernels", "Coordination", "ZeroMQShell", "WorkerShell",
+            ],
+            swiftSettings: strict),
 
         // MARK: Tests — pure ones mirror modules; parity and end to end stand apart
         tests("TermsTests", ["Terms"]),

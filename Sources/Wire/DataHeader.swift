@@ -57,6 +57,8 @@ package struct DataHeader: Sendable, Equatable {
     }
 
     static let magic: UInt32 = 0x3144_5244
+    /// No range of elements or bytes ends beyond.
+    package static let extent: UInt64 = 1 << 48
     /// Bytes of an encoded header.
     package static let size = 4 + 1 + 1 + 4 + 4 + 8 + 4 + 8 + 8 + 8 + 8 + 8 + 16
 
@@ -91,7 +93,8 @@ package struct DataHeader: Sendable, Equatable {
         shards = try ShardRange(from: &reader)
         offset = try reader.integer()
         count = try reader.integer()
-        guard !offset.addingReportingOverflow(count).overflow else { throw .invalid("range") }
+        // No vector or file is longer, and no sum or product of these two can overflow.
+        guard offset <= Self.extent, count <= Self.extent, offset + count <= Self.extent else { throw .invalid("range") }
         recipeTag = try reader.integer()
         lossSum = try reader.double()
         sender = try NodeID(from: &reader)

@@ -1,7 +1,7 @@
 import Terms
 
 /// One mutation of a corpus file: up to eight small changes, all drawn from the seed and the mutation's number.
-struct Mutation {
+struct SafetensorsMutation {
     private let corpus: Corpus
     private let random: Philox
     private var draws: UInt64 = 0

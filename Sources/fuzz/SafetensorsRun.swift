@@ -2,8 +2,8 @@ import Foundation
 import ModelFiles
 import Terms
 
-/// Reads file after file in this process and measures each.
-struct Run {
+/// Reads safetensors file after file in this process and measures each.
+struct SafetensorsRun: Target {
     private let corpus: Corpus
     private let seed: UInt64
     private let path: String
@@ -17,13 +17,8 @@ struct Run {
         path = NSTemporaryDirectory() + "drover-fuzz-\(getpid()).safetensors"
         // What the first case loads belongs to the program, not to the reader.
         _ = try read([], "warm-up")
-        started = Self.addressSpace
-        var limit = rlimit()
-        getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit)
-        limit.rlim_cur = rlim_t(started + Limits.growth)
-        guard setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0 else {
-            throw Finding(description: "the system sets no memory limit")
-        }
+        started = Limits.addressSpace
+        try Limits.forbidGrowth()
     }
 
     /// Every file of the corpus, and every bomb, as its name says.
@@ -46,14 +41,14 @@ struct Run {
         let end = DispatchTime.now().uptimeNanoseconds + seconds * 1_000_000_000
         var number: UInt64 = 0
         while DispatchTime.now().uptimeNanoseconds < end {
-            var mutation = Mutation(corpus, seed: seed, number: number)
+            var mutation = SafetensorsMutation(corpus, seed: seed, number: number)
             _ = try read(mutation.bytes(), "seed \(seed), number \(number)")
             number += 1
         }
     }
 
     func report() {
-        let grown = Double(max(0, Self.addressSpace - started)) / 1_048_576
+        let grown = Double(max(0, Limits.addressSpace - started)) / 1_048_576
         let sentence = "fuzz: \(cases) files, \(accepted) read, \(cases - accepted) refused; slowest "
             + String(format: "%.1f ms", slowest) + ", address space grew by " + String(format: "%.1f MiB", grown) + "\n"
         FileHandle.standardOutput.write(Data(sentence.utf8))
@@ -122,11 +117,5 @@ struct Run {
         let copy = "fuzz-finding-\(cases).safetensors"
         _ = FileManager.default.createFile(atPath: copy, contents: Data(bytes))
         return Finding(description: "\(sentence) (kept as \(copy))")
-    }
-
-    /// Bytes of address space this process has.
-    private static var addressSpace: Int {
-        let text = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)) ?? ""
-        return (text.split(separator: " ").first.flatMap { Int($0) } ?? 0) * Int(sysconf(Int32(_SC_PAGESIZE)))
     }
 }
