@@ -163,7 +163,8 @@ final class CheckpointDesk: @unchecked Sendable {
                 config: fileDigest(.model) { $0.name == "config.json" }
                     ?? Digest.sha256(of: encoded), base: Self.digest(of: description.files.filter { $0.kind == .model }),
                 tokenizer: fileDigest(.model) { $0.name == "tokenizer.json" }, jobFile: Digest.sha256(of: encoded)),
-            numerics: .members(["reduce": .string("bintree-f32-v1"), "virtual_shards": .int(description.virtualShards)]),
+            numerics: .members(["reduce": .string("bintree-f32-v1"), "virtual_shards": .int(description.virtualShards),
+                "gradient_wire": description.training["gradient_wire"] ?? .string("fp32")]),
             optimizer: .members(["kind": .string("adamw"), "t": .int(current.step)]),
             schedule: .members([
                 "kind": .string(description.schedule.rawValue), "peak_bits": .string(String(description.peakRate.bitPattern, radix: 16)),

@@ -1,36 +1,53 @@
 import Collectives
-import Kernels
-import Terms
-import Wire
+package import Kernels
+package import Terms
+package import Wire
 
 /// One generation's gradient exchange at one member: nodes out, slices reduced in tree order, the root back in.
 ///
 /// Direct exchange: each member owns a slice of the flat vector, receives everybody's nodes of that slice, adds them
 /// by the reduction tree, and sends the finished slice to all. Lives on the reactor thread. A chunk that does not fit
 /// (another generation, no node of the tree, off the grid, overlapping) is counted and dropped.
-final class Exchange {
+package final class Exchange {
     /// Where outgoing chunks go.
-    struct Outgoing {
-        var to: NodeID
-        var header: DataHeader
+    package struct Outgoing {
+        package var to: NodeID
+        package var header: DataHeader
         /// First byte of the payload, alive as long as `owner`.
-        var payload: UnsafeRawPointer
-        var owner: AnyObject
+        package var payload: UnsafeRawPointer
+        /// Bytes of the payload.
+        package var size: Int
+        package var owner: AnyObject
     }
 
-    let roster: Roster
+    package let roster: Roster
     let rank: Int
     private let tree: ShardTree
     private let node: NodeID
     private let slices: [Range<Int>]
     private let slicePool: BufferPool
+    private let wire: GradientWire
     /// The finished sum, `[P]`; own memory, except alone, where the root node itself serves.
     private let root: FloatBuffer?
     private var steps: [StepExchange] = []
     /// Chunks that fitted nowhere.
-    private(set) var dropped = 0
+    package private(set) var dropped = 0
+    /// The newest step that this member itself has worked for.
+    private var newest: Step
 
-    init(roster: Roster, rank: Int, node: NodeID, virtualShards: Int, parameters: Int, root: FloatBuffer?) {
+    /// Members can be ahead of this one by so many steps: nobody ends a step without everybody's shards, but a member may
+    /// have none in a generation's first one.
+    private static let window = 2
+
+    /// - Parameters:
+    ///   - parameters: P, elements of the gradient.
+    ///   - root: where the finished sum goes, `[P]`; nil for a lone member.
+    package init(
+        roster: Roster, rank: Int, node: NodeID, virtualShards: Int, parameters: Int, root: FloatBuffer?, wire: GradientWire
+    ) {
+        precondition(rank < roster.members.count && (root != nil || roster.members.count == 1), "a member among others needs a root")
+        self.wire = wire
+        newest = Step(clamping: roster.target)
         self.roster = roster
         self.rank = rank
         self.node = node
@@ -65,16 +82,18 @@ final class Exchange {
     }
 
     /// What a finished gathering hands to the update: the root sum and where it lies.
-    struct Gathered {
-        var step: Step
-        var lossSum: Double
-        var gradient: UnsafeMutablePointer<Float>
+    package struct Gathered {
+        package var step: Step
+        package var lossSum: Double
+        package var gradient: UnsafeMutablePointer<Float>
         /// Keeps `gradient` alive.
-        var owner: AnyObject
+        package var owner: AnyObject
     }
 
     /// Takes a node that this member computed; sends its slices.
-    func add(_ sum: NodeSum, step: Step, tag: UInt64) -> (out: [Outgoing], gathered: Gathered?) {
+    package func add(_ sum: NodeSum, step: Step, tag: UInt64) -> (out: [Outgoing], gathered: Gathered?) {
+        newest = max(newest, step)
+        steps.removeAll { $0.step < newest - 1 }
         let state = exchange(step, tag)
         if isAlone {
             precondition(sum.shards == tree.root, "a lone worker computes the whole tree")
@@ -98,11 +117,14 @@ final class Exchange {
         return (out + more, gathered)
     }
 
-    /// Takes a chunk from a peer.
-    func receive(_ header: DataHeader, _ payload: [UInt8]) -> (out: [Outgoing], gathered: Gathered?) {
-        guard header.job == roster.job, header.generation == roster.generation, payload.count == Int(header.count) * 4,
+    /// Takes a chunk from a peer; whatever does not fit is counted and dropped.
+    package func receive(_ header: DataHeader, _ payload: UnsafeRawBufferPointer) -> (out: [Outgoing], gathered: Gathered?) {
+        guard header.job == roster.job, header.generation == roster.generation,
             let sender = roster.members.firstIndex(where: { $0.node == header.sender }), sender != rank,
-            let step = Step(exactly: header.step)
+            let step = Step(exactly: header.step), step > Int(clamping: roster.target), step >= newest - 1,
+            step <= newest + Self.window,
+            // A step has one recipe; whoever says otherwise can't fill the memory with sums that nobody will finish.
+            steps.contains(where: { $0.step == step && $0.tag == header.recipeTag }) || steps.count < 8
         else { return drop() }
         switch header.kind {
         case .node: return receiveNode(header, payload, exchange(step, header.recipeTag))
@@ -116,62 +138,75 @@ final class Exchange {
         return ([], nil)
     }
 
-    /// The sums of `step`, made at first sight; older steps are forgotten then.
+    /// The sums of `step`, made at first sight.
     private func exchange(_ step: Step, _ tag: UInt64) -> StepExchange {
         if let state = steps.first(where: { $0.step == step && $0.tag == tag }) { return state }
         let state = StepExchange(step: step, tag: tag, tree: tree, slices: slices)
-        steps.removeAll { $0.step < step - 1 }
         steps.append(state)
         return state
     }
 
     private func receiveNode(
-        _ header: DataHeader, _ payload: [UInt8], _ state: StepExchange
+        _ header: DataHeader, _ payload: UnsafeRawBufferPointer, _ state: StepExchange
     ) -> (out: [Outgoing], gathered: Gathered?) {
-        guard tree.has(header.shards), !state.fold.held.contains(where: { $0.overlaps(header.shards) }) else { return drop() }
+        guard tree.has(header.shards), !state.fold.held.contains(where: { $0.overlaps(header.shards) }),
+            Chunks.place(offset: header.offset, count: header.count, in: slices[rank]) != nil,
+            payload.count == wire.bytes(of: Self.range(header))
+        else { return drop() }
         let place: Int
         if let known = state.arriving.firstIndex(where: { $0.sender == header.sender && $0.sum.shards == header.shards }) {
             place = known
         } else {
             // A member sends disjoint nodes, so no more of them than leaves can be on their way.
-            guard state.arriving.count < 2 * tree.leaves else { return drop() }
+            let isDisjoint = !state.arriving.contains { $0.sender == header.sender && $0.sum.shards.overlaps(header.shards) }
+            guard isDisjoint else { return drop() }
             let sum = NodeSum(shards: header.shards, lossSum: header.lossSum, from: slicePool)
             state.arriving.append((header.sender, sum, ChunkTally(slices[rank])))
             place = state.arriving.count - 1
         }
         guard state.arriving[place].tally.note(offset: header.offset, count: header.count) else { return drop() }
-        let target = state.arriving[place].sum.pointer + (Int(header.offset) - slices[rank].lowerBound)
-        payload.withUnsafeBytes { UnsafeMutableRawPointer(target).copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+        let range = Self.range(header)
+        _ = wire.decode(payload, range, to: state.arriving[place].sum.pointer + (range.lowerBound - slices[rank].lowerBound))
         guard state.arriving[place].tally.isComplete else { return ([], nil) }
         let sum = state.arriving.remove(at: place).sum
         return insert(sum, state)
+    }
+
+    /// The elements of a chunk whose place was checked.
+    private static func range(_ header: DataHeader) -> Range<Int> {
+        Int(header.offset)..<Int(header.offset) + Int(header.count)
     }
 
     /// Folds a complete node of the own slice; when that makes the root, sends it to everybody.
     private func insert(_ sum: NodeSum, _ state: StepExchange) -> (out: [Outgoing], gathered: Gathered?) {
         guard let merges = state.fold.insert(sum.shards) else { return drop() }
         state.held.append(sum)
-        let count = slices[rank].count
+        // What overlaps it will never be wanted.
+        state.arriving.removeAll { $0.sum.shards.overlaps(sum.shards) }
         for merge in merges {
             let left = state.held.remove(at: state.held.firstIndex { $0.shards == merge.left }!)
             let right = state.held.remove(at: state.held.firstIndex { $0.shards == merge.right }!)
-            for element in 0..<count { left.pointer[element] += right.pointer[element] }
+            wire.add(left.pointer, right.pointer, slices[rank])
             left.shards = merge.parent
             left.lossSum += right.lossSum
             state.held.append(left)
         }
         guard state.fold.isComplete, let whole = state.held.first else { return ([], nil) }
+        var header = DataHeader(
+            kind: .root, job: roster.job, generation: roster.generation, step: UInt64(state.step), offset: 0,
+            count: 0, sender: node)
+        header.shards = tree.root
+        header.recipeTag = state.tag
+        header.lossSum = whole.lossSum
+        let chunks = cut(slices[rank], header, to: node, base: whole.pointer - slices[rank].lowerBound, owner: whole)
         var out: [Outgoing] = []
         for (member, other) in roster.members.enumerated() where member != rank {
-            var header = DataHeader(
-                kind: .root, job: roster.job, generation: roster.generation, step: UInt64(state.step), offset: 0,
-                count: 0, sender: node)
-            header.shards = tree.root
-            header.recipeTag = state.tag
-            header.lossSum = whole.lossSum
-            out += cut(slices[rank], header, to: other.node, base: whole.pointer - slices[rank].lowerBound, owner: whole)
+            for var chunk in chunks {
+                chunk.to = other.node
+                out.append(chunk)
+            }
         }
-        (root!.pointer + slices[rank].lowerBound).update(from: whole.pointer, count: count)
+        (root!.pointer + slices[rank].lowerBound).update(from: whole.pointer, count: slices[rank].count)
         for chunk in Chunks.cut(slices[rank]) {
             _ = state.roots[rank].note(offset: UInt64(chunk.lowerBound), count: UInt64(chunk.count))
         }
@@ -180,15 +215,15 @@ final class Exchange {
     }
 
     private func receiveRoot(
-        _ header: DataHeader, _ payload: [UInt8], _ sender: Int, _ state: StepExchange
+        _ header: DataHeader, _ payload: UnsafeRawBufferPointer, _ sender: Int, _ state: StepExchange
     ) -> (out: [Outgoing], gathered: Gathered?) {
-        guard header.shards == tree.root, state.roots[sender].note(offset: header.offset, count: header.count) else {
-            return drop()
-        }
-        payload.withUnsafeBytes { bytes in
-            UnsafeMutableRawPointer(root!.pointer + Int(header.offset)).copyMemory(
-                from: bytes.baseAddress!, byteCount: bytes.count)
-        }
+        guard header.shards == tree.root,
+            Chunks.place(offset: header.offset, count: header.count, in: slices[sender]) != nil,
+            payload.count == wire.bytes(of: Self.range(header)),
+            state.roots[sender].note(offset: header.offset, count: header.count)
+        else { return drop() }
+        let range = Self.range(header)
+        _ = wire.decode(payload, range, to: root!.pointer + range.lowerBound)
         state.lossSum = header.lossSum
         return ([], gatheredIfComplete(state))
     }
@@ -198,6 +233,7 @@ final class Exchange {
         return Gathered(step: state.step, lossSum: state.lossSum, gradient: root!.pointer, owner: root!)
     }
 
+    /// The chunks of a slice in their form for the wire; `base` is element 0 of the flat vector. fp32 is sent as it lies.
     private func cut(
         _ slice: Range<Int>, _ header: DataHeader, to: NodeID, base: UnsafeMutablePointer<Float>, owner: AnyObject
     ) -> [Outgoing] {
@@ -205,7 +241,21 @@ final class Exchange {
             var header = header
             header.offset = UInt64(chunk.lowerBound)
             header.count = UInt64(chunk.count)
-            return Outgoing(to: to, header: header, payload: UnsafeRawPointer(base + chunk.lowerBound), owner: owner)
+            let size = wire.bytes(of: chunk)
+            let start = base + chunk.lowerBound
+            guard wire.format != .fp32 else {
+                return Outgoing(to: to, header: header, payload: UnsafeRawPointer(start), size: size, owner: owner)
+            }
+            let bytes = WireBytes(size)
+            wire.encode(start, chunk, into: bytes.start)
+            return Outgoing(to: to, header: header, payload: UnsafeRawPointer(bytes.start), size: size, owner: bytes)
         }
     }
+}
+
+/// Bytes at an address that stays put while libzmq sends them.
+private final class WireBytes {
+    let start: UnsafeMutableRawPointer
+    init(_ size: Int) { start = .allocate(byteCount: max(1, size), alignment: 64) }
+    deinit { start.deallocate() }
 }

@@ -1,6 +1,6 @@
 import Collectives
 import Foundation
-import Kernels
+package import Kernels
 import Terms
 import Wire
 import ZeroMQShell
@@ -10,6 +10,7 @@ package final class ExchangeBench {
     private let rank: Int
     private let world: Int
     private let count: Int
+    private let wire: GradientWire.Format
     private let node: NodeID
     private let incoming: ZeroMQSocket
     private let links = DataLinks(keys: nil)
@@ -21,7 +22,8 @@ package final class ExchangeBench {
     package let endpoint: String
 
     /// - Parameter count: elements of the gradient.
-    package init(rank: Int, world: Int, count: Int) throws {
+    package init(rank: Int, world: Int, count: Int, wire: GradientWire.Format = .fp32) throws {
+        self.wire = wire
         (self.rank, self.world, self.count) = (rank, world, count)
         node = Self.node(rank)
         incoming = try ZeroMQSocket(.router, DataLinks.options)
@@ -44,7 +46,8 @@ package final class ExchangeBench {
             job: JobID(1), generation: Generation(1), members: members, target: 0, digest: 0, sources: [])
         exchange = Exchange(
             roster: roster, rank: rank, node: node, virtualShards: world, parameters: count,
-            root: world > 1 ? FloatBuffer(count: count) : nil)
+            root: world > 1 ? FloatBuffer(count: count) : nil,
+            wire: GradientWire(wire, tensors: [count]))
         try links.keep(members.filter { $0.node != node }.map { ($0.node, $0.dataEndpoint) })
     }
 
@@ -59,9 +62,9 @@ package final class ExchangeBench {
         while gathered == nil || !links.isIdle {
             try links.flush()
             try poller.wait([.init(incoming)] + links.interests, milliseconds: 100)
-            while let frames = try incoming.receive(limit: 3) {
+            while let frames = try incoming.receiveInPlace(limit: 3) {
                 guard frames.count == 3, let header = try? DataHeader(decoding: frames[1].bytes) else { continue }
-                let done = forward(exchange.receive(header, frames[2].bytes))
+                let done = forward(frames[2].withBytes { exchange.receive(header, $0) })
                 gathered = gathered ?? done
             }
             _ = try links.lostPeers()
@@ -81,7 +84,7 @@ package final class ExchangeBench {
     ) -> Exchange.Gathered? {
         for chunk in result.out {
             links.send(
-                .init(header: chunk.header, payload: chunk.payload, count: Int(chunk.header.count) * 4, owner: chunk.owner),
+                .init(header: chunk.header, payload: chunk.payload, count: chunk.size, owner: chunk.owner),
                 to: chunk.to)
         }
         return result.gathered

@@ -18,6 +18,8 @@ final class LoadedJob: @unchecked Sendable {
     private let initial: InitialParameters
     /// True until the state of step 0 is left.
     private var isInitial = true
+    /// How the sums of this job travel, and what they are rounded to therefore.
+    let wire: GradientWire
     /// Gradient-sized buffers.
     let pool: BufferPool
     /// The finished sum of a step, when there are peers.
@@ -33,6 +35,7 @@ final class LoadedJob: @unchecked Sendable {
         self.data = data
         self.compute = compute
         pool = BufferPool(count: trainer.count)
+        wire = GradientWire(settings.gradientWire, tensors: trainer.layout.entries.map(\.count))
         self.initial = initial ?? .copy(of: trainer)
     }
 
@@ -50,6 +53,16 @@ final class LoadedJob: @unchecked Sendable {
     func replace(_ vector: Trainer.StateVector, _ range: Range<Int>, _ body: (UnsafeMutableBufferPointer<Float>) -> Void) {
         isInitial = false
         trainer.withState(vector, range, body)
+    }
+
+    /// What is in memory is not what was written there, not even at step 0.
+    func distrust() { isInitial = false }
+
+    /// Changes one bit in the middle of the parameters, as bad memory does.
+    func flipBit() {
+        guard trainer.count > 0 else { return }
+        let place = trainer.count / 2
+        trainer.withState(.parameters, place..<place + 1) { $0[0] = Float(bitPattern: $0[0].bitPattern ^ 1 << 20) }
     }
 
     /// The micro-batch of the given training sequences, one after another.
@@ -75,12 +88,14 @@ final class LoadedJob: @unchecked Sendable {
         let batches = recipe.shards[shard].map { microBatch($0.lazy.map(Int.init), of: data.train) }
         let gradient = trainer.shardGradient(batches, step: Int(recipe.step), into: sum.pointer)
         sum.lossSum = gradient.lossSum
+        if gradient.isFinite { compute.round(sum.pointer, count: trainer.count, for: wire) }
         return gradient.isFinite ? sum : nil
     }
 
     /// left += right.
     func fold(_ left: NodeSum, _ right: NodeSum, into parent: ShardRange) {
         compute.add(left.pointer, right.pointer, count: trainer.count)
+        compute.round(left.pointer, count: trainer.count, for: wire)
         left.shards = parent
         left.lossSum += right.lossSum
     }

@@ -1,18 +1,18 @@
-import Collectives
+package import Collectives
 import Kernels
 import Synchronization
 
 /// The gradient sum over one node of the reduction tree, or a slice of it. Its memory goes back to its pool with it.
 ///
 /// Written by one thread, then handed on and only read; libzmq may hold it until it has sent it.
-final class NodeSum: @unchecked Sendable {
-    var shards: ShardRange
+package final class NodeSum: @unchecked Sendable {
+    package var shards: ShardRange
     /// Sum of −log p over the trained tokens of `shards`.
-    var lossSum: Double
+    package var lossSum: Double
     let buffer: FloatBuffer
     private let pool: BufferPool
 
-    init(shards: ShardRange, lossSum: Double, from pool: BufferPool) {
+    package init(shards: ShardRange, lossSum: Double, from pool: BufferPool) {
         self.shards = shards
         self.lossSum = lossSum
         self.pool = pool
@@ -21,16 +21,17 @@ final class NodeSum: @unchecked Sendable {
 
     deinit { pool.give(buffer) }
 
-    var pointer: UnsafeMutablePointer<Float> { buffer.pointer }
+    /// Its first element.
+    package var pointer: UnsafeMutablePointer<Float> { buffer.pointer }
 }
 
 /// Buffers of one size, kept for the next step instead of being freed.
-final class BufferPool: Sendable {
+package final class BufferPool: Sendable {
     /// Elements of each buffer.
     let count: Int
     private let free = Mutex<[FloatBuffer]>([])
 
-    init(count: Int) { self.count = count }
+    package init(count: Int) { self.count = count }
 
     func take() -> FloatBuffer { free.withLock { $0.popLast() } ?? FloatBuffer(count: count) }
 

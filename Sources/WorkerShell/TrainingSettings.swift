@@ -1,3 +1,4 @@
+package import Kernels
 package import Models
 package import Terms
 
@@ -20,6 +21,8 @@ package struct TrainingSettings: Sendable, Equatable {
     package var recomputes: Bool
     /// `fp32` or `bf16`.
     package var precision: String
+    /// How gradients travel between workers, and what they are rounded to therefore.
+    package var gradientWire = GradientWire.Format.fp32
 
     package init(
         adapter: AdapterSpecification?, seed: UInt64, beta1: Double, beta2: Double, epsilon: Double,
@@ -44,6 +47,7 @@ package struct TrainingSettings: Sendable, Equatable {
             ("weight_decay", bits(weightDecay)), ("max_grad_norm", bits(maxGradientNorm)),
             ("recomputes", .bool(recomputes)), ("precision", .string(precision)),
             ("starts_from_adapter", .bool(startsFromAdapter)), ("lora_dropout", bits(dropout)),
+            ("gradient_wire", .string(gradientWire.rawValue)),
         ]
         if let adapter {
             let targets: JSONValue =
@@ -72,6 +76,7 @@ package struct TrainingSettings: Sendable, Equatable {
             let decay = real(json["weight_decay"]), let norm = real(json["max_grad_norm"]),
             let recomputes = json["recomputes"]?.bool, let precision = json["precision"]?.string,
             let starts = json["starts_from_adapter"]?.bool, let dropout = real(json["lora_dropout"]),
+            let wire = GradientWire.Format(rawValue: json["gradient_wire"]?.string ?? "fp32"),
             (0..<1).contains(dropout)
         else { return nil }
         var adapter: AdapterSpecification?
@@ -97,5 +102,6 @@ package struct TrainingSettings: Sendable, Equatable {
             maxGradientNorm: norm, recomputes: recomputes, precision: precision)
         startsFromAdapter = starts
         self.dropout = dropout
+        gradientWire = wire
     }
 }

@@ -3,6 +3,7 @@ import Datasets
 import Foundation
 import Hashing
 import JobSpecs
+import Kernels
 import ModelFiles
 import Models
 import Recipes
@@ -54,9 +55,6 @@ struct Submission {
     private static func unavailable(_ spec: JobSpec) -> [String] {
         var faults: [String] = []
         if spec.precision == .bf16 { faults.append("precision: bf16 is not available in this release: write fp32 or auto") }
-        if spec.gradientWire != .fp32 {
-            faults.append("gradient_wire: \(spec.gradientWire.rawValue) is not available in this release: write fp32")
-        }
         return faults
     }
 
@@ -82,6 +80,7 @@ struct Submission {
             epsilon: spec.adamEpsilon, weightDecay: spec.weightDecay, maxGradientNorm: spec.maxGradNorm,
             recomputes: recomputes(spec, model, shapes), precision: "fp32")
         settings.startsFromAdapter = adapter != nil
+        settings.gradientWire = GradientWire.Format(rawValue: spec.gradientWire.rawValue) ?? .fp32
         if specification != nil { settings.dropout = adapter?.configuration.dropout ?? spec.loraDropout ?? 0 }
         return settings
     }

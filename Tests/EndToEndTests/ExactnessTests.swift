@@ -16,6 +16,19 @@ import Testing
         #expect(digests.allSatisfy { $0 == digests[0] })
     }
 
+    @Test(arguments: ["bf16", "int8"])
+    func `compressed gradients end with the same bits on any number of workers, and with others than fp32`(wire: String) throws {
+        var digests: [String?] = []
+        for workers in 1...3 {
+            let scene = try Scene(extra: "gradient_wire: \(wire)")
+            let outcome = try scene.run("train", "job.yaml", "--workers", "\(workers)", "--json")
+            #expect(outcome.code == 0, "\(outcome.errors)")
+            digests.append(outcome.digest)
+        }
+        #expect(digests[0] != nil && digests.allSatisfy { $0 == digests[0] })
+        #expect(try Scene().run("train", "job.yaml", "--workers", "1", "--json").digest != digests[0])
+    }
+
     @Test func `threads change nothing`() throws {
         let (one, three) = (try Scene(), try Scene())
         let first = try one.run("train", "job.yaml", "--workers", "1", "--threads", "1", "--json")
