@@ -28,6 +28,9 @@ extension Coordinator {
         answer(request, job, &output)
     }
 
+    /// What became of a request, nil when it was not carried out yet or so long ago that nobody asks again.
+    package func answer(to request: RequestKey) -> RequestAnswer? { answers.last { $0.key == request } }
+
     /// True when the request was carried out before: it gets its old answer.
     private func isAnswered(_ request: RequestKey?, _ output: inout CoordinatorOutput) -> Bool {
         guard bug != .requestCarriedOutTwice, let known = answers.last(where: { $0.key == request }) else { return false }

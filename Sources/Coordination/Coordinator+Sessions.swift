@@ -28,6 +28,10 @@ package struct SessionRecord: Sendable {
     package let profile: UInt64
     package let dataEndpoint: String
     package var lastHeard: Instant
+    /// How often the state in its memory has changed by itself.
+    var corruptions = 0
+    /// Silent for longer than a worker that is well.
+    package internal(set) var isSuspected = false
     /// Number of its newest message.
     package internal(set) var heard: UInt32 = 0
     package var job: JobID?
@@ -156,6 +160,12 @@ extension Coordinator {
         let session = sessions[index].id
         switch trouble.kind {
         case .nonFinite, .stalled: update(trouble.job) { $0.trouble(trouble, from: session, now, &output) }
+        case .memory:
+            guard sessions[index].job == trouble.job, job(trouble.job)?.generation == trouble.generation else { return }
+            sessions[index].corruptions += 1
+            // Once may be a cosmic ray: it takes the state from the others. A second time it is the machine.
+            if sessions[index].corruptions > 1 { return giveUp(index, trouble.text, now, &output) }
+            update(trouble.job) { $0.trouble(trouble, from: session, now, &output) }
         case .local: if sessions[index].job == trouble.job { giveUp(index, trouble.text, now, &output) }
         case .digest:
             guard sessions[index].job == trouble.job, job(trouble.job)?.generation == trouble.generation else { return }

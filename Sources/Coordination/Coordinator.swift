@@ -81,7 +81,7 @@ package struct Coordinator: Sendable {
         case .drain(let node): drain(node, &output)
         case .deadline: break
         }
-        if now >= expiry, bug != .silentWorkersStay { expireSilent(now, &output) }
+        if now >= expiry { expireSilent(now, &output) }
         if let placesAt, now >= placesAt { placementIsDue = true }
         for index in looks.indices where looks[index] <= now.nanoseconds { stirred.insert(index) }
         settle(now, &output)
@@ -138,6 +138,10 @@ package struct Coordinator: Sendable {
         }
         guard isNext(number, index, now, &output) else { return }
         sessions[index].lastHeard = now
+        if sessions[index].isSuspected {
+            sessions[index].isSuspected = false
+            watch(now)
+        }
         if bug == .sendersClockBelieved, case .heartbeat(let beat) = message {
             sessions[index].lastHeard = Instant(nanoseconds: Int64(clamping: beat.sentAt))
         }
@@ -196,17 +200,26 @@ package struct Coordinator: Sendable {
         return next == .max ? nil : Instant(nanoseconds: max(next, now.nanoseconds + 1))
     }
 
-    /// Gives up the sessions that are silent for too long, and notes when the next one can be.
+    /// Names the workers that are silent, gives up those that are so for too long, and notes when the next one can be.
     private mutating func expireSilent(_ now: Instant, _ output: inout CoordinatorOutput) {
         let silent = sessions.filter { $0.role == .worker && now - $0.lastHeard >= times.deadAfter }
-        for record in silent {
+        for record in silent where bug != .silentWorkersStay {
             remove(record.id, reason: "silent for \(Int(times.deadAfter.seconds)) s", now, &output)
             output.commands.append(.close(record.id))
         }
         expiry = Instant(nanoseconds: .max)
-        for session in sessions where session.role == .worker { expiry = min(expiry, session.lastHeard + times.deadAfter) }
+        for index in sessions.indices where sessions[index].role == .worker {
+            let silence = now - sessions[index].lastHeard
+            if silence >= times.suspectAfter, !sessions[index].isSuspected {
+                sessions[index].isSuspected = true
+                output.notices.append(.suspected(sessions[index].node, name: sessions[index].name, silence: silence))
+            }
+            let patience = sessions[index].isSuspected ? times.deadAfter : min(times.suspectAfter, times.deadAfter)
+            let limit = sessions[index].lastHeard + patience
+            if limit > now { expiry = min(expiry, limit) }
+        }
     }
 
     /// A session of a worker that was just heard counts among those that can fall silent.
-    mutating func watch(_ now: Instant) { expiry = min(expiry, now + times.deadAfter) }
+    mutating func watch(_ now: Instant) { expiry = min(expiry, now + min(times.suspectAfter, times.deadAfter)) }
 }

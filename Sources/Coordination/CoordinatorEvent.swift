@@ -81,6 +81,13 @@ package struct RequestKey: Sendable, Hashable {
         self.high = high
         self.low = low
     }
+
+    /// Reads 32 hexadecimal digits; nil when they are not.
+    package init?(hex text: String) {
+        guard text.utf8.count == 32, let high = UInt64(text.prefix(16), radix: 16), let low = UInt64(text.suffix(16), radix: 16)
+        else { return nil }
+        self.init(high: high, low: low)
+    }
 }
 
 /// What became of a request; the same for ever, however often it is asked.
@@ -112,7 +119,11 @@ package enum Notice: Sendable, Equatable {
     case joined(NodeID, name: String, threads: Int)
     case left(NodeID, name: String, reason: String)
     case refused(name: String, reason: String)
+    /// A worker is silent for so long that it may be dead.
+    case suspected(NodeID, name: String, silence: Span)
     case generation(JobID, Generation, workers: [NodeID], from: Step)
+    /// All members of a generation stand at its first state, so long after it was opened.
+    case ready(JobID, Generation, after: Span)
     case committed(JobID, CommittedStep)
     case evaluated(JobID, step: Step, loss: Double, tokens: Int)
     /// `stall` is how long training stood still, `total` how long it took until it was verified; nil = not known.

@@ -241,6 +241,7 @@ extension JobRun {
         pace.restart()
         phase = .running
         rebalancesAfter = max(rebalancesAfter, now + Self.rebalancePause)
+        output.notices.append(.ready(id, generation, after: now - generationOpenedAt))
         move(to: .running, reason: "generation \(generation), \(members.count) workers", &output)
     }
 
@@ -256,7 +257,7 @@ extension JobRun {
             // Computed elsewhere it came out the same, or there is nowhere else: it is the job, not a machine.
             if !known.isEmpty { return rest(.diverged, reason: "step \(step): \(trouble.text)", &output) }
             nonFinite = (step, known + [members[rank].node])
-        case .digest, .local, .stalled:
+        case .digest, .local, .stalled, .memory:
             fruitless += 1
             opensAfter = now + Self.stallPause * Int64(1 << min(fruitless - 1, 8))
         }

@@ -5,8 +5,21 @@ import Terms
 import Wire
 
 extension JobRun {
-    /// Steps that may be leased beyond the newest applied one, so that members never wait for a round trip.
+    /// Steps that may be leased beyond the newest applied one at least, so that members never wait for a round trip.
     static let leaseAhead = 4
+    /// And at most.
+    package static let leaseMost = 64
+    /// Members can go on so long without a coordinator: while it is started again, for instance.
+    private static let leaseMilliseconds = 2000.0
+
+    /// Steps that may be leased beyond the newest applied one: as many as fill a lease's time by the measured pace. A
+    /// budget counts what was leased as good as spent: a job that has one goes in small leases.
+    private var leaseWindow: Int {
+        guard pace.isKnown, limits.isUnlimited, projectShare.allSatisfy({ $0 == nil }), let pace = pace.mean(.wallClock), pace > 0 else {
+            return Self.leaseAhead
+        }
+        return min(max(Self.leaseAhead, Int(Self.leaseMilliseconds / pace)), Self.leaseMost)
+    }
 
     /// The recipe of `step`, nil outside the plan.
     mutating func line(_ step: Step) -> RecipeBook.Line? { job.flatMap { book.line(step, of: $0) } }
@@ -69,13 +82,14 @@ extension JobRun {
 
     /// Leases what may run: up to `leaseAhead` steps beyond the applied one, never past a barrier or a limit.
     mutating func lease(_ now: Instant, _ output: inout CoordinatorOutput) {
+        let window = leaseWindow
         func limit() -> Step {
-            min(applied + Self.leaseAhead, bug == .leasePastItsEnd ? endStep : nextBarrier(after: applied))
+            min(applied + window, bug == .leasePastItsEnd ? endStep : nextBarrier(after: applied))
         }
         // The anneal begins when its trunk is safe.
         if awaitsTrunk { return }
         // Half a window at a time: fewer messages and fewer journal transactions.
-        guard leased < limit(), leased - applied <= Self.leaseAhead / 2 else { return }
+        guard leased < limit(), leased - applied <= window / 2 else { return }
         var recipes: [[UInt8]] = []
         while leased < limit() {
             let step = leased + 1

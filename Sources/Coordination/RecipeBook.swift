@@ -12,7 +12,7 @@ struct RecipeBook: Sendable {
 
     private var lines: [Line] = []
     /// More than a worker keeps reports.
-    private static let limit = WorkerSession.reportsKept + 2 * JobRun.leaseAhead
+    private static let limit = WorkerSession.reportsKept + 2 * JobRun.leaseMost
 
     /// Drops what another plan would make otherwise.
     mutating func forget(beyond step: Step) { lines.removeAll { $0.recipe.step > step } }

@@ -22,6 +22,8 @@ package enum WorkerEvent: Sendable {
     case computed(JobID, Generation, step: Step, microseconds: UInt64, shards: Int)
     /// A loss or gradient of the step is infinite or not a number.
     case nonFinite(JobID, Generation, step: Step, problem: String)
+    /// The state that the step was computed from is not the one that was written: memory has changed by itself.
+    case corrupted(JobID, Generation, step: Step)
     /// The finished sum over all shards is here.
     case gathered(JobID, Generation, step: Step, lossSum: Double)
     case applied(JobID, Generation, step: Step, digest: UInt64, gradientNorm: Double)

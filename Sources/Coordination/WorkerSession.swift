@@ -81,7 +81,7 @@ package struct WorkerSession: Sendable {
     }
 
     /// Reports kept for a coordinator that missed them; above any lease window.
-    static let reportsKept = 32
+    package static let reportsKept = 96
 
     /// What a simulation has planted here; nothing anywhere else.
     private let bug: PlantedBug?
@@ -336,6 +336,13 @@ extension WorkerSession {
         case .nonFinite(let id, let generation, let step, let problem):
             guard let job = current(id, generation), job.work?.recipe.step == step else { return }
             complain(.nonFinite, problem, job, &output)
+        case .corrupted(let id, let generation, let step):
+            guard let job = current(id, generation), job.work?.recipe.step == step else { return }
+            // What is in memory is no state of the job any more.
+            self.job!.hasState = false
+            complain(
+                .memory, "the state after step \(job.step) has changed in this worker's memory since it was written: nothing "
+                    + "computed from it was sent; if that happens again, test this machine's memory", job, &output)
         case .gathered(let id, let generation, let step, let lossSum):
             guard let job = current(id, generation), job.isMember else { return }
             if job.work?.recipe.step == step {

@@ -34,14 +34,14 @@ extension CoordinatorService {
     }
 
     /// Sets a job at rest going again; one whose budget ran out only from a sound checkpoint.
-    func resume(_ id: JobID, _ request: JSONValue) throws {
+    func resume(_ id: JobID, _ request: JSONValue, _ name: RequestKey? = nil) throws {
         let point: ResumePoint = request["from"]?.string == "annealed" ? .annealed : .trunk
         guard let run = core.job(id) else { return }
         if run.state == .budgetExhausted, run.canGoOn(from: point, at: Self.now()) {
             let target = point == .trunk ? run.branchPoint : run.committed
             _ = try desk(id)?.checkpoints.recover(step: target, of: run, at: Self.wallClock)
         }
-        try feed(.ordered(point == .trunk ? .resume : .resumeAnnealed, id))
+        try feed(.ordered(point == .trunk ? .resume : .resumeAnnealed, id, request: name))
     }
 
     /// `{"op": "usage", "by": "project"|"user"|"job", "since": milliseconds since 1970}`.

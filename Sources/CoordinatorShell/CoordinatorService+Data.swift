@@ -26,10 +26,10 @@ extension CoordinatorService {
 
     private func receiveData(_ frames: [ZeroMQSocket.Frame]) throws {
         guard frames.count == 3, let header = try? DataHeader(decoding: frames[1].bytes) else {
-            return log.warning("dropped a malformed chunk")
+            return complain("dropped a malformed chunk")
         }
         guard mayMove(header.kind, frames[2].userID) else {
-            return log.warning("dropped a chunk of somebody who may not send it")
+            return complain("dropped a chunk of somebody who may not send it")
         }
         let route = frames[0].bytes
         switch header.kind {
@@ -45,6 +45,12 @@ extension CoordinatorService {
         case .file: files?.receive(header, frames[2].bytes)
         case .node, .root, .state: break
         }
+    }
+
+    /// Warns of what strangers send; they can't fill the log.
+    func complain(_ sentence: String) {
+        guard let silenced = complaints.admit(at: Self.now()) else { return }
+        log.warning("\(sentence)\(silenced > 0 ? " (and \(silenced) more since the last line)" : "")")
     }
 
     /// Whether the sender of a chunk may send it; on loopback nobody is asked. Clients move files, workers everything else.

@@ -11,12 +11,12 @@ extension CoordinatorService {
     func desk(_ id: JobID) -> JobDesk? { desks.first { $0.id == id }?.desk }
 
     /// Takes in a job: its folder first, then the journal.
-    func submit(_ description: JobDescription) throws {
+    func submit(_ description: JobDescription, request: RequestKey? = nil) throws {
         let id = core.nextJob
         let job = Job(description: description, index: try Self.sequenceIndex(description))
         try openDesk(id, job, keepingThrough: description.branch?.step ?? 0)
         if let branch = description.branch { _ = try desk(id)?.checkpoints.recover(step: branch.step, of: nil, at: Self.wallClock) }
-        try feed(.submitted(job))
+        try feed(.submitted(job, request: request))
     }
 
     private func openDesk(_ id: JobID, _ job: Job, keepingThrough step: Step) throws {
@@ -218,8 +218,8 @@ extension Notice {
     /// The job it is about, nil = the cluster.
     var job: JobID? {
         switch self {
-        case .joined, .left, .refused: nil
-        case .generation(let id, _, _, _), .committed(let id, _), .evaluated(let id, _, _, _), .saved(let id, _, _, _, _),
+        case .joined, .left, .refused, .suspected: nil
+        case .generation(let id, _, _, _), .ready(let id, _, _), .committed(let id, _), .evaluated(let id, _, _, _), .saved(let id, _, _, _, _),
             .saveFailed(let id, _, _), .rewound(let id, _), .planned(let id, _), .warned(let id, _, _, _), .trouble(let id, _, _), .state(let id, _, _):
             id
         }

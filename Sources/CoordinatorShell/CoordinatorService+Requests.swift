@@ -15,7 +15,14 @@ extension CoordinatorService {
         else { return reply(Self.problem("a request is a JSON object with `op`")) }
         if operation == "enrol" { return reply(try enrol(request, by: key)) }
         guard key?.role.granted == nil else { return reply(Self.problem("an invitation is good for enrolling only")) }
-        if operation == "submit" { return try submit(request, by: key, reply) }
+        let name = request["request"]?.string.flatMap(RequestKey.init(hex:))
+        // A client that asks again, because it heard nothing, gets the first answer: nothing is done twice.
+        if let name, let known = core.answer(to: name), let run = core.job(known.job) {
+            var answer = status(of: run).object ?? JSONObject()
+            answer["state"] = .string(known.state.rawValue)
+            return reply(.object(answer))
+        }
+        if operation == "submit" { return try submit(request, name, by: key, reply) }
         if operation == "follow" { return follow(request, id, session) }
         let job = request["job"]?.int.flatMap { UInt32(exactly: $0) }.map { JobID($0) }
         switch (operation, job) {
@@ -38,9 +45,9 @@ extension CoordinatorService {
             ]
             if operation == "resume" {
                 try wake(job)
-                try resume(job, request)
+                try resume(job, request, name)
             } else {
-                try feed(.ordered(orders[operation]!, job))
+                try feed(.ordered(orders[operation]!, job, request: name))
             }
             reply(Self.status(core.job(job) ?? run))
         default: reply(Self.problem("unknown operation `\(operation)`"))
@@ -48,7 +55,7 @@ extension CoordinatorService {
     }
 
     /// Takes in a job whose description and job file the client has resolved.
-    private func submit(_ request: JSONValue, by key: KeyBook.Entry?, _ reply: (JSONValue) -> Void) throws {
+    private func submit(_ request: JSONValue, _ name: RequestKey?, by key: KeyBook.Entry?, _ reply: (JSONValue) -> Void) throws {
         do {
             guard let text = request["description"]?.string, let yaml = request["resolved"]?.string else {
                 throw DeskError(description: "a submission needs `description` and `resolved`")
@@ -58,7 +65,7 @@ extension CoordinatorService {
             let folder = options.jobFolder(id)
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
             try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8))
-            try submit(description)
+            try submit(description, request: name)
             reply(core.job(id).map { status(of: $0) } ?? .null)
         } catch { reply(Self.problem("\(error)")) }
     }

@@ -75,6 +75,7 @@ extension CoordinatorService {
             "worker": .string(session.node.description), "node": .string(session.node.hex), "name": .string(session.name), "threads": .int(session.threads),
             "job": session.job.map { .int(Int($0.number)) } ?? .null,
             "shards_per_second": session.rate.map { .double($0) } ?? .null,
+            "silent": .bool(session.isSuspected),
             "key": connection?.key.map { .string($0) } ?? .null,
             "address": (PeerAddress(session.dataEndpoint)?.endpoint).map { .string($0) } ?? .null,
         ])

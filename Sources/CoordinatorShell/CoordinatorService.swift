@@ -69,6 +69,7 @@ package final class CoordinatorService: @unchecked Sendable {
     private var nextSession: UInt64 = 1
     var pending: [PendingChunk] = []
     var followers: [Follower] = []
+    var complaints = RateLimit(pause: .seconds(5))
     let observer: Observer
     /// `tcp://HOST:PORT` that workers connect to.
     package let endpoint: String
@@ -201,7 +202,7 @@ package final class CoordinatorService: @unchecked Sendable {
 
     private func receiveControl(_ frames: [ZeroMQSocket.Frame]) throws {
         guard frames.count == 2, let message = try? Message(decoding: frames[1].bytes) else {
-            log.warning("dropped a malformed message")
+            complain("dropped a malformed message")
             return
         }
         guard let key = admitted(message, frames) else { return }

@@ -96,10 +96,19 @@ struct JobEvents {
             ])
         case .refused(let name, let reason):
             .members(["event": .string("worker_refused"), "name": .string(name), "reason": .string(reason)])
+        case .suspected(let node, let name, let silence):
+            .members([
+                "event": .string("worker_silent"), "worker": .string(node.description), "name": .string(name),
+                "silent_s": .double(silence.seconds),
+            ])
         case .generation(_, let generation, let workers, let step):
             .members([
                 "event": .string("generation"), "generation": .int(Int(generation.number)),
                 "workers": .array(workers.map { .string($0.description) }), "from_step": .int(step),
+            ])
+        case .ready(_, let generation, let time):
+            .members([
+                "event": .string("generation_ready"), "generation": .int(Int(generation.number)), "seconds": .double(time.seconds),
             ])
         case .committed: nil
         case .evaluated(_, let step, let loss, let tokens):

@@ -223,7 +223,7 @@ extension SimulatedCluster {
         {
             fail(.i1, "job \(record.id): a lease of steps \(first) to \(last) goes past its end at \(step)")
         }
-        if last > record.committed + 8 { fail(.i1, "job \(record.id): step \(last) is leased when \(record.committed) count") }
+        if last > record.committed + JobRun.leaseMost + 4 { fail(.i1, "job \(record.id): step \(last) is leased when \(record.committed) count") }
     }
 
     /// Invariants on what one event brought about.
@@ -317,10 +317,11 @@ extension SimulatedCluster {
             tell("job \(id): trouble\(name): \(text)")
         case .joined(_, let name, _): tell("\(name) joined")
         case .left(_, let name, let reason): tell("\(name) left: \(reason)")
+        case .suspected(_, let name, let silence): tell("\(name) is silent for \(Int(silence.seconds)) s")
         case .refused(let name, let reason): tell("\(name) refused: \(reason)")
         case .planned(let id, let event): tell("job \(id): plan \(event.json.canonicalText)")
         case .warned(let id, let unit, let spent, let limit): tell("job \(id): \(spent) of \(limit) \(unit.key) are spent")
-        case .state: break
+        case .state, .ready: break
         }
     }
 }

@@ -84,8 +84,8 @@ extension SimulatedCluster {
     private func inspectQueues() {
         for worker in workers where worker.isAlive {
             let (reports, recipes) = worker.session?.queueLengths ?? (0, 0)
-            if reports > 32 { fail(.l6, "w\(worker.index) keeps \(reports) reports") }
-            if recipes > 8 { fail(.l6, "w\(worker.index) keeps \(recipes) recipes") }
+            if reports > WorkerSession.reportsKept { fail(.l6, "w\(worker.index) keeps \(reports) reports") }
+            if recipes > 2 * JobRun.leaseMost { fail(.l6, "w\(worker.index) keeps \(recipes) recipes") }
             if worker.tasks.count > 64 || worker.waitingRequests.count > 64 { fail(.l6, "w\(worker.index)'s queues grow") }
         }
         guard let core = head.core else { return }

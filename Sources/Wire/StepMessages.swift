@@ -195,6 +195,8 @@ package struct Trouble: Sendable, Equatable {
         case local
         /// A healed state has another digest than the coordinator said.
         case digest
+        /// The state in memory is another than the one that was written there.
+        case memory
     }
     package var job: JobID
     package var generation: Generation

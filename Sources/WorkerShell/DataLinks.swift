@@ -109,10 +109,10 @@ final class DataLinks {
     }
 
     /// Messages that came back over a link: only the coordinator's data socket answers on one.
-    func received() throws(ZeroMQError) -> [[ZeroMQSocket.Frame]] {
-        var messages: [[ZeroMQSocket.Frame]] = []
+    func received() throws(ZeroMQError) -> [[ZeroMQFrame]] {
+        var messages: [[ZeroMQFrame]] = []
         for (_, link) in links {
-            while messages.count < 64, let frames = try link.socket.receive(limit: 2) { messages.append(frames) }
+            while messages.count < 64, let frames = try link.socket.receiveInPlace(limit: 2) { messages.append(frames) }
         }
         return messages
     }

@@ -50,9 +50,11 @@ final class Engine: Sendable {
     }
 
     /// Computes the shards of `ranges` that `held` does not cover, folds them, posts every maximal node.
+    ///
+    /// - Parameter digest: of the state that the step begins from; nothing is posted that was computed from another one.
     func compute(
         _ job: LoadedJob, _ id: JobID, _ generation: Generation, _ recipe: Recipe, _ ranges: [ShardRange],
-        held: HeldNodes
+        held: HeldNodes, digest: UInt64
     ) {
         let ordered = era.load(ordering: .sequentiallyConsistent)
         queue.async { [self] in
@@ -71,6 +73,12 @@ final class Engine: Sendable {
                     return
                 }
                 count += work.computed
+                // Before anybody else builds on it: is the memory still what was written?
+                guard job.trainer.stateDigest() == digest else {
+                    held.clear(except: nil)
+                    job.distrust()
+                    return post(.event(.corrupted(id, generation, step: recipe.step)))
+                }
                 held.keep([sum], tag: tag)
                 post(.node(sum, generation, step: recipe.step, tag: tag))
             }

@@ -24,15 +24,18 @@ extension WorkerProcess {
         case .enter(let roster, let rank, let keep): enter(roster, rank, keep)
         case .heal(let roster, _, let source): heal(roster, source)
         case .compute(let id, let generation, let recipe, let ranges):
-            guard let job, job.id == id else { return }
-            engine.compute(job.loaded, id, generation, recipe, ranges, held: held)
+            guard let job, job.id == id, let course = session.job else { return }
+            engine.compute(job.loaded, id, generation, recipe, ranges, held: held, digest: course.digest)
         case .apply(let id, let generation, let recipe):
             guard let job, job.id == id, let gathered, gathered.step == recipe.step else { return }
             self.gathered = nil
             let loaded = job.loaded
             let sum = SendableGradient(pointer: gathered.gradient, owner: gathered.owner)
+            let flips = recipe.step == options.flipsBitAfter
+            if flips { options.flipsBitAfter = nil }
             engine.run { [held, mailbox] in
                 let report = loaded.apply(recipe, gradient: sum.pointer)
+                if flips { loaded.flipBit() }
                 held.clear(except: nil)
                 withExtendedLifetime(sum) {}
                 mailbox.post(.event(.applied(
@@ -78,7 +81,7 @@ extension WorkerProcess {
     func forward(_ result: (out: [Exchange.Outgoing], gathered: Exchange.Gathered?)) {
         for chunk in result.out {
             links.send(
-                .init(header: chunk.header, payload: chunk.payload, count: Int(chunk.header.count) * 4, owner: chunk.owner),
+                .init(header: chunk.header, payload: chunk.payload, count: chunk.size, owner: chunk.owner),
                 to: chunk.to)
         }
         if let done = result.gathered, let exchange {
@@ -134,7 +137,8 @@ extension WorkerProcess {
         links.clear()
         exchange = Exchange(
             roster: roster, rank: rank, node: options.node, virtualShards: job.loaded.description.virtualShards,
-            parameters: job.loaded.trainer.count, root: roster.members.count > 1 ? job.loaded.root : nil)
+            parameters: job.loaded.trainer.count, root: roster.members.count > 1 ? job.loaded.root : nil,
+            wire: job.loaded.wire)
         connectLinks()
     }
 

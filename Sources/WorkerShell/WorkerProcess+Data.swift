@@ -30,23 +30,28 @@ extension WorkerProcess {
     /// A chunk from a peer or from the coordinator. Anything that does not fit is dropped.
     ///
     /// - Parameter isPeer: true when it came in on this worker's own socket, false on a link that it made.
-    func receiveData(_ frames: [ZeroMQSocket.Frame], isPeer: Bool) {
-        guard frames.count == 2, let header = try? DataHeader(decoding: frames[0].bytes),
-            frames[1].bytes.count <= WireLimits.chunkBytes
-        else { return log.warning("dropped a malformed chunk") }
-        guard !isPeer || isFrom(header.sender, frames[1].userID) else {
-            return log.warning("dropped a chunk whose sender is another than it says")
+    func receiveData(_ frames: ArraySlice<ZeroMQFrame>, isPeer: Bool) {
+        guard frames.count == 2, let head = frames.first, let body = frames.last,
+            let header = try? DataHeader(decoding: head.bytes), body.count <= WireLimits.chunkBytes
+        else { return complain("dropped a malformed chunk") }
+        guard !isPeer || isFrom(header.sender, body.userID) else {
+            return complain("dropped a chunk whose sender is another than it says")
         }
-        let payload = frames[1].bytes
         switch header.kind {
         case .node, .root:
             guard let exchange else { return }
-            forward(exchange.receive(header, payload))
+            forward(body.withBytes { exchange.receive(header, $0) })
         case .stateRequest: serveState(header)
-        case .state: receiveState(header, payload)
-        case .file: receiveFile(header, payload)
+        case .state: body.withBytes { receiveState(header, $0) }
+        case .file: receiveFile(header, body.bytes)
         case .checkpoint, .fileRequest: break
         }
+    }
+
+    /// Warns of what strangers send; they can't fill the log.
+    func complain(_ sentence: String) {
+        guard let silenced = complaints.admit(at: Self.now()) else { return }
+        log.warning("\(sentence)\(silenced > 0 ? " (and \(silenced) more since the last line)" : "")")
     }
 
     /// Whether the key that a peer proved belongs to the member it says it is; on loopback nobody has proved one.
@@ -114,7 +119,7 @@ extension WorkerProcess {
         }
     }
 
-    private func receiveState(_ header: DataHeader, _ payload: [UInt8]) {
+    private func receiveState(_ header: DataHeader, _ payload: UnsafeRawBufferPointer) {
         guard let job, var healing, header.job == job.id, header.generation == healing.roster.generation,
             header.step == healing.roster.target, payload.count == Int(header.count) * 4,
             let place = healing.tallies.firstIndex(where: {
@@ -123,9 +128,7 @@ extension WorkerProcess {
         else { return }
         let range = Int(header.offset)..<Int(header.offset) + Int(header.count)
         job.loaded.replace(Trainer.StateVector.allCases[Int(header.role)], range) { part in
-            payload.withUnsafeBytes {
-                UnsafeMutableRawPointer(part.baseAddress!).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
-            }
+            UnsafeMutableRawPointer(part.baseAddress!).copyMemory(from: payload.baseAddress!, byteCount: payload.count)
         }
         self.healing = healing
         if healing.isComplete {

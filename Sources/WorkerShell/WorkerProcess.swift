@@ -26,6 +26,9 @@ package final class WorkerProcess {
         /// Its own key, and the coordinator's that it believes; nil for the child of an open coordinator on loopback.
         package var trust: (own: CurveKeyPair, coordinator: CurvePublicKey)?
 
+        /// For tests only: after this step one bit of the state in memory changes, as in bad memory.
+        package var flipsBitAfter: Int?
+
         package init(coordinator: String, threads: Int, state: String, node: NodeID, name: String) {
             self.coordinator = coordinator
             self.threads = threads
@@ -35,12 +38,15 @@ package final class WorkerProcess {
         }
     }
 
-    let options: Options
+    var options: Options
     let log: Logger
     var session: WorkerSession
     let poller = ZeroMQPoller()
-    private let control: ZeroMQSocket
-    private let controlMonitor: ZeroMQSocket
+    private var control: ZeroMQSocket
+    private var controlMonitor: ZeroMQSocket
+    private let controlOptions: ZeroMQSocket.Options
+    /// Control sockets made so far.
+    private var controlsMade = 1
     let incoming: ZeroMQSocket
     /// Lets in the members of the generation and nobody else; nil where chunks go plain, on loopback.
     private let handler: ZAPHandler?
@@ -67,6 +73,7 @@ package final class WorkerProcess {
     var gathered: Exchange.Gathered?
     var healing: Healing?
     var fetching: Fetching?
+    var complaints = RateLimit(pause: .seconds(5))
 
     package init(_ options: Options, log: Logger) throws {
         self.options = options
@@ -88,6 +95,7 @@ package final class WorkerProcess {
         var controlOptions = ZeroMQSocket.Options(
             frameBytes: Int64(WireLimits.controlBytes), queue: 256, linger: 500)
         if let trust = options.trust { controlOptions.curve = .client(trust.own, server: trust.coordinator) }
+        self.controlOptions = controlOptions
         control = try ZeroMQSocket(.dealer, controlOptions)
         controlMonitor = try control.monitor(named: "control")
         let waker = poller.waker
@@ -126,7 +134,7 @@ package final class WorkerProcess {
     /// One round of the loop: wait, take in everything, send everything.
     private func turn() throws {
         let now = Self.now()
-        let wait = deadline.map { max(0, min(500, Int(($0 - now).nanoseconds / 1_000_000))) } ?? 500
+        let wait = deadline.map { max(0, min(500, Int(($0 - now).nanoseconds / 1_000_000) + 1)) } ?? 500
         try poller.wait(
             [.init(control, sending: !outbox.isEmpty), .init(controlMonitor), .init(incoming)] + links.interests
                 + (handler.map { [.init($0.socket)] } ?? []),
@@ -137,14 +145,27 @@ package final class WorkerProcess {
         while let frames = try control.receive(limit: 1) { receiveControl(frames) }
         // Bounded, so that a flood of chunks never keeps heartbeats waiting.
         var chunks = 0
-        while chunks < 256, let frames = try incoming.receive(limit: 3) {
+        while chunks < 256, let frames = try incoming.receiveInPlace(limit: 3) {
             chunks += 1
-            receiveData(Array(frames.dropFirst()), isPeer: true)
+            receiveData(frames.dropFirst(), isPeer: true)
         }
-        for frames in try links.received() { receiveData(frames, isPeer: false) }
+        for frames in try links.received() { receiveData(frames[...], isPeer: false) }
         for node in try links.lostPeers() { feed(.peerLost(node)) }
         if let deadline, Self.now() >= deadline { feed(.deadline) }
+        if session.isDeaf(at: Self.now()) { try connectAnew() }
         try flush()
+    }
+
+    /// A coordinator that says nothing any more may be behind a connection that only looks alive.
+    private func connectAnew() throws {
+        control.close()
+        controlMonitor.close()
+        outbox = []
+        feed(.disconnected)
+        controlsMade += 1
+        control = try ZeroMQSocket(.dealer, controlOptions)
+        controlMonitor = try control.monitor(named: "control\(controlsMade)")
+        try control.connect("tcp://\(options.coordinator)")
     }
 
     private func connectionChanged(_ event: ConnectionEvent) {
@@ -158,7 +179,9 @@ package final class WorkerProcess {
                 + "join line with `drover worker invite` there and join with its --token"
             isRefused = true
         case .handshakeFailed:
-            log.warning("what answers at \(options.coordinator) is not the coordinator whose key this worker knows")
+            complain("what answers at \(options.coordinator) is not the coordinator whose key this worker knows: if it "
+                + "was set up anew, get a join line with `drover worker invite` there and join with its --token; if not, "
+                + "somebody stands in for it")
         case .other: break
         }
     }

@@ -16,8 +16,9 @@ struct BenchRecovery: ParsableCommand {
         discussion: """
             Runs the job on worker processes of this machine and ends one of them with SIGKILL, again and again; each comes
             back as a new process. `kill_seconds` is the time from the kill to the survivors' next committed step,
-            `join_seconds` the longest gap between two committed steps while the new process joins. The job's own folder is
-            not touched.
+            `join_seconds` the longest gap between two committed steps while the new process joins, `heal_seconds` how long that
+            generation took to bring everybody to one state, the new process's from the others. The job's own folder is not
+            touched.
             """)
 
     @Argument(help: "The job file.")
@@ -54,7 +55,7 @@ struct BenchRecovery: ParsableCommand {
         defer { cluster.stop() }
         let threads = max(1, ProcessInfo.processInfo.activeProcessorCount / workers)
         try cluster.startWorkers(workers, threads: threads, state: "\(folder)/state")
-        var (recoveries, joins, paces): ([Double], [Double], [Double]) = ([], [], [])
+        var (recoveries, joins, paces, heals): ([Double], [Double], [Double], [Double]) = ([], [], [], [])
         for kill in 0..<kills {
             try watch.wait(cluster, steps: 4, workers: workers, generation: 0)
             paces.append(watch.pace)
@@ -66,15 +67,18 @@ struct BenchRecovery: ParsableCommand {
             recoveries.append(recovered - moment)
             try watch.wait(cluster, steps: 2, workers: workers, generation: generation + 1)
             joins.append(watch.longestGap(after: recovered))
+            heals.append(watch.readyAfter)
         }
-        report(recoveries, joins, pace: Measuring.median(paces))
+        report(recoveries, joins, heals, pace: Measuring.median(paces), bytes: 12 * description.parameters)
     }
 
-    private func report(_ recoveries: [Double], _ joins: [Double], pace: Double) {
+    private func report(_ recoveries: [Double], _ joins: [Double], _ heals: [Double], pace: Double, bytes: Int) {
         let summary = JSONValue.members([
             "workers": .int(workers), "kills": .int(kills), "step_seconds": .double(pace),
             "kill_seconds": .double(Measuring.median(recoveries)), "kill_seconds_max": .double(recoveries.max() ?? 0),
             "join_seconds": .double(Measuring.median(joins)), "join_seconds_max": .double(joins.max() ?? 0),
+            "heal_seconds": .double(Measuring.median(heals)), "heal_seconds_max": .double(heals.max() ?? 0),
+            "state_bytes": .int(bytes),
         ])
         if json { Output.json(summary) } else { Output.line(summary.prettyText) }
     }
@@ -86,6 +90,8 @@ private final class StepWatch: Sendable {
         var steps: [Double] = []
         var workers = 0
         var generation = 0
+        /// How long the newest generation took to begin.
+        var readyAfter = 0.0
         /// Steps since the last generation began.
         var stepsOfGeneration = 0
     }
@@ -105,11 +111,13 @@ private final class StepWatch: Sendable {
                 seen.workers = event["workers"]?.array?.count ?? 0
                 seen.generation = event["generation"]?.int ?? 0
                 seen.stepsOfGeneration = 0
+            case "generation_ready": seen.readyAfter = event["seconds"]?.double ?? 0
             default: break
             }
         }
     }
 
+    var readyAfter: Double { seen.withLock { $0.readyAfter } }
     var generation: Int { seen.withLock { $0.generation } }
 
     /// Waits, at most two minutes, until a generation of at least that number and so many workers has made so many steps.

@@ -22,7 +22,9 @@ struct ClusterRun {
     }
 
     /// Submits the job; follows it unless detached.
-    func submit() throws {
+    ///
+    /// - Parameter key: the request's own name, nil = one is drawn.
+    func submit(_ key: String? = nil) throws {
         Signals.watch()
         let folder = spec.outputDir
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -32,10 +34,11 @@ struct ClusterRun {
         let yaml = spec.resolvedYAML(workingDirectory: FileManager.default.currentDirectoryPath)
         try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8))
         try FileTransfer(client).bring(description.files) { [view] in view.moving("sending", $0, $1, $2) }
-        let answer = try client.ask(.members([
-            "op": .string("submit"), "resolved": .string(yaml),
-            "description": .string(String(decoding: description.encoded(), as: UTF8.self)),
-        ]))
+        let answer = try client.ask(
+            .members([
+                "op": .string("submit"), "resolved": .string(yaml),
+                "description": .string(String(decoding: description.encoded(), as: UTF8.self)),
+            ]), key: key)
         guard let job = answer["job"]?.int else { throw Failure.failed("the coordinator took no job") }
         if isDetached {
             Output.json(answer)

@@ -35,14 +35,27 @@ final class CoordinatorClient {
     }
 
     /// Asks one question and waits for its answer; an answer with `error` is thrown.
-    func ask(_ body: JSONValue) throws -> JSONValue {
-        let id = try send(body)
-        let deadline = Date().addingTimeInterval(Self.patience)
+    ///
+    /// - Parameter key: the request's own name, 32 hexadecimal digits; nil = one is drawn.
+    func ask(_ body: JSONValue, key: String? = nil) throws -> JSONValue {
+        // The request's own name: asked again after a break of the connection, it is answered and not done again.
+        var body = body.object ?? JSONObject()
+        body["request"] = .string(key ?? NodeID(high: .random(in: 1 ... .max), low: .random(in: 0 ... .max)).hex)
+        let began = Date()
+        var ids = [try send(.object(body))]
+        var deadline = Date().addingTimeInterval(Self.patience)
         while Date() < deadline {
-            for (answered, _, value) in try receive(milliseconds: 200) where answered == id {
+            for (answered, _, value) in try receive(milliseconds: 200) where ids.contains(answered) {
                 if let problem = value["error"]?.string { throw Failure.input(problem) }
                 return value
             }
+            // A coordinator that is started again is worth a wait.
+            if wasLost { deadline = max(deadline, Date().addingTimeInterval(Self.patience)) }
+            if reconnected() {
+                ids.append(try send(.object(body)))
+                deadline = Date().addingTimeInterval(Self.patience)
+            }
+            if wasLost, Date().timeIntervalSince(began) > 6 * Self.patience { break }
         }
         throw Failure.failed("the coordinator at \(address) does not answer: is it running, and is the address right?")
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Budgeting
 import Coordination
 import CoordinatorShell
 import Foundation
@@ -27,6 +28,36 @@ struct CoordinatorCommand: ParsableCommand {
     @Option(help: "What energy and money are taken to be: a JSON file; default: ~/.config/drover/rates.json.")
     var rates: String?
 
+    @Option(help: "Between two signs of life of a worker.")
+    var heartbeat = "2s"
+
+    @Option(help: "A worker silent for so long is named.")
+    var suspectAfter = "6s"
+
+    @Option(help: "A worker silent for so long counts as dead: the others go on without it.")
+    var deadAfter = "15s"
+
+    /// The three lengths; each below the next.
+    private func times() throws -> CoordinatorTimes {
+        func span(_ text: String, _ name: String) throws -> Span {
+            switch Quantity.duration(text) {
+            case .success(let milliseconds): return .milliseconds(milliseconds)
+            case .failure(let fault): throw Failure.input("--\(name): \(fault.sentence)")
+            }
+        }
+        var times = CoordinatorTimes()
+        times.heartbeat = try span(heartbeat, "heartbeat")
+        times.suspectAfter = try span(suspectAfter, "suspect-after")
+        times.deadAfter = try span(deadAfter, "dead-after")
+        guard times.heartbeat >= .milliseconds(100), times.heartbeat <= .seconds(60),
+            times.heartbeat * 2 <= times.suspectAfter, times.suspectAfter <= times.deadAfter
+        else {
+            throw Failure.input(
+                "--heartbeat is in 0.1s…1m, --suspect-after at least twice as long, --dead-after no shorter than that")
+        }
+        return times
+    }
+
     func run() throws {
         guard listen.hasPrefix("tcp://"), listen.dropFirst(6).contains(":") else {
             throw Failure.input("--listen takes tcp://HOST:PORT, for instance tcp://10.0.0.1:7780, not `\(listen)`")
@@ -36,6 +67,7 @@ struct CoordinatorCommand: ParsableCommand {
         log.logLevel = .info
         var options = CoordinatorService.Options(listen: listen, state: folder) { "\(folder)/jobs/\($0)" }
         options.isClosed = true
+        options.times = try times()
         options.rates = try Rates.read(rates)
         Signals.watch()
         let printer = EventPrinter()

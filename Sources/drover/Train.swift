@@ -36,8 +36,20 @@ struct Train: ParsableCommand {
     @Flag(help: "With --coordinator: submit and leave.")
     var detach = false
 
+    @Option(help: ArgumentHelp(
+        "With --coordinator: the request's own name, 32 hexadecimal digits. Submitted again under it, the job is found instead "
+            + "of started twice; without it each call has a name of its own."))
+    var requestKey: String?
+
     @Flag(help: "Check everything, say what would run, start nothing.")
     var dryRun = false
+
+    func validate() throws {
+        if let requestKey, RequestKey(hex: requestKey) == nil {
+            throw ValidationError("--request-key takes 32 hexadecimal digits, not `\(requestKey)`")
+        }
+        if requestKey != nil, coordinator == nil { throw ValidationError("--request-key needs --coordinator") }
+    }
 
     func run() throws {
         let spec = try readSpec()
@@ -49,7 +61,8 @@ struct Train: ParsableCommand {
             if case .path = spec.resumeFromCheckpoint {
                 throw Failure.input("resume_from_checkpoint: a path is for runs on this machine, without --coordinator")
             }
-            return try ClusterRun(spec, coordinator: coordinator, token: token, json: options.json, detach: detach).submit()
+            return try ClusterRun(spec, coordinator: coordinator, token: token, json: options.json, detach: detach)
+                .submit(requestKey)
         }
         guard !detach else { throw Failure.input("--detach needs --coordinator") }
         let choice: ResumeChoice =

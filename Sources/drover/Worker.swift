@@ -32,6 +32,9 @@ struct Worker: ParsableCommand {
         @Option(name: .customLong("child-of"), help: .hidden)
         var parent: Int32?
 
+        @Option(name: .customLong("flip-bit-after"), help: .hidden)
+        var flipsBitAfter: Int?
+
         func run() throws {
             if let parent {
                 _ = csys_die_with_parent()
@@ -46,6 +49,7 @@ struct Worker: ParsableCommand {
             var options = WorkerProcess.Options(
                 coordinator: coordinator, threads: threads, state: folder, node: identity.node,
                 name: "\(ProcessInfo.processInfo.hostName)/\(getpid())")
+            options.flipsBitAfter = flipsBitAfter
             // Its own coordinator's child asks for no key: both stay on loopback.
             if parent == nil || !PeerAddress.isLoopback("tcp://\(coordinator)") { options.trust = try trust(folder) }
             options.listenHost = PeerAddress.isLoopback("tcp://\(coordinator)") ? "127.0.0.1" : try Self.addressTowards(coordinator)

@@ -19,7 +19,7 @@ extension Worker {
                 ["WORKER", "NAME", "THREADS", "JOB", "SHARDS/S", "ADDRESS"],
                 (workers.array ?? []).map { worker in
                     [
-                        worker["worker"]?.string ?? "", worker["name"]?.string ?? "", "\(worker["threads"]?.int ?? 0)",
+                        worker["worker"]?.string ?? "", (worker["name"]?.string ?? "") + (worker["silent"]?.bool == true ? " (silent)" : ""), "\(worker["threads"]?.int ?? 0)",
                         worker["job"]?.int.map { "\($0)" } ?? "–",
                         worker["shards_per_second"]?.double.map { LiveView.decimals($0, 1) } ?? "–",
                         worker["address"]?.string ?? "–",

@@ -94,6 +94,24 @@ import Wire
         #expect(stage.commands == [.close(silent)])
     }
 
+    @Test func `a worker silent for six seconds is named once, and again only after it has spoken`() {
+        let stage = Stage()
+        let silent = stage.hello(1)
+        var named: Int { stage.notices.count { if case .suspected = $0 { true } else { false } } }
+        stage.wait(.milliseconds(5900))
+        #expect(named == 0)
+        stage.wait(.milliseconds(200))
+        stage.wait(.seconds(2))
+        #expect(named == 1 && stage.core.sessions[0].isSuspected)
+
+        stage.say(.heartbeat(Heartbeat(session: 1, sentAt: 1)), silent)
+        #expect(!stage.core.sessions[0].isSuspected)
+        stage.wait(.seconds(5))
+        #expect(named == 1)
+        stage.wait(.seconds(2))
+        #expect(named == 2)
+    }
+
     @Test func `a coordinator that slept itself blames nobody for the silence`() {
         let stage = Stage()
         stage.hello(1)

@@ -223,6 +223,20 @@ private final class Bench {
         #expect(bench.session.job?.step == 3 && bench.session.job?.digest == 103)
     }
 
+    @Test func `a state that has changed in memory is told, and healed from others`() {
+        bench.load()
+        bench.enter(1)
+        bench.lease(1, 1...3)
+        bench.run(1, 1)
+        bench.feed(.corrupted(bench.job, Generation(1), step: 2))
+
+        let trouble = bench.sends.compactMap { if case .trouble(let trouble) = $0 { trouble } else { nil } }.last
+        #expect(trouble?.kind == .memory && trouble?.step == 2)
+        bench.hear(.prepare(bench.job, Generation(2)))
+        bench.feed(.quiesced(bench.job, Generation(2), held: [], tag: 0))
+        #expect(bench.standing?.hasState == false)
+    }
+
     @Test func `a sum that is complete before its lease arrives is not lost`() {
         bench.load()
         bench.enter(1)

@@ -67,6 +67,31 @@ import Testing
         #expect(steps == Array(1...(end.end["steps"]?.int ?? 1)))
     }
 
+    @Test func `a bit that flips in a worker's memory is noticed and named, and changes nothing`() throws {
+        let expected = try expected(epochs: 30)
+        let cluster = try Cluster(Scene(epochs: 30))
+        try cluster.join("good")
+        let bad = try cluster.join("bad", flippingBitAfter: 25)
+        let end = try cluster.ask("train", "job.yaml", "--json")
+
+        #expect(end.code == 0 && end.digest != nil && end.digest == expected, "\(end.errors)")
+        let troubles = end.lines.filter { $0["event"]?.string == "trouble" && $0["text"]?.string?.contains("memory") == true }
+        let name = try String(contentsOf: cluster.scene.folder.appendingPathComponent("bad/node"), encoding: .utf8)
+        let workers = try cluster.ask("worker", "ls", "--json").end.array ?? []
+        let number = workers.first { $0["node"]?.string == name }?["worker"]?.string
+        #expect(troubles.count == 1 && number != nil && troubles.first?["worker"]?.string == number)
+        #expect(bad.process.isRunning)
+    }
+
+    @Test func `a request that is asked again under its key is answered and not done again`() throws {
+        let cluster = try Cluster(Scene(epochs: 200))
+        let first = try cluster.ask("train", "job.yaml", "--detach", "--json", "--request-key", String(repeating: "5a", count: 16))
+        try cluster.restartCoordinator()
+        let again = try cluster.ask("train", "job.yaml", "--detach", "--json", "--request-key", String(repeating: "5a", count: 16))
+        #expect(first.end["job"]?.int == 1 && again.end["job"]?.int == 1, "\(again.errors)")
+        #expect(try cluster.ask("jobs", "--json").end.array?.count == 1)
+    }
+
     // MARK: Closed to strangers
 
     @Test func `another user is let in by a token, once, and afterwards by the own key`() throws {
