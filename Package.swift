@@ -65,7 +65,7 @@ let package = Package(
         // MARK: L3
         module("Coordination", ["Terms", "Hashing", "Recipes", "Collectives", "Wire", "Budgeting"]),
         module("Training", ["Terms", "Kernels", "Models"]),
-        module("ModelFiles", ["Terms", "Hashing", "Models"]),
+        module("ModelFiles", ["Terms", "Hashing", "Kernels", "Models"]),
 
         // MARK: L4 — each shell wraps one part of the outside world
         module("ZeroMQShell", ["CZeroMQ"]),
@@ -118,7 +118,7 @@ let package = Package(
             resources: [.copy("Fixtures")]),
         tests("ModelsTests", ["Models", "Kernels", "Terms"]),
         tests("TrainingTests", ["Training", "Models", "Kernels", "Terms"]),
-        tests("ModelFilesTests", ["ModelFiles", "Models", "Hashing", "Terms"]),
+        tests("ModelFilesTests", ["ModelFiles", "Models", "Kernels", "Hashing", "Terms"]),
         tests("StorageShellTests", ["StorageShell", "Checkpoints", "Hashing", "Terms"]),
         tests("ParityTests", ["Training", "ModelFiles", "Models", "Kernels", "Terms"], resources: [.copy("Fixtures")]),
         tests("ZeroMQShellTests", ["ZeroMQShell"]),

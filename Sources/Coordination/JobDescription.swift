@@ -105,6 +105,8 @@ package struct JobDescription: Sendable, Equatable {
     package var files: [JobFile]
     /// What only workers read: model, adapter, optimizer, precision.
     package var training: JSONValue
+    /// Whether its matrix products multiply bf16, which fewer machines do alike than fp32.
+    package var multipliesBF16: Bool { training["precision"]?.string == "bf16" }
 
     package init(
         name: String, parameters: Int, sequences: Int, globalBatch: Int, microBatch: Int, virtualShards: Int,

@@ -6,21 +6,27 @@ extension JobRun {
     /// Workers that have this job loaded stay, and may work together, oldest connection first, at most `memberLimit`.
     private func eligible(_ sessions: [SessionRecord]) -> [SessionRecord] {
         let loaded = sessions.filter { $0.job == id && $0.load == .loaded && !$0.isWithdrawn }
-        guard description.isExact, let profile = profile ?? Self.mostCommonProfile(loaded) else {
+        guard description.isExact, let profile = profile ?? mostCommonProfile(loaded) else {
             return Array(loaded.prefix(description.memberLimit))
         }
-        return Array(loaded.filter { $0.profile == profile }.prefix(description.memberLimit))
+        return Array(loaded.filter { self.profile(of: $0) == profile }.prefix(description.memberLimit))
     }
 
     /// The profile of most workers; of two equally common ones that of the oldest connection.
-    private static func mostCommonProfile(_ workers: [SessionRecord]) -> UInt64? {
-        let counts = workers.map { worker in workers.count { $0.profile == worker.profile } }
+    private func mostCommonProfile(_ workers: [SessionRecord]) -> UInt64? {
+        let profiles = workers.map(profile(of:))
+        let counts = profiles.map { profile in profiles.count { $0 == profile } }
         guard let most = counts.max(), let place = counts.firstIndex(of: most) else { return nil }
-        return workers[place].profile
+        return profiles[place]
+    }
+
+    /// What of a worker's profile decides the bits of this job: the lower half is of fp32, the upper half of bf16.
+    private func profile(of worker: SessionRecord) -> UInt64 {
+        description.multipliesBF16 ? worker.profile : worker.profile & 0xFFFF_FFFF
     }
 
     /// Whether a worker's arithmetic gives the bits that this job has so far.
-    func fits(_ worker: SessionRecord) -> Bool { !description.isExact || profile == nil || profile == worker.profile }
+    func fits(_ worker: SessionRecord) -> Bool { !description.isExact || profile == nil || profile == profile(of: worker) }
 
     mutating func gather(
         _ sessions: [SessionRecord], _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput
@@ -64,8 +70,9 @@ extension JobRun {
         tick(now)
         if bug != .generationNotJournalled { output.journal.append(.generation(id, generation)) }
         if profile == nil, description.isExact, let first = workers.first {
-            profile = first.profile
-            output.journal.append(.profile(id, first.profile))
+            let common = profile(of: first)
+            profile = common
+            output.journal.append(.profile(id, common))
         }
         for member in members { output.sends.append((member.session, .prepare(id, generation))) }
     }

@@ -51,6 +51,11 @@ extension JobSpec {
         ])
     }
 
+    /// The spec with its precision settled, as it is kept with the run: going on elsewhere then changes nothing.
+    package func withPrecision(_ precision: Precision) -> JobSpec {
+        replacing([(.precision, .text(precision.rawValue))])
+    }
+
     /// The spec run by exactly `count` workers, which must not change what it computes: an automatic V is settled from
     /// the file's own `workers.max` before, and only grows where `count` is more than that.
     ///

@@ -10,7 +10,7 @@ extension Compute {
     /// Trained rows are gathered and worked off in chunks of whole runs of 256 rows, whose logits fill at most 256 MiB
     /// of `workspace`; how many runs make a chunk changes no bit.
     package func crossEntropy(
-        _ h: UnsafePointer<Float>, head: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
+        _ h: UnsafePointer<Float>, head: Matrix, bias: UnsafePointer<Float>?,
         targets: UnsafePointer<Int32>, rows: Int, width: Int, vocabulary: Int, dh: UnsafeMutablePointer<Float>?,
         dHead: UnsafeMutablePointer<Float>?, dBias: UnsafeMutablePointer<Float>?,
         rowLosses: UnsafeMutablePointer<Float>? = nil, workspace: Workspace
@@ -29,8 +29,7 @@ extension Compute {
             gatherChunk(chunk, tokens, h, targets)
             let product = dk_gemm(
                 c: chunk.logits, a: chunk.hidden, b: head, bias: bias, ldc: chunk.stride, lda: width, ldb: width,
-                k: width,
-                columns: vocabulary, a_transposed: 0, b_transposed: 1, accumulate: 0)
+                k: width, columns: vocabulary, bTransposed: true, accumulate: false)
             multiply(product, rows: tokens.count)
             softmax(chunk, rows: tokens.count)
             for (row, token) in tokens.enumerated() {
@@ -40,6 +39,18 @@ extension Compute {
             chunkGradients(chunk, tokens, head: head, dh: dh, dHead: dHead, dBias: dBias)
         }
         return total
+    }
+
+    /// The same with an fp32 head.
+    package func crossEntropy(
+        _ h: UnsafePointer<Float>, head: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
+        targets: UnsafePointer<Int32>, rows: Int, width: Int, vocabulary: Int, dh: UnsafeMutablePointer<Float>?,
+        dHead: UnsafeMutablePointer<Float>?, dBias: UnsafeMutablePointer<Float>?,
+        rowLosses: UnsafeMutablePointer<Float>? = nil, workspace: Workspace
+    ) -> Double {
+        crossEntropy(
+            h, head: Matrix(.fp32(head)), bias: bias, targets: targets, rows: rows, width: width,
+            vocabulary: vocabulary, dh: dh, dHead: dHead, dBias: dBias, rowLosses: rowLosses, workspace: workspace)
     }
 
     /// Copies the chunk's rows of h and their targets side by side.
@@ -66,7 +77,7 @@ extension Compute {
 
     /// What the chunk's logit gradients add to dh, dHead and dBias.
     private func chunkGradients(
-        _ chunk: CrossEntropyChunk, _ tokens: ArraySlice<Int>, head: UnsafePointer<Float>,
+        _ chunk: CrossEntropyChunk, _ tokens: ArraySlice<Int>, head: Matrix,
         dh: UnsafeMutablePointer<Float>?, dHead: UnsafeMutablePointer<Float>?, dBias: UnsafeMutablePointer<Float>?
     ) {
         let rows = tokens.count
@@ -74,17 +85,15 @@ extension Compute {
         let vocabulary = chunk.vocabulary
         if let dHead {
             let product = dk_gemm(
-                c: dHead, a: chunk.logits, b: chunk.hidden, bias: nil, ldc: width, lda: chunk.stride, ldb: width,
-                k: rows,
-                columns: width, a_transposed: 1, b_transposed: 0, accumulate: 1)
+                c: dHead, a: chunk.logits, b: Matrix(.fp32(chunk.hidden)), ldc: width, lda: chunk.stride, ldb: width,
+                k: rows, columns: width, aTransposed: true, accumulate: true)
             multiply(product, rows: vocabulary)
         }
         if let dBias { columnSums(dBias, chunk.logits, step: chunk.stride, rows: rows, columns: vocabulary) }
         guard let dh else { return }
         let product = dk_gemm(
-            c: chunk.hidden, a: chunk.logits, b: head, bias: nil, ldc: width, lda: chunk.stride, ldb: width,
-            k: vocabulary,
-            columns: width, a_transposed: 0, b_transposed: 0, accumulate: 0)
+            c: chunk.hidden, a: chunk.logits, b: head, ldc: width, lda: chunk.stride, ldb: width, k: vocabulary,
+            columns: width, accumulate: false)
         multiply(product, rows: rows)
         for (row, token) in tokens.enumerated() {
             dh.advanced(by: token * width).update(from: chunk.hidden + row * width, count: width)

@@ -83,4 +83,12 @@ extension Compute {
             kernels.pointee.narrow_bf16(y + part.lowerBound, x + part.lowerBound, part.count)
         }
     }
+
+    /// `x` rounded to bf16 in place: to nearest, ties to even; a NaN stays one.
+    package func roundToBF16(_ x: UnsafeMutablePointer<Float>, count: Int) {
+        let kernels = kernels
+        team.share(count, by: block) { part in
+            kernels.pointee.round_bf16(x + part.lowerBound, x + part.lowerBound, part.count)
+        }
+    }
 }

@@ -3,18 +3,18 @@ internal import CKernels
 extension Compute {
     /// `y[T,O] (+)= x[T,I] · w[O,I]ᵀ + bias[O]`; weights in Hugging Face's `nn.Linear` layout.
     package func linear(
-        _ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>,
+        _ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ w: Matrix,
         bias: UnsafePointer<Float>?, rows: Int, inputs: Int, outputs: Int, accumulate: Bool
     ) {
         let gemm = dk_gemm(
             c: y, a: x, b: w, bias: bias, ldc: outputs, lda: inputs, ldb: inputs, k: inputs, columns: outputs,
-            a_transposed: 0, b_transposed: 1, accumulate: accumulate ? 1 : 0)
+            bTransposed: true, accumulate: accumulate)
         multiply(gemm, rows: rows)
     }
 
     /// `dx[T,I] (+)= dy[T,O] · w[O,I]`.
     package func linearInputGradient(
-        _ dx: UnsafeMutablePointer<Float>, _ dy: UnsafePointer<Float>, _ w: UnsafePointer<Float>,
+        _ dx: UnsafeMutablePointer<Float>, _ dy: UnsafePointer<Float>, _ w: Matrix,
         rows: Int, inputs: Int, outputs: Int, accumulate: Bool
     ) {
         linearTransposed(
@@ -27,25 +27,25 @@ extension Compute {
         rows: Int, inputs: Int, outputs: Int
     ) {
         let gemm = dk_gemm(
-            c: dw, a: dy, b: x, bias: nil, ldc: inputs, lda: outputs, ldb: inputs, k: rows, columns: inputs,
-            a_transposed: 1, b_transposed: 0, accumulate: 1)
+            c: dw, a: dy, b: Matrix(.fp32(x)), ldc: inputs, lda: outputs, ldb: inputs, k: rows, columns: inputs,
+            aTransposed: true, accumulate: true)
         multiply(gemm, rows: outputs)
     }
 
     /// `y[T,O] (+)= x[T,I] · w[I,O] + bias[O]`; weights in GPT-2's `Conv1D` layout.
     package func linearTransposed(
-        _ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>,
+        _ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ w: Matrix,
         bias: UnsafePointer<Float>?, rows: Int, inputs: Int, outputs: Int, accumulate: Bool
     ) {
         let gemm = dk_gemm(
             c: y, a: x, b: w, bias: bias, ldc: outputs, lda: inputs, ldb: outputs, k: inputs, columns: outputs,
-            a_transposed: 0, b_transposed: 0, accumulate: accumulate ? 1 : 0)
+            accumulate: accumulate)
         multiply(gemm, rows: rows)
     }
 
     /// `dx[T,I] (+)= dy[T,O] · w[I,O]ᵀ`.
     package func linearTransposedInputGradient(
-        _ dx: UnsafeMutablePointer<Float>, _ dy: UnsafePointer<Float>, _ w: UnsafePointer<Float>,
+        _ dx: UnsafeMutablePointer<Float>, _ dy: UnsafePointer<Float>, _ w: Matrix,
         rows: Int, inputs: Int, outputs: Int, accumulate: Bool
     ) {
         linear(dx, dy, w, bias: nil, rows: rows, inputs: outputs, outputs: inputs, accumulate: accumulate)
@@ -72,5 +72,44 @@ extension Compute {
         team.share(columns, by: Int(DK_COLUMNS)) { part in
             kernels.pointee.column_sums(sums + part.lowerBound, x + part.lowerBound, step, rows, part.count)
         }
+    }
+}
+
+/// The same with fp32 weights.
+extension Compute {
+    /// `y[T,O] (+)= x[T,I] · w[O,I]ᵀ + bias[O]`.
+    package func linear(
+        _ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>,
+        bias: UnsafePointer<Float>?, rows: Int, inputs: Int, outputs: Int, accumulate: Bool
+    ) {
+        linear(
+            y, x, Matrix(.fp32(w)), bias: bias, rows: rows, inputs: inputs, outputs: outputs, accumulate: accumulate)
+    }
+
+    /// `dx[T,I] (+)= dy[T,O] · w[O,I]`.
+    package func linearInputGradient(
+        _ dx: UnsafeMutablePointer<Float>, _ dy: UnsafePointer<Float>, _ w: UnsafePointer<Float>,
+        rows: Int, inputs: Int, outputs: Int, accumulate: Bool
+    ) {
+        linearInputGradient(
+            dx, dy, Matrix(.fp32(w)), rows: rows, inputs: inputs, outputs: outputs, accumulate: accumulate)
+    }
+
+    /// `y[T,O] (+)= x[T,I] · w[I,O] + bias[O]`.
+    package func linearTransposed(
+        _ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, _ w: UnsafePointer<Float>,
+        bias: UnsafePointer<Float>?, rows: Int, inputs: Int, outputs: Int, accumulate: Bool
+    ) {
+        linearTransposed(
+            y, x, Matrix(.fp32(w)), bias: bias, rows: rows, inputs: inputs, outputs: outputs, accumulate: accumulate)
+    }
+
+    /// `dx[T,I] (+)= dy[T,O] · w[I,O]ᵀ`.
+    package func linearTransposedInputGradient(
+        _ dx: UnsafeMutablePointer<Float>, _ dy: UnsafePointer<Float>, _ w: UnsafePointer<Float>,
+        rows: Int, inputs: Int, outputs: Int, accumulate: Bool
+    ) {
+        linearTransposedInputGradient(
+            dx, dy, Matrix(.fp32(w)), rows: rows, inputs: inputs, outputs: outputs, accumulate: accumulate)
     }
 }

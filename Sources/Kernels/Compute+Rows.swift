@@ -26,6 +26,17 @@ extension Compute {
         }
     }
 
+    /// `y[columns, rows]` = the transpose of `x[rows, columns]`; rows of each lie `step` elements apart.
+    package func turn(
+        _ y: UnsafeMutablePointer<Float>, step: Int, _ x: UnsafePointer<Float>, step xStep: Int, rows: Int, columns: Int
+    ) { kernels.pointee.turn(y, step, x, xStep, rows, columns) }
+
+    /// The same, rounded to bf16.
+    package func narrowTurned(
+        _ y: UnsafeMutablePointer<UInt16>, step: Int, _ x: UnsafePointer<Float>, step xStep: Int, rows: Int,
+        columns: Int
+    ) { kernels.pointee.narrow_turned(y, step, x, xStep, rows, columns) }
+
     /// `y[i] = x[i · step]`.
     package func take(_ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, step: Int, count: Int) {
         team.share(count, by: 1 << 14) { part in

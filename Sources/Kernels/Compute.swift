@@ -9,6 +9,8 @@ package struct Compute: Sendable {
     package let team: Team
     /// Which instructions the kernels use.
     package let level: KernelLevel
+    /// What matrix products multiply.
+    package private(set) var arithmetic = Arithmetic.fp32
     nonisolated(unsafe) let kernels: UnsafePointer<dk_kernels>
 
     /// Ops on `team`, with the fastest kernels of this machine.
@@ -23,6 +25,13 @@ package struct Compute: Sendable {
     package init?(team: Team, level: KernelLevel) {
         guard let kernels = dk_kernels_at(level.tag) else { return nil }
         (self.team, self.level, self.kernels) = (team, level, kernels)
+    }
+
+    /// The same ops on the same team with another arithmetic.
+    package func using(_ arithmetic: Arithmetic) -> Compute {
+        var compute = self
+        compute.arithmetic = arithmetic
+        return compute
     }
 }
 

@@ -46,9 +46,11 @@ struct GemmCuts {
 }
 
 extension Compute {
-    /// `C[rows, columns] (+)= A · B + bias`, as `gemm` says.
+    /// `C[rows, columns] (+)= A · B + bias`, as `gemm` says, in this arithmetic.
     func multiply(_ gemm: dk_gemm, rows: Int) {
         guard rows > 0, gemm.columns > 0 else { return }
+        var gemm = gemm
+        gemm.rounded = arithmetic == .bf16 ? 1 : 0
         let cuts = GemmCuts(rows: rows, columns: gemm.columns, k: gemm.k, threads: team.threads)
         guard cuts.shared else { return shareTasks(gemm, rows: rows, cuts, packed: nil) }
         for column in stride(from: 0, to: gemm.columns, by: cuts.slabColumns) {
@@ -96,13 +98,32 @@ extension Compute {
 }
 
 extension dk_gemm {
+    /// `C (+)= A · B + bias` with operands that are rounded or not as `Compute.multiply` decides.
+    init(
+        c: UnsafeMutablePointer<Float>, a: UnsafePointer<Float>, b: Matrix, bias: UnsafePointer<Float>? = nil,
+        ldc: Int, lda: Int, ldb: Int, k: Int, columns: Int, aTransposed: Bool = false, bTransposed: Bool = false,
+        accumulate: Bool
+    ) {
+        self.init(
+            c: c, a: a, b: nil, b_bf16: nil, bias: bias, ldc: ldc, lda: lda, ldb: ldb, k: k, columns: columns,
+            a_transposed: aTransposed ? 1 : 0, b_transposed: bTransposed ? 1 : 0, accumulate: accumulate ? 1 : 0,
+            rounded: 0)
+        switch b.memory {
+        case .fp32(let pointer): self.b = pointer
+        case .bf16(let pointer): b_bf16 = pointer
+        }
+    }
+
     /// The part of the product over some columns and some of k (from a multiple of `DK_GEMM_K` on); later parts of k
     /// add.
     fileprivate func slab(columns: Range<Int>, k: Range<Int>) -> dk_gemm {
         var part = self
         part.c += columns.lowerBound
         part.a += a_transposed != 0 ? k.lowerBound * lda : k.lowerBound
-        part.b += b_transposed != 0 ? columns.lowerBound * ldb + k.lowerBound : k.lowerBound * ldb + columns.lowerBound
+        let shift =
+            b_transposed != 0 ? columns.lowerBound * ldb + k.lowerBound : k.lowerBound * ldb + columns.lowerBound
+        part.b = b.map { $0 + shift }
+        part.b_bf16 = b_bf16.map { $0 + shift }
         part.bias = k.lowerBound == 0 ? bias.map { $0 + columns.lowerBound } : nil
         part.accumulate = k.lowerBound == 0 ? accumulate : 1
         part.k = k.count

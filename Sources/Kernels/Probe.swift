@@ -1,10 +1,26 @@
 internal import CKernels
 
 extension Compute {
-    /// A digest of the results of every kernel on fixed inputs: equal wherever the arithmetic is.
+    /// Digests of the results of every kernel on fixed inputs: equal wherever the arithmetic is. The lower half is of
+    /// fp32, the upper half of bf16's matrix products.
     ///
-    /// Two machines whose probes agree give the same bits in training; a probe takes some milliseconds.
+    /// Two machines whose lower halves agree give the same bits in fp32 training, and in bf16 too if both do; a probe
+    /// takes some milliseconds.
     package func probe() -> UInt64 {
+        let exact = using(.fp32).probeKernels()
+        let rounded = using(.bf16).probeRounded()
+        return UInt64(UInt32(truncatingIfNeeded: exact ^ exact >> 32))
+            | UInt64(UInt32(truncatingIfNeeded: rounded ^ rounded >> 32)) << 32
+    }
+
+    private func probeRounded() -> UInt64 {
+        var results = Results()
+        probeProducts(&results)
+        probeLoss(&results)
+        return results.digest
+    }
+
+    private func probeKernels() -> UInt64 {
         var results = Results()
         probeProducts(&results)
         probeNorms(&results)

@@ -46,6 +46,31 @@ enum Widening {
         }
     }
 
+    /// bf16 values of `source`, likewise, rounded to nearest even where it holds more.
+    static func narrow(
+        _ source: UnsafeRawBufferPointer, as type: ElementType, into target: UnsafeMutablePointer<UInt16>
+    ) {
+        precondition(type.widensExactly, "Only F32, BF16 and F16 are widened.")
+        guard let base = source.baseAddress else { return }
+        let count = source.count / type.byteCount
+        if type == .bf16 {
+            for index in 0..<count {
+                target[index] = UInt16(littleEndian: base.loadUnaligned(fromByteOffset: index &* 2, as: UInt16.self))
+            }
+            return
+        }
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: 4096) { values in
+            guard let wide = values.baseAddress else { return }
+            for start in stride(from: 0, to: count, by: values.count) {
+                let length = min(values.count, count - start)
+                let bytes = UnsafeRawBufferPointer(
+                    start: base + start * type.byteCount, count: length * type.byteCount)
+                widen(bytes, as: type, into: wide)
+                for index in 0..<length { target[start + index] = bf16(wide[index]) }
+            }
+        }
+    }
+
     private static func widenBF16(_ source: UnsafeRawPointer, count: Int, into target: UnsafeMutablePointer<Float>) {
         for index in 0..<count {
             let bits = source.loadUnaligned(fromByteOffset: index &* 2, as: UInt16.self)

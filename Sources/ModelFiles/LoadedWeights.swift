@@ -1,7 +1,8 @@
 import Glibc
+package import Kernels
 package import Models
 
-/// fp32 tensors in memory of their own, and the table that finds them by name.
+/// Tensors in memory of their own, fp32 or bf16, and the table that finds them by name.
 ///
 /// The memory is one anonymous mapping, huge pages advised, every tensor at a multiple of 64 bytes; it goes with the last
 /// copy of the table.
@@ -27,24 +28,81 @@ package final class LoadedWeights: @unchecked Sendable {
     }
 
     /// Makes room for `tensors` and has `fill` write each of them, in the order given.
-    package init(
+    package convenience init(
         _ tensors: [TensorDescription],
         fill: (Int, UnsafeMutablePointer<Float>) throws(ModelFileError) -> Void
     ) throws(ModelFileError) {
+        try self.init(tensors.map { ($0, .fp32) }) { index, place throws(ModelFileError) in
+            if case .fp32(let target) = place { try fill(index, target) }
+        }
+    }
+
+    /// The tensors of a model as frozen ones are kept in `arithmetic`; `fill` gives each of them in fp32.
+    package convenience init(
+        _ table: TensorTable, for arithmetic: Arithmetic,
+        fill: (TensorSpecification, UnsafeMutablePointer<Float>) throws(ModelFileError) -> Void
+    ) throws(ModelFileError) {
+        let tensors = table.tensors
+        var scratch: [Float] = []
+        try self.init(Self.storage(of: table, for: arithmetic)) { index, place throws(ModelFileError) in
+            switch place {
+            case .fp32(let target): try fill(tensors[index], target)
+            case .bf16(let target):
+                if scratch.count < tensors[index].count { scratch = Array(repeating: 0, count: tensors[index].count) }
+                try scratch.withUnsafeMutableBufferPointer { wide throws(ModelFileError) in
+                    guard let base = wide.baseAddress else { return }
+                    try fill(tensors[index], base)
+                    for element in 0..<tensors[index].count { target[element] = Widening.bf16(base[element]) }
+                }
+            }
+        }
+    }
+
+    /// How frozen tensors are kept: with bf16 the matrices that products read and the embedding are bf16.
+    static func storage(
+        of table: TensorTable, for arithmetic: Arithmetic
+    ) -> [(tensor: TensorDescription, storage: WeightStorage)] {
+        table.tensors.map { tensor in
+            (
+                TensorDescription(name: tensor.name, shape: tensor.shape),
+                arithmetic == .bf16 && tensor.mayBeBF16 ? .bf16 : .fp32
+            )
+        }
+    }
+
+    /// Where one tensor is to be written.
+    enum Place {
+        case fp32(UnsafeMutablePointer<Float>)
+        case bf16(UnsafeMutablePointer<UInt16>)
+    }
+
+    /// Makes room for tensors of either kind and has `fill` write each of them, in the order given.
+    init(
+        _ tensors: [(tensor: TensorDescription, storage: WeightStorage)],
+        fill: (Int, Place) throws(ModelFileError) -> Void
+    ) throws(ModelFileError) {
         var offsets: [Int] = []
         var total = 0
-        for tensor in tensors {
+        for (tensor, storage) in tensors {
             offsets.append(total)
-            total += (tensor.count * 4 + 63) / 64 * 64
+            total += (tensor.count * storage.elementType.byteCount + 63) / 64 * 64
         }
         let memory = try Mapping(count: max(total, 1))
-        var list: [(name: String, shape: [Int], pointer: UnsafePointer<Float>)] = []
-        for (index, tensor) in tensors.enumerated() {
-            let target = (memory.base + offsets[index]).assumingMemoryBound(to: Float.self)
-            try fill(index, target)
-            list.append((tensor.name, tensor.shape, UnsafePointer(target)))
+        var list: [(name: String, shape: [Int], memory: Matrix.Memory)] = []
+        for (index, (tensor, storage)) in tensors.enumerated() {
+            let target = memory.base + offsets[index]
+            switch storage {
+            case .fp32:
+                let pointer = target.bindMemory(to: Float.self, capacity: tensor.count)
+                try fill(index, .fp32(pointer))
+                list.append((tensor.name, tensor.shape, .fp32(pointer)))
+            case .bf16:
+                let pointer = target.bindMemory(to: UInt16.self, capacity: tensor.count)
+                try fill(index, .bf16(pointer))
+                list.append((tensor.name, tensor.shape, .bf16(pointer)))
+            }
         }
         byteCount = memory.count
-        table = WeightTable(list, owner: memory)
+        table = WeightTable(mixed: list, owner: memory)
     }
 }

@@ -1,3 +1,4 @@
+package import Kernels
 package import Models
 package import Terms
 
@@ -59,6 +60,19 @@ package struct ModelDirectory: Sendable {
         try LoadedWeights(table.tensors.map { TensorDescription(name: $0.name, shape: $0.shape) }) {
             index, target throws(ModelFileError) in
             try read(index, into: target)
+        }
+    }
+
+    /// The weights of the whole model as frozen ones are kept in `arithmetic`: with bf16 the matrices that products read
+    /// and the embedding are bf16, rounded to nearest even where the files hold more, and the rest fp32.
+    package func loadWeights(for arithmetic: Arithmetic) throws(ModelFileError) -> LoadedWeights {
+        try LoadedWeights(LoadedWeights.storage(of: table, for: arithmetic)) { index, place throws(ModelFileError) in
+            switch place {
+            case .fp32(let target): try read(index, into: target)
+            case .bf16(let target):
+                try stored[index].read(into: target)
+                stored[index].file.release(stored[index].entry)
+            }
         }
     }
 

@@ -19,6 +19,14 @@ package struct WeightFiles: Sendable {
             try file.read(entry, into: target)
         }
 
+        /// Writes the values, rounded to bf16, to `target`, which has room for `entry.count` of them.
+        func read(into target: UnsafeMutablePointer<UInt16>) throws(ModelFileError) {
+            guard entry.type.widensExactly else {
+                throw .unsupportedType(path: file.path, tensor: entry.name, type: entry.type.rawValue)
+            }
+            Widening.narrow(bytes, as: entry.type, into: target)
+        }
+
         /// The bytes as stored, valid as long as this value or its `WeightFiles` lives.
         var bytes: UnsafeRawBufferPointer { file.bytes(of: entry) }
     }

@@ -175,13 +175,20 @@ struct BlockBuilder {
         return tensor.pointer
     }
 
+    /// The same, fp32 or bf16.
+    func matrix(_ name: String) -> Matrix {
+        guard let tensor = weights[name] else { preconditionFailure("tensor \(name) is missing") }
+        return tensor.matrix
+    }
+
     private func projection(_ module: LinearModule) -> Projection {
         var projection = Projection(
             inputs: module.inputs, outputs: module.outputs, isTransposed: module.isTransposed,
-            weight: pointer("\(module.path).weight"), bias: module.hasBias ? pointer("\(module.path).bias") : nil,
+            weight: matrix("\(module.path).weight"), bias: module.hasBias ? pointer("\(module.path).bias") : nil,
             weightGradient: layout?["\(module.path).weight"]?.offset,
             biasGradient: module.hasBias ? layout?["\(module.path).bias"]?.offset : nil)
         projection.lowRank = lowRank(module)
+        projection.isExact = module.slot == .router
         return projection
     }
 

@@ -41,11 +41,11 @@ package final class Decoder: @unchecked Sendable {
     let blocks: [Block]
     let finalNorm: Norm
     /// `[V, D]`.
-    let embedding: UnsafePointer<Float>
+    let embedding: Matrix
     /// `[positions, D]`.
     let positions: UnsafePointer<Float>?
     /// `[V, D]`.
-    let head: UnsafePointer<Float>
+    let head: Matrix
     /// `[V]`.
     let headBias: UnsafePointer<Float>?
     /// Places in the flat gradient; nil = frozen.
@@ -101,8 +101,8 @@ package final class Decoder: @unchecked Sendable {
         blocks = (0..<configuration.layers).map(builder.block)
         finalNorm = builder.norm(
             names.base + names.finalNorm, configuration.width, hasBias: configuration.family.normalization == .layer)
-        embedding = builder.pointer(embeddingName)
-        head = builder.pointer(headName)
+        embedding = builder.matrix(embeddingName)
+        head = builder.matrix(headName)
         let headBiasName = configuration.biases.contains(.head) ? "\(names.head).bias" : nil
         headBias = headBiasName.map(builder.pointer)
         headBiasGradient = headBiasName.flatMap { layout?[$0]?.offset }

@@ -17,7 +17,7 @@ extension DecoderConfiguration {
             if let frozenRow { (memory + frozenRow * width).update(repeating: 0, count: width) }
         case .residualProjection where family.weights == .convolutional:
             Self.normal(tensor, initializerRange / Double(2 * layers).squareRoot(), seed, memory, team)
-        case .positions, .head, .projection, .residualProjection:
+        case .positions, .head, .projection, .residualProjection, .router:
             Self.normal(tensor, initializerRange, seed, memory, team)
         }
     }

@@ -6,12 +6,14 @@ struct Projection {
     let outputs: Int
     /// Whether the weight is `[in, out]`.
     let isTransposed: Bool
-    let weight: UnsafePointer<Float>
+    let weight: Matrix
     let bias: UnsafePointer<Float>?
     /// Where the weight's gradient begins in the flat gradient; nil = frozen.
     var weightGradient: Int?
     var biasGradient: Int?
     var lowRank: LowRank?
+    /// Whether its products are fp32 in every arithmetic.
+    var isExact = false
 
     /// The two factors of an adapter: A `[r, in]`, B `[out, r]`.
     struct LowRank {
@@ -46,7 +48,7 @@ struct Projection {
     func slice(_ first: Int, _ count: Int) -> Projection {
         precondition(!isTransposed, "only [out, in] weights can be cut by output rows")
         var slice = Projection(
-            inputs: inputs, outputs: count, isTransposed: false, weight: weight + first * inputs,
+            inputs: inputs, outputs: count, isTransposed: false, weight: weight.advanced(by: first * inputs),
             bias: bias.map { $0 + first }, weightGradient: weightGradient.map { $0 + first * inputs },
             biasGradient: biasGradient.map { $0 + first })
         slice.lowRank = lowRank.map {
@@ -66,6 +68,7 @@ struct Projection {
         _ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, rows: Int, accumulate: Bool = false,
         _ scratch: Scratch, _ compute: Compute
     ) {
+        let compute = isExact ? compute.using(.fp32) : compute
         if isTransposed {
             compute.linearTransposed(
                 y, x, weight, bias: bias, rows: rows, inputs: inputs, outputs: outputs, accumulate: accumulate)
@@ -93,6 +96,7 @@ struct Projection {
         _ x: UnsafePointer<Float>, rows: Int, gradient: UnsafeMutablePointer<Float>, _ scratch: Scratch,
         _ compute: Compute
     ) {
+        let compute = isExact ? compute.using(.fp32) : compute
         if let weightGradient {
             let dw = gradient + weightGradient
             if isTransposed {

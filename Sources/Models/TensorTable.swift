@@ -5,6 +5,8 @@ package enum TensorRole: Sendable, Equatable {
     case projection
     /// Weight of a linear layer that writes to the residual stream.
     case residualProjection
+    /// Weight of the layer that chooses experts, which is fp32 in every arithmetic.
+    case router
     case normWeight
     /// Bias of a linear layer or of a norm.
     case bias
@@ -22,6 +24,8 @@ package struct TensorSpecification: Sendable, Equatable {
     package let role: TensorRole
     /// Elements.
     package var count: Int { shape.reduce(1, *) }
+    /// Whether a frozen copy may be kept as bf16 where products multiply that.
+    package var mayBeBF16: Bool { [.embedding, .head, .projection, .residualProjection].contains(role) }
 }
 
 /// The tensors of a model, in byte order of their names.
@@ -109,7 +113,8 @@ package struct TensorTable: Sendable, Equatable {
         var list: [TensorSpecification] = []
         for module in configuration.linearModules(layer: layer) {
             let isResidual = [.output, .down, .expertDown].contains(module.slot)
-            let role: TensorRole = isResidual ? .residualProjection : .projection
+            let role: TensorRole =
+                module.slot == .router ? .router : isResidual ? .residualProjection : .projection
             list.append(TensorSpecification(name: "\(module.path).weight", shape: module.weightShape, role: role))
             if module.hasBias {
                 list.append(TensorSpecification(name: "\(module.path).bias", shape: [module.outputs], role: .bias))

@@ -1,11 +1,18 @@
-/// fp32 tensors by name, in memory that `owner` keeps alive (or the caller, without one) and only training changes.
+package import Kernels
+
+/// Tensors by name, fp32 or bf16, in memory that `owner` keeps alive (or the caller, without one) and only training changes.
 package struct WeightTable: @unchecked Sendable {
     /// One tensor: row-major elements of `shape` from `pointer` on.
     package struct Tensor {
         /// Dimensions, outermost first.
         package let shape: [Int]
-        /// The first element.
-        package let pointer: UnsafePointer<Float>
+        /// The elements, row-major.
+        package let matrix: Matrix
+        /// The first element of a tensor that is fp32.
+        package var pointer: UnsafePointer<Float> {
+            guard case .fp32(let pointer) = matrix.memory else { preconditionFailure("this tensor is kept as bf16") }
+            return pointer
+        }
     }
     private var tensors: [String: Tensor] = [:]
     private let owner: AnyObject?
@@ -13,7 +20,13 @@ package struct WeightTable: @unchecked Sendable {
     /// A table of the given tensors; names are unique.
     package init(_ list: [(name: String, shape: [Int], pointer: UnsafePointer<Float>)], owner: AnyObject? = nil) {
         self.owner = owner
-        for (name, shape, pointer) in list { tensors[name] = Tensor(shape: shape, pointer: pointer) }
+        for (name, shape, pointer) in list { tensors[name] = Tensor(shape: shape, matrix: Matrix(.fp32(pointer))) }
+    }
+
+    /// A table of tensors of either kind; names are unique.
+    package init(mixed list: [(name: String, shape: [Int], memory: Matrix.Memory)], owner: AnyObject? = nil) {
+        self.owner = owner
+        for (name, shape, memory) in list { tensors[name] = Tensor(shape: shape, matrix: Matrix(memory)) }
     }
 
     /// The tensors of `layout` inside a flat vector of its `count` elements.

@@ -26,7 +26,11 @@ struct JobLoader {
         }
         let folder = try cache.folder(of: description.files.filter { $0.kind == .model })
         let directory = try ModelDirectory(path: folder)
-        let (method, weights, owner) = try start(directory, description, settings)
+        guard let arithmetic = Arithmetic(rawValue: settings.precision) else {
+            throw LoadProblem(description: "the job's precision `\(settings.precision)` is not known to this release")
+        }
+        let compute = compute.using(arithmetic)
+        let (method, weights, owner) = try start(directory, description, settings, arithmetic)
         let trainer = try Trainer(
             configuration: directory.configuration, weights: weights, owner: owner, method: method, compute: compute,
             recomputes: settings.recomputes,
@@ -49,7 +53,8 @@ struct JobLoader {
     /// What is trained and where it starts, with the model's weights and whoever owns them. Of a full job the weights
     /// are read straight into the state, so that there is one copy of them.
     private func start(
-        _ directory: ModelDirectory, _ description: JobDescription, _ settings: TrainingSettings
+        _ directory: ModelDirectory, _ description: JobDescription, _ settings: TrainingSettings,
+        _ arithmetic: Arithmetic
     ) throws -> (TrainingMethod, WeightTable, AnyObject) {
         if let adapter = settings.adapter {
             var initial: LoadedWeights?
@@ -57,7 +62,7 @@ struct JobLoader {
                 let folder = try cache.folder(of: description.files.filter { $0.kind == .adapter })
                 initial = try AdapterDirectory(path: folder, model: directory.configuration).loadWeights()
             }
-            let weights = try directory.loadWeights()
+            let weights = try directory.loadWeights(for: arithmetic)
             return (.adapter(adapter, seed: settings.seed, initial: initial?.table), weights.table, weights)
         }
         let layout = ParameterLayout(full: directory.table)

@@ -33,7 +33,7 @@ struct BenchGemm: ParsableCommand {
     }
 
     func run() throws {
-        let compute = try machine.compute()
+        let compute = machine.compute()
         let shapes = try Self.shapes(config)
         let ceiling = Ceiling.gemm(compute)
         var results: [JSONValue] = []
@@ -54,7 +54,7 @@ struct BenchGemm: ParsableCommand {
                 "GFLOP/s; ceiling \(Int(ceiling.gigaflops)) (\(ceiling.library)) on \(compute.team.threads) threads")
         }
         Output.json(.members([
-            "bench": .string("gemm"), "precision": .string(machine.precisionName),
+            "bench": .string("gemm"), "precision": .string(machine.arithmetic.rawValue),
             "threads": .int(compute.team.threads),
             "gemm_ceiling_gflops": .double(ceiling.gigaflops), "gemm_ceiling_library": .string(ceiling.library),
             "results": .array(results),
@@ -138,7 +138,7 @@ struct BenchAttention: ParsableCommand {
     }
 
     func run() throws {
-        let compute = try machine.compute()
+        let compute = machine.compute()
         let (rows, kvHeads) = (seq * documents, kvHeads ?? heads)
         let starts = (0..<documents).map { Int32($0 * seq) }
         let scale = 1 / Float(headWidth).squareRoot()

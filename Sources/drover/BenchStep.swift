@@ -78,7 +78,7 @@ struct StepOptions: ParsableArguments {
     /// Runs and prints.
     func measure(rank: Int?, name: String) throws {
         if let rank, !(1...4096).contains(rank) { throw Failure.input("the rank of an adapter must be in 1…4096") }
-        let compute = try machine.compute()
+        let compute = machine.compute()
         let directory = try model.map { try ModelDirectory(path: $0) }
         let configuration = try directory?.configuration ?? ModelDirectory.readConfiguration(config ?? "")
         if let limit = configuration.longestDocument, seq > limit {
@@ -93,7 +93,7 @@ struct StepOptions: ParsableArguments {
         }
         let after = Ceiling.gemm(compute)
         let ceiling = after.gigaflops > before.gigaflops ? after : before
-        let summary = bench.summary(run, ceiling, precision: machine.precisionName, name: name)
+        let summary = bench.summary(run, ceiling, precision: machine.arithmetic.rawValue, name: name)
         if json { Output.json(summary) } else { Output.line(summary.prettyText) }
     }
 }

@@ -39,7 +39,7 @@ struct Chat: ParsableCommand {
 
     func run() throws {
         let (model, adapter, runTemplate) = try source()
-        let loaded = try LoadedModel(path: model, adapter: adapter, compute: try machine.compute())
+        let loaded = try LoadedModel(path: model, adapter: adapter, compute: machine.compute())
         let text = try loaded.text()
         let chat = try ChatText(loaded, text, template: template == "auto" ? runTemplate : template)
         let ends = AnswerEnds(loaded, text, chat: chat.maker)

@@ -31,7 +31,7 @@ struct ClusterRun {
         var submission = try Submission(spec)
         let description = try submission.describe(folder: "\(folder)/data") { [view] in view.tokenising($0) }
         view.prepared(description, submission)
-        let yaml = spec.resolvedYAML(workingDirectory: FileManager.default.currentDirectoryPath)
+        let yaml = submission.spec.resolvedYAML(workingDirectory: FileManager.default.currentDirectoryPath)
         try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8))
         try FileTransfer(client).bring(description.files) { [view] in view.moving("sending", $0, $1, $2) }
         let answer = try client.ask(

@@ -39,7 +39,7 @@ struct Doctor: ParsableCommand {
     }
 
     func run() throws {
-        let compute = try machine.compute()
+        let compute = machine.compute()
         var findings = MachineFindings.cores() + MachineFindings.instructions(compute.level)
         findings += MachineFindings.libraries() + MachineFindings.memory() + MachineFindings.disk(directory)
         findings += MachineFindings.clock() + MachineFindings.limits()

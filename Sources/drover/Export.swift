@@ -31,7 +31,7 @@ struct Export: ParsableCommand {
     func run() throws {
         let (run, wanted) = try RunFolder.split(runOrCheckpoint)
         let report = try RunExport.write(
-            run: run, wanted: wanted, format: format, to: out, storage: dtype, compute: try machine.compute())
+            run: run, wanted: wanted, format: format, to: out, storage: dtype, compute: machine.compute())
         if json { Output.json(report.json) } else { Output.line(report.sentence) }
     }
 }

@@ -47,7 +47,7 @@ final class LiveView: @unchecked Sendable {
 
     func prepared(_ description: JobDescription, _ submission: Submission) {
         if isJSON, let data = submission.data?.json.object {
-            Output.json(.object(JSONObject([("event", .string("data"))] + data.members)))
+            Output.json(.object(JSONObject([("event", .string("data")), ("precision", .string(submission.settings.precision))] + data.members)))
         }
         guard !isJSON else { return }
         closeLine()
@@ -61,7 +61,7 @@ final class LiveView: @unchecked Sendable {
         let evaluated = heldOut > description.evaluationSequences ? " (\(description.evaluationSequences) evaluated)" : ""
         Output.line(
             "\(description.sequences) sequences, \(heldOut) held out\(evaluated) · \(steps) steps of "
-                + "\(description.globalBatch) · \(description.virtualShards) virtual shards · fp32")
+                + "\(description.globalBatch) · \(description.virtualShards) virtual shards · \(submission.settings.precision)")
     }
 
     func resuming(from step: Step, rejected: [String]) {

@@ -25,7 +25,7 @@ final class LoadedModel {
     init(_ directory: ModelDirectory, adapter: AdapterDirectory? = nil, compute: Compute) throws {
         self.directory = directory
         self.adapter = adapter
-        let weights = try directory.loadWeights()
+        let weights = try directory.loadWeights(for: compute.arithmetic)
         var factors: Adapter?
         var owners: [AnyObject] = [weights]
         if let adapter {
@@ -67,7 +67,7 @@ struct ModelOptions: ParsableArguments {
 
     /// The model with all weights in memory.
     func load() throws -> LoadedModel {
-        try LoadedModel(path: model, adapter: adapter, compute: try machine.compute())
+        try LoadedModel(path: model, adapter: adapter, compute: machine.compute())
     }
 }
 
@@ -76,7 +76,7 @@ struct MachineOptions: ParsableArguments {
     @Option(help: "Threads that compute; default: every core.")
     var threads: Int?
 
-    @Option(help: "auto, fp32 or bf16.")
+    @Option(help: "fp32 or bf16 matrix products; auto = fp32.")
     var precision = "auto"
 
     func validate() throws {
@@ -93,13 +93,10 @@ struct MachineOptions: ParsableArguments {
     static var cores: Int { ProcessInfo.processInfo.activeProcessorCount }
 
     /// The arithmetic of a command, with its threads started.
-    func compute() throws -> Compute {
-        guard precision != "bf16" else {
-            throw Failure.input("--precision bf16 is not available in this release: write fp32 or auto")
-        }
-        return Compute(team: Team(threads: threadCount))
+    func compute() -> Compute {
+        Compute(team: Team(threads: threadCount)).using(arithmetic)
     }
 
-    /// The name of the arithmetic in figures.
-    var precisionName: String { precision == "auto" ? "fp32" : precision }
+    /// What matrix products multiply.
+    var arithmetic: Arithmetic { Arithmetic(rawValue: precision) ?? .fp32 }
 }

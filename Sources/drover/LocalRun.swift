@@ -10,7 +10,7 @@ import Terms
 
 /// A job on this machine from its job file to its exports: coordinator here, workers beside it.
 final class LocalRun {
-    private let spec: JobSpec
+    private var spec: JobSpec
     private let options: RunOptions
     private let folder: String
     private let view: LiveView
@@ -58,6 +58,7 @@ final class LocalRun {
             "name": .string(spec.name), "trainable_parameters": .int(description.parameters),
             "sequences": .int(description.sequences), "steps": .int(steps),
             "virtual_shards": .int(description.virtualShards), "micro_batch_size": .int(description.microBatch),
+            "precision": .string(submission.spec.precision.rawValue),
             "checkpoint_bytes": .int(12 * description.parameters), "data": submission.data?.json ?? .null,
         ])
         if json { Output.json(summary) } else { Output.line(summary.prettyText) }
@@ -72,6 +73,8 @@ final class LocalRun {
         self.point = point
         let previous = try previousRun()
         if let previous {
+            // What `auto` meant when the run began, it means for its life.
+            if spec.precision == .auto { spec = spec.withPrecision(previous.precision) }
             guard resuming else {
                 throw Failure.input(
                     "output_dir \(folder) holds a run already: choose another one, or leave out --resume never to go on with it")
@@ -93,7 +96,9 @@ final class LocalRun {
         guard FileManager.default.fileExists(atPath: "\(folder)/state/journal.sqlite"),
             let data = FileManager.default.contents(atPath: path)
         else { return nil }
-        return try JobSpec.read(yaml: String(decoding: data, as: UTF8.self), file: path).get()
+        let spec = try JobSpec.read(yaml: String(decoding: data, as: UTF8.self), file: path).get()
+        // Releases that kept `auto` meant fp32.
+        return spec.precision == .auto ? spec.withPrecision(.fp32) : spec
     }
 
     /// A run may go on with other run keys, never with other result keys (design §4.1, rule 15).
@@ -116,7 +121,7 @@ final class LocalRun {
             view.tokenising($0)
         }
         view.prepared(description, submission)
-        let yaml = spec.resolvedYAML(workingDirectory: FileManager.default.currentDirectoryPath)
+        let yaml = submission.spec.resolvedYAML(workingDirectory: FileManager.default.currentDirectoryPath)
         try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8))
         return description
     }

@@ -35,7 +35,9 @@ final class StepBench {
         _ configuration: DecoderConfiguration, _ directory: ModelDirectory?, rank: Int?, options: StepOptions,
         compute: Compute
     ) throws {
-        let weights = try directory?.loadWeights() ?? Self.drawn(configuration, compute)
+        // Frozen weights are kept as products read them; trained ones are fp32.
+        let kept = rank == nil ? Arithmetic.fp32 : compute.arithmetic
+        let weights = try directory?.loadWeights(for: kept) ?? Self.drawn(configuration, kept, compute)
         let method: TrainingMethod = rank.map {
             .adapter(AdapterSpecification(rank: $0, alpha: Double(2 * $0), targets: .all), seed: 0, initial: nil)
         } ?? .full
@@ -46,10 +48,11 @@ final class StepBench {
         tree = ShardTree(leaves: options.virtualShards)
     }
 
-    private static func drawn(_ configuration: DecoderConfiguration, _ compute: Compute) throws -> LoadedWeights {
-        let tensors = TensorTable(configuration).tensors
-        return try LoadedWeights(tensors.map { TensorDescription(name: $0.name, shape: $0.shape) }) { index, target in
-            configuration.drawFresh(tensors[index], seed: 0, into: target, team: compute.team)
+    private static func drawn(
+        _ configuration: DecoderConfiguration, _ arithmetic: Arithmetic, _ compute: Compute
+    ) throws -> LoadedWeights {
+        try LoadedWeights(TensorTable(configuration), for: arithmetic) { tensor, target in
+            configuration.drawFresh(tensor, seed: 0, into: target, team: compute.team)
         }
     }
 

@@ -25,11 +25,11 @@ struct Submission {
 
     /// Opens model and adapter, settles every `auto`. Throws all faults it can find at once.
     init(_ spec: JobSpec) throws {
-        self.spec = spec
-        var faults = Self.unavailable(spec)
+        var faults: [String] = []
         let model: ModelDirectory
         do { model = try ModelDirectory(path: spec.modelPath) } catch { throw Failure.input(faults + ["\(error)"]) }
         self.model = model
+        self.spec = spec.withPrecision(Self.precision(spec, model))
         shapes = ResolvedShapes(spec)
         var adapter: AdapterDirectory?
         if let path = spec.adapterPath {
@@ -42,7 +42,7 @@ struct Submission {
             layout = try specification.map { ParameterLayout(adapter: try $0.modules(of: model.configuration)) }
                 ?? ParameterLayout(full: TensorTable(model.configuration))
         } catch { throw Failure.input(["lora_target: \(error)"]) }
-        settings = Self.settings(spec, specification, adapter, model, shapes)
+        settings = Self.settings(self.spec, specification, adapter, model, shapes)
         if let specification, settings.dropout > 0 {
             do {
                 let dropout = AdapterDropout(probability: settings.dropout, seed: 0)
@@ -51,12 +51,15 @@ struct Submission {
         }
     }
 
-    /// Keys whose value this release can't honour, each with what to write instead.
-    private static func unavailable(_ spec: JobSpec) -> [String] {
-        var faults: [String] = []
-        if spec.precision == .bf16 { faults.append("precision: bf16 is not available in this release: write fp32 or auto") }
-        return faults
+    /// What `auto` means: bf16 where this machine multiplies it natively and the model is wide enough to gain by it,
+    /// fp32 otherwise. Instruction set and shapes decide, never a clock.
+    private static func precision(_ spec: JobSpec, _ model: ModelDirectory) -> Precision {
+        guard spec.precision == .auto else { return spec.precision }
+        return Compute.hasNativeBF16 && model.configuration.width >= bf16Width ? .bf16 : .fp32
     }
+
+    /// Below this width most of a step is not in its matrix products.
+    private static let bf16Width = 512
 
     private static func adapterSpecification(_ spec: JobSpec, _ adapter: AdapterDirectory?) -> AdapterSpecification? {
         guard spec.finetuningType == .lora else { return nil }
@@ -78,7 +81,7 @@ struct Submission {
         var settings = TrainingSettings(
             adapter: specification, seed: spec.seed, beta1: spec.adamBeta1, beta2: spec.adamBeta2,
             epsilon: spec.adamEpsilon, weightDecay: spec.weightDecay, maxGradientNorm: spec.maxGradNorm,
-            recomputes: recomputes(spec, model, shapes), precision: "fp32")
+            recomputes: recomputes(spec, model, shapes), precision: spec.precision.rawValue)
         settings.startsFromAdapter = adapter != nil
         settings.gradientWire = GradientWire.Format(rawValue: spec.gradientWire.rawValue) ?? .fp32
         if specification != nil { settings.dropout = adapter?.configuration.dropout ?? spec.loraDropout ?? 0 }

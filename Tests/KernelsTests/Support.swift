@@ -113,3 +113,8 @@ func expectGradient(
 
 /// sum x y, in fp64.
 func dot(_ x: [Float], _ y: [Float]) -> Double { zip(x, y).reduce(0) { $0 + Double($1.0) * Double($1.1) } }
+
+extension Compute {
+    /// bf16 by rounding, whatever this machine has.
+    var portable: Compute { using(.bf16) }
+}

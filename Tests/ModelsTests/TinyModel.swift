@@ -40,11 +40,12 @@ final class TinyModel {
     }
 
     func decoder(
-        _ trainable: Trainable = .everything, adapter: Adapter? = nil, threads: Int = 1, recomputes: Bool = false
+        _ trainable: Trainable = .everything, adapter: Adapter? = nil, threads: Int = 1, recomputes: Bool = false,
+        _ arithmetic: Arithmetic = .fp32
     ) throws -> Decoder {
         try Decoder(
             configuration: configuration, weights: weights, adapter: adapter, trainable: trainable,
-            compute: Compute(team: Team(threads: threads)), recomputes: recomputes)
+            compute: Compute(team: Team(threads: threads)).using(arithmetic), recomputes: recomputes)
     }
 }
 

@@ -159,6 +159,37 @@ import Training
         #expect(one.stateDigest() == two.stateDigest())
     }
 
+    @Test func `a hundred steps in bf16 end within one percent of fp32's loss`() throws {
+        func run(_ arithmetic: Arithmetic, threads: Int = 2) throws -> (loss: Double, digest: UInt64) {
+            let (configuration, layout, buffer) = try model()
+            for entry in layout.entries where entry.shape.count == 1 {
+                (buffer.pointer + entry.offset).update(repeating: 1, count: entry.count)
+            }
+            let trainer = try Trainer(
+                configuration: configuration, weights: WeightTable(layout, in: buffer.pointer, owner: buffer),
+                method: .full, compute: Compute(team: Team(threads: threads)).using(arithmetic))
+            let gradient = FloatBuffer(count: trainer.count)
+            let data = batches(8)
+            var parameters = update
+            parameters.learningRate = 1e-3
+            var (power1, power2) = (1.0, 1.0)
+            for _ in 1...100 {
+                let shard = trainer.shardGradient(data, into: gradient.pointer)
+                (power1, power2) = (power1 * update.beta1, power2 * update.beta2)
+                (parameters.biasCorrection1, parameters.biasCorrection2) = (1 - power1, 1 - power2)
+                _ = trainer.apply(gradient: gradient.pointer, trainedTokens: shard.trainedTokens, update: parameters)
+            }
+            let end = trainer.evaluate(data)
+            return (end.lossSum / Double(end.trainedTokens), trainer.stateDigest())
+        }
+
+        let (exact, rounded) = (try run(.fp32), try run(.bf16))
+
+        #expect(abs(rounded.loss - exact.loss) < 0.01 * exact.loss)
+        #expect(rounded.digest != exact.digest)
+        #expect(rounded.digest == (try run(.bf16, threads: 1)).digest)
+    }
+
     @Test func `a state copied vector by vector goes on to the same bits`() throws {
         let (first, second) = (try full(), try full())
         let gradient = FloatBuffer(count: first.count)

@@ -107,6 +107,12 @@ struct dk_kernels {
     void (*widen_bf16)(float *y, const uint16_t *x, long count);
     void (*widen_f16)(float *y, const uint16_t *x, long count);
     void (*narrow_bf16)(uint16_t *y, const float *x, long count);
+    // y = x rounded to bf16, still fp32; y may be x.
+    void (*round_bf16)(float *y, const float *x, long count);
+    // y[columns, rows] = the transpose of x[rows, columns], as bf16 or as it is; rows of each lie `*_step` elements
+    // apart.
+    void (*narrow_turned)(uint16_t *y, long y_step, const float *x, long x_step, long rows, long columns);
+    void (*turn)(float *y, long y_step, const float *x, long x_step, long rows, long columns);
 };
 
 // What a machine can run, slowest first.

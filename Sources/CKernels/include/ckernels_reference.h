@@ -16,6 +16,13 @@ void dk_linear_input_gradient_f32_reference(float *dx, const float *dy, const fl
 // dw[O,I] += dy[T,O]^T · x[T,I].
 void dk_linear_weight_gradient_f32_reference(float *dw, const float *dy, const float *x, long rows, long inputs,
                                              long outputs);
+// The same three with operands rounded to bf16 before they are multiplied.
+void dk_linear_bf16_reference(float *y, const float *x, const float *w, const float *_Nullable bias, long rows,
+                              long inputs, long outputs, int accumulate);
+void dk_linear_input_gradient_bf16_reference(float *dx, const float *dy, const float *w, long rows, long inputs,
+                                             long outputs, int accumulate);
+void dk_linear_weight_gradient_bf16_reference(float *dw, const float *dy, const float *x, long rows, long inputs,
+                                              long outputs);
 // db[O] += column sums of dy[T,O].
 void dk_bias_gradient_f32_reference(float *db, const float *dy, long rows, long outputs);
 
@@ -72,5 +79,7 @@ uint64_t dk_state_digest_reference(const float *p, const float *m, const float *
 void dk_widen_bf16_reference(float *y, const uint16_t *x, long count);
 void dk_widen_f16_reference(float *y, const uint16_t *x, long count);
 void dk_narrow_bf16_reference(uint16_t *y, const float *x, long count);
+// y = x rounded to bf16, still fp32.
+void dk_round_bf16_reference(float *y, const float *x, long count);
 
 #pragma clang assume_nonnull end

@@ -34,16 +34,18 @@ struct dk_adamw {
     float epsilon;
 };
 
-// C[M, columns] (+)= A[M, k] · B[k, columns] + bias[columns]. ld* = floats from one stored row to the next.
+// C[M, columns] (+)= A[M, k] · B[k, columns] + bias[columns]. ld* = elements from one stored row to the next.
 struct dk_gemm {
     float *c;
-    const float *a;  // stored [M, k], or [k, M] when a_transposed
-    const float *b;  // stored [k, columns], or [columns, k] when b_transposed
-    const float *_Nullable bias;  // NULL = none
+    const float *a;                     // stored [M, k], or [k, M] when a_transposed
+    const float *_Nullable b;           // stored [k, columns], or [columns, k] when b_transposed
+    const uint16_t *_Nullable b_bf16;   // the same as bf16 in place of b
+    const float *_Nullable bias;        // NULL = none
     long ldc, lda, ldb;
     long k, columns;
     int a_transposed, b_transposed;
     int accumulate;  // C is added to
+    int rounded;     // A and B are rounded to bf16 (to nearest even) before they are multiplied; sums are fp32
 };
 
 #pragma clang assume_nonnull end

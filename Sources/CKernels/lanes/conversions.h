@@ -29,15 +29,25 @@ static void convert_widen_f16(float *y, const uint16_t *x, long count) {
     }
 }
 
-// Round to nearest, ties to even; a NaN keeps its sign and stays one.
+// Rounded to bf16 and still fp32: to nearest, ties to even; a NaN keeps its sign and stays one.
+INLINE v16 round16(v16 x) {
+    u16 bits = (u16)x;
+    u16 rounded = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
+    i16 nan = (i16)(bits & 0x7fffffff) > 0x7f800000;
+    return (v16)(((u16)nan & ((bits & 0xffff0000u) | 0x400000)) | (~(u16)nan & rounded));
+}
+
+INLINE h16 narrow16(v16 x) { return __builtin_convertvector((u16)round16(x) >> 16, h16); }
+
 static void convert_narrow_bf16(uint16_t *y, const float *x, long count) {
     for (long i = 0; i < count; i += LANES) {
         long n = count - i < LANES ? count - i : LANES;
-        u16 bits = (u16)load_some(x + i, n);
-        u16 rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-        i16 nan = (i16)(bits & 0x7fffffff) > 0x7f800000;
-        u16 kept = ((u16)nan & (bits >> 16 | 64)) | (~(u16)nan & rounded);
-        h16 halves = __builtin_convertvector(kept, h16);
+        h16 halves = narrow16(load_some(x + i, n));
         memcpy(y + i, &halves, (size_t)n * sizeof(uint16_t));
     }
+}
+
+// y may be x.
+static void convert_round_bf16(float *y, const float *x, long count) {
+    for (long i = 0; i < count; i += LANES) store_some(y + i, round16(load_some(x + i, count - i)), count - i);
 }

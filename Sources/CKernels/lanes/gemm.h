@@ -4,12 +4,13 @@
 // The arithmetic of one element of C is a rule by itself, whatever surrounds it and whichever block it lies in:
 //   c = c0;  for each run of DK_GEMM_K = 256 consecutive k:  s = 0;  for k in run: s = fma(a[k], b[k], s);  c = c + s
 // with c0 = the old c, the bias, or nothing (c = s for the first run). So cuts, threads, row counts and register widths
-// cannot change a bit, and a row computed alone equals the same row computed among others.
+// cannot change a bit, and a row computed alone equals the same row computed among others. Operands that are to be
+// rounded to bf16 are so as they are packed; the rule is the same.
 //
 // B is packed in panels of 16 columns: panel[k][16], zeros beyond N. A is packed per block of rows, either row by row
 // (a[row][256]) or, when A is stored transposed, in strips of 12 rows (a[k][12]).
 #pragma once
-#include "lanes.h"
+#include "conversions.h"
 
 #define K_RUN DK_GEMM_K
 #define STRIP 12         // rows of a strip of transposed A; a multiple of both tile heights
@@ -169,8 +170,11 @@ static void pack_panel(float *restrict panel, const float *restrict b, long ldb,
 }
 
 // Rows row0 ..< row0+rows and k0 ..< k0+k of A, row by row, K_RUN apart; rows up to a multiple of the tile are zeroed.
-static void pack_rows(float *restrict out, const float *restrict a, long lda, long rows, long k) {
-    for (long i = 0; i < rows; i++) memcpy(out + i * K_RUN, a + i * lda, (size_t)k * sizeof(float));
+static void pack_rows(float *restrict out, const float *restrict a, long lda, long rows, long k, int rounded) {
+    for (long i = 0; i < rows; i++) {
+        if (rounded) convert_round_bf16(out + i * K_RUN, a + i * lda, k);
+        else memcpy(out + i * K_RUN, a + i * lda, (size_t)k * sizeof(float));
+    }
     for (long i = rows; i % TILE_ROWS; i++) memset(out + i * K_RUN, 0, (size_t)k * sizeof(float));
 }
 
@@ -190,13 +194,31 @@ static void pack_strips(float *restrict out, const float *restrict a, long lda, 
     }
 }
 
+// One panel[k][16] of B stored as bf16: rows k0 ..< k0+k, columns j ..< j+n.
+static void pack_panel_bf16(float *restrict panel, const struct dk_gemm *g, long k0, long k, long j, long n) {
+    if (!g->b_transposed) {
+        for (long at = 0; at < k; at++) {
+            *(v16 *)(panel + at * LANES) = (v16)(load_halves(g->b_bf16 + (k0 + at) * g->ldb + j, n) << 16);
+        }
+        return;
+    }
+    _Alignas(64) float rows[LANES * K_RUN];
+    for (long i = 0; i < n; i++) convert_widen_bf16(rows + i * K_RUN, g->b_bf16 + (j + i) * g->ldb + k0, k);
+    pack_panel_transposed(panel, rows, K_RUN, k, n, 1);
+}
+
 // Packs columns column0 ..< column1 (column0 a multiple of 16) of one run of B, k0 ..< k0+k, as panels.
 static void gemm_pack(float *panels, const struct dk_gemm *g, long k0, long k, long column0, long column1) {
     for (long j = column0; j < column1; j += LANES) {
         long n = column1 - j < LANES ? column1 - j : LANES;
         float *panel = panels + (j - column0) * k;
+        if (g->b_bf16) {
+            pack_panel_bf16(panel, g, k0, k, j, n);
+            continue;
+        }
         if (g->b_transposed) pack_panel_transposed(panel, g->b + j * g->ldb + k0, g->ldb, k, n, 1);
         else pack_panel(panel, g->b + k0 * g->ldb + j, g->ldb, k, n, 1);
+        if (g->rounded) convert_round_bf16(panel, panel, k * LANES);
     }
 }
 
@@ -216,9 +238,10 @@ static void gemm_block(const struct dk_gemm *g, const float *packed, long row0, 
         else gemm_pack(own, g, k0, k, column0, column1);
         if (g->a_transposed) {
             pack_strips(a, g->a + k0 * g->lda + row0, g->lda, rows, k);
+            if (g->rounded) convert_round_bf16(a, a, (rows + STRIP - 1) / STRIP * STRIP * k);
             block_product(c, g->ldc, a, 1, b, k, rows, columns, start, bias);
         } else {
-            pack_rows(a, g->a + row0 * g->lda + k0, g->lda, rows, k);
+            pack_rows(a, g->a + row0 * g->lda + k0, g->lda, rows, k, g->rounded);
             block_product(c, g->ldc, a, 0, b, k, rows, columns, start, bias);
         }
     }

@@ -13,6 +13,7 @@
 #include "rope.h"
 #include "rows.h"
 #include "softmax.h"
+#include "turned.h"
 
 const struct dk_kernels LANES_TABLE = {
     .gemm_pack = gemm_pack,
@@ -44,4 +45,7 @@ const struct dk_kernels LANES_TABLE = {
     .widen_bf16 = convert_widen_bf16,
     .widen_f16 = convert_widen_f16,
     .narrow_bf16 = convert_narrow_bf16,
+    .round_bf16 = convert_round_bf16,
+    .narrow_turned = convert_narrow_turned,
+    .turn = convert_turn,
 };

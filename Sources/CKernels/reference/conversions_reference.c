@@ -28,3 +28,11 @@ void dk_narrow_bf16_reference(uint16_t *y, const float *x, long count) {
         else y[i] = (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
     }
 }
+
+void dk_round_bf16_reference(float *y, const float *x, long count) {
+    for (long i = 0; i < count; i++) {
+        uint16_t half;
+        dk_narrow_bf16_reference(&half, x + i, 1);
+        dk_widen_bf16_reference(y + i, &half, 1);
+    }
+}
