@@ -55,7 +55,7 @@ let package = Package(
         module("Checkpoints", ["Terms"]),
         module("Templates", ["Terms"]),
         module("Tokenization", ["Terms"]),
-        module("Kernels", ["CKernels", "COpenBLAS"]),
+        module("Kernels", ["CKernels", "COpenBLAS", "COneDNN"]),
 
         // MARK: L2
         module("JobSpecs", ["Terms", "Budgeting", yams]),

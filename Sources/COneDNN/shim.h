@@ -1,16 +1,17 @@
 // shim.h: the one thing Drover wants of oneDNN: a matrix product with bf16 (or fp32) operands and an fp32 result.
 //
-//   C[M,N] (+)= A[M,K] · B[K,N]        A, B: bf16 or fp32, each stored plain or transposed.   C: fp32, row-major.
+//   C[M,N] (+)= A[M,K] · B[K,N] + bias[N]        A: row-major.   B: in the layout the library likes best.   C: fp32.
 //
 // Written against the C interfaces of oneDNN 2.x (descriptors by value, an operation descriptor) and 3.x (descriptors
-// behind pointers, no operation descriptor). B can be packed once into the layout that the library likes best; on AMX
-// that is worth a factor of two and more. Every product brings its own scratchpad, so that threads share nothing, and
-// the calling thread is made the only OpenMP thread before a primitive is made or run: bits must not depend on a thread
-// count.
+// behind pointers, no operation descriptor). B is packed into its layout slice by slice of columns; on AMX a packed B
+// is worth a factor of two and more. A product or packer is shared by threads; what a run needs for itself is in a
+// slot, of which each thread has one, and the calling thread is made the only OpenMP thread before a primitive is made
+// or run: bits must not depend on a thread count.
 #pragma once
 #include <oneapi/dnnl/dnnl.h>
 #include <oneapi/dnnl/dnnl_version.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 // Of libgomp; absent where oneDNN was built on another thread pool.
@@ -30,15 +31,30 @@ static inline int odn_version(void) {
 // bits 0x3e7 AMX.
 static inline int odn_instructions(void) { return (int)dnnl_get_effective_cpu_isa(); }
 
+// Shared by threads: what is computed.
 struct odn_product {
     dnnl_engine_t engine;
-    dnnl_stream_t stream;
     dnnl_primitive_desc_t description;
     dnnl_primitive_t primitive;
-    dnnl_primitive_t packing;  // B as stored -> B as the library likes it; NULL where nothing is packed
-    dnnl_memory_t a, b_stored, b, c, scratch;
-    size_t packed_bytes;   // of packed B; 0 = B is used as stored
+    size_t packed_bytes;   // of packed B
     size_t scratch_bytes;  // of the scratchpad every run needs
+};
+
+// Shared by threads: how some columns of B get into a product's layout.
+struct odn_packer {
+    dnnl_engine_t engine;
+    dnnl_primitive_desc_t description;
+    dnnl_primitive_t primitive;
+    size_t offset;  // bytes from the beginning of packed B to its slice: added by every run
+};
+
+// The scratchpad's place in a slot; a product that needs none has none there.
+#define ODN_SCRATCH 3
+
+// Of one thread and one product or packer.
+struct odn_slot {
+    dnnl_stream_t stream;
+    dnnl_memory_t memory[5];  // a, b, c, scratch, bias; of a packer: from, to
 };
 
 #if DNNL_VERSION_MAJOR >= 3
@@ -73,8 +89,8 @@ static inline void odn_release(odn_owned *matrix) {
 #endif
 }
 
-static inline dnnl_status_t odn_describe(struct odn_product *p, odn_owned *a, odn_owned *b, odn_owned *c,
-                                         int accumulate) {
+static inline dnnl_status_t odn_describe(struct odn_product *p, odn_description a, odn_description b,
+                                         odn_description bias, odn_description c, int accumulate) {
     dnnl_primitive_attr_t attributes = NULL;
     dnnl_post_ops_t after = NULL;
     dnnl_status_t status = dnnl_primitive_attr_create(&attributes);
@@ -83,14 +99,12 @@ static inline dnnl_status_t odn_describe(struct odn_product *p, odn_owned *a, od
 #if DNNL_VERSION_MAJOR >= 3
     if (!status && accumulate) status = dnnl_post_ops_append_sum(after, 1, 0, dnnl_data_type_undef);
     if (!status) status = dnnl_primitive_attr_set_post_ops(attributes, after);
-    if (!status) {
-        status = dnnl_matmul_primitive_desc_create(&p->description, p->engine, *a, *b, NULL, *c, attributes);
-    }
+    if (!status) status = dnnl_matmul_primitive_desc_create(&p->description, p->engine, a, b, bias, c, attributes);
 #else
     dnnl_matmul_desc_t operation;
     if (!status && accumulate) status = dnnl_post_ops_append_sum(after, 1);
     if (!status) status = dnnl_primitive_attr_set_post_ops(attributes, after);
-    if (!status) status = dnnl_matmul_desc_init(&operation, a, b, NULL, c);
+    if (!status) status = dnnl_matmul_desc_init(&operation, a, b, bias, c);
     if (!status) status = dnnl_primitive_desc_create(&p->description, &operation, attributes, p->engine, NULL);
 #endif
     if (after) dnnl_post_ops_destroy(after);
@@ -98,88 +112,200 @@ static inline dnnl_status_t odn_describe(struct odn_product *p, odn_owned *a, od
     return status;
 }
 
-// The step from B as stored to B as the chosen implementation wants it.
-static inline dnnl_status_t odn_describe_packing(struct odn_product *p, odn_owned *stored) {
-    odn_description wanted = dnnl_primitive_desc_query_md(p->description, dnnl_query_weights_md, 0);
-    dnnl_primitive_desc_t description = NULL;
-    p->packed_bytes = dnnl_memory_desc_get_size(wanted);
-    dnnl_status_t status = dnnl_reorder_primitive_desc_create(&description, ODN_BORROW(*stored), p->engine, wanted,
-                                                              p->engine, NULL);
-    if (!status) status = dnnl_primitive_create(&p->packing, description);
-    if (!status) status = dnnl_memory_create(&p->b_stored, ODN_BORROW(*stored), p->engine, DNNL_MEMORY_NONE);
-    if (!status) status = dnnl_memory_create(&p->b, wanted, p->engine, DNNL_MEMORY_NONE);
-    if (description) dnnl_primitive_desc_destroy(description);
-    return status;
-}
-
 static inline void odn_product_destroy(struct odn_product *p) {
-    dnnl_memory_t memories[] = {p->a, p->b_stored, p->b, p->c, p->scratch};
-    for (size_t i = 0; i < sizeof memories / sizeof *memories; i++) {
-        if (memories[i]) dnnl_memory_destroy(memories[i]);
-    }
-    if (p->packing) dnnl_primitive_destroy(p->packing);
     if (p->primitive) dnnl_primitive_destroy(p->primitive);
     if (p->description) dnnl_primitive_desc_destroy(p->description);
-    if (p->stream) dnnl_stream_destroy(p->stream);
     if (p->engine) dnnl_engine_destroy(p->engine);
     memset(p, 0, sizeof *p);
 }
 
-// Prepares a product; 0, or the library's status (dnnl_unimplemented where the machine has no bf16). `pack` asks for
-// packed B.
-static inline int odn_product_create(struct odn_product *p, long rows, long columns, long k, int a_transposed,
-                                     int b_transposed, int accumulate, int bf16, int pack) {
+// Prepares a product of one shape; 0, or the library's status (dnnl_unimplemented where the machine has no bf16). B has
+// the layout of `like`, which must have the same k and columns; NULL = the one that the library likes best.
+static inline int odn_product_create(struct odn_product *p, long rows, long columns, long k, int accumulate, int biased,
+                                     int bf16, const struct odn_product *like) {
     dnnl_data_type_t type = bf16 ? dnnl_bf16 : dnnl_f32;
-    odn_owned a, b, b_stored, c;
+    odn_owned a, b, c, bias;
     memset(p, 0, sizeof *p);
     odn_one_thread();
     dnnl_status_t status = dnnl_engine_create(&p->engine, dnnl_cpu, 0);
-    if (!status) status = dnnl_stream_create(&p->stream, p->engine, dnnl_stream_default_flags);
-    dnnl_status_t made_a = odn_matrix(&a, rows, k, a_transposed, 0, type);
-    dnnl_status_t made_b = odn_matrix(&b, k, columns, b_transposed, pack, type);
-    dnnl_status_t made_stored = odn_matrix(&b_stored, k, columns, b_transposed, 0, type);
+    dnnl_status_t made_a = odn_matrix(&a, rows, k, 0, 0, type);
+    dnnl_status_t made_b = odn_matrix(&b, k, columns, 0, 1, type);
     dnnl_status_t made_c = odn_matrix(&c, rows, columns, 0, 0, dnnl_f32);
-    if (!status) status = made_a ? made_a : made_b ? made_b : made_stored ? made_stored : made_c;
-    if (!status) status = odn_describe(p, &a, &b, &c, accumulate);
-    if (!status) status = dnnl_primitive_create(&p->primitive, p->description);
-    if (!status && pack) status = odn_describe_packing(p, &b_stored);
-    if (!status && !pack) status = dnnl_memory_create(&p->b, ODN_BORROW(b_stored), p->engine, DNNL_MEMORY_NONE);
-    if (!status) status = dnnl_memory_create(&p->a, ODN_BORROW(a), p->engine, DNNL_MEMORY_NONE);
-    if (!status) status = dnnl_memory_create(&p->c, ODN_BORROW(c), p->engine, DNNL_MEMORY_NONE);
+    dnnl_status_t made_bias = odn_matrix(&bias, 1, columns, 0, 0, dnnl_f32);
+    if (!status) status = made_a ? made_a : made_b ? made_b : made_c ? made_c : made_bias;
+    odn_description layout =
+        like ? dnnl_primitive_desc_query_md(like->description, dnnl_query_weights_md, 0) : ODN_BORROW(b);
     if (!status) {
-        odn_description scratch = dnnl_primitive_desc_query_md(p->description, dnnl_query_scratchpad_md, 0);
-        p->scratch_bytes = dnnl_memory_desc_get_size(scratch);
-        status = dnnl_memory_create(&p->scratch, scratch, p->engine, DNNL_MEMORY_NONE);
+        status = odn_describe(p, ODN_BORROW(a), layout, biased ? ODN_BORROW(bias) : NULL, ODN_BORROW(c), accumulate);
+    }
+    if (!status) status = dnnl_primitive_create(&p->primitive, p->description);
+    if (!status) {
+        p->packed_bytes =
+            dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(p->description, dnnl_query_weights_md, 0));
+        p->scratch_bytes =
+            dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(p->description, dnnl_query_scratchpad_md, 0));
     }
     odn_release(&a);
     odn_release(&b);
-    odn_release(&b_stored);
     odn_release(&c);
+    odn_release(&bias);
     if (status) odn_product_destroy(p);
     return (int)status;
 }
 
-// Packs B as stored into `packed` (packed_bytes of it).
-static inline int odn_product_pack(struct odn_product *p, const void *b, void *packed) {
-    dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, p->b_stored}, {DNNL_ARG_TO, p->b}};
+// Columns first ..< first+columns of p's packed B as a matrix of their own, and how many bytes behind the packed B's
+// beginning it begins.
+static inline dnnl_status_t odn_slice(const struct odn_product *p, long k, long first, long columns, odn_owned *slice,
+                                      size_t *bytes) {
+    odn_description whole = dnnl_primitive_desc_query_md(p->description, dnnl_query_weights_md, 0);
+    dnnl_dims_t size = {k, columns}, start = {0, first};
+    int64_t elements = 0;
+    size_t width = 4;
+#if DNNL_VERSION_MAJOR >= 3
+    dnnl_data_type_t type = dnnl_data_type_undef;
+    *slice = NULL;
+    dnnl_status_t status = dnnl_memory_desc_create_submemory(slice, whole, size, start);
+    if (!status) status = dnnl_memory_desc_query(*slice, dnnl_query_submemory_offset_s64, &elements);
+    if (!status) status = dnnl_memory_desc_query(*slice, dnnl_query_data_type, &type);
+    width = type == dnnl_bf16 ? 2 : 4;
+#else
+    dnnl_status_t status = dnnl_memory_desc_init_submemory(slice, whole, size, start);
+    if (!status) {
+        elements = slice->offset0;
+        width = slice->data_type == dnnl_bf16 ? 2 : 4;
+    }
+#endif
+    *bytes = (size_t)elements * width;
+    return status;
+}
+
+static inline void odn_packer_destroy(struct odn_packer *p) {
+    if (p->primitive) dnnl_primitive_destroy(p->primitive);
+    if (p->description) dnnl_primitive_desc_destroy(p->description);
+    if (p->engine) dnnl_engine_destroy(p->engine);
+    memset(p, 0, sizeof *p);
+}
+
+// How many bytes behind the beginning of packed B its columns first ..< first+columns begin; -1 where the layout can't
+// be cut there.
+static inline long odn_slice_offset(const struct odn_product *p, long k, long first, long columns) {
+    odn_owned slice;
+    size_t bytes = 0;
+    dnnl_status_t status = odn_slice(p, k, first, columns, &slice, &bytes);
+    if (!status) odn_release(&slice);
+    return status ? -1 : (long)bytes;
+}
+
+// Prepares the packing of columns first ..< first+columns of a product's B, of k rows, from a dense matrix [k, columns]
+// stored row-major or transposed. It serves other slices of the same width too, if neither is the last. 0, or the
+// library's status.
+static inline int odn_packer_create(struct odn_packer *p, const struct odn_product *product, long k, long first,
+                                    long columns, int transposed, int bf16) {
+    odn_owned from, to;
+    size_t bytes;
+    memset(p, 0, sizeof *p);
     odn_one_thread();
-    dnnl_memory_set_data_handle(p->b_stored, (void *)b);
-    dnnl_memory_set_data_handle(p->b, packed);
-    dnnl_status_t status = dnnl_primitive_execute(p->packing, p->stream, 2, arguments);
-    if (!status) status = dnnl_stream_wait(p->stream);
+    dnnl_status_t status = dnnl_engine_create(&p->engine, dnnl_cpu, 0);
+    dnnl_status_t made_from = odn_matrix(&from, k, columns, transposed, 0, bf16 ? dnnl_bf16 : dnnl_f32);
+    dnnl_status_t made_to = odn_slice(product, k, first, columns, &to, &bytes);
+    if (!status) status = made_from ? made_from : made_to;
+    if (!status) p->offset = bytes;
+    if (!status) {
+        status = dnnl_reorder_primitive_desc_create(&p->description, ODN_BORROW(from), p->engine, ODN_BORROW(to),
+                                                    p->engine, NULL);
+    }
+    if (!status) status = dnnl_primitive_create(&p->primitive, p->description);
+    odn_release(&from);
+    if (!made_to) odn_release(&to);
+    if (status) odn_packer_destroy(p);
     return (int)status;
 }
 
-// C (+)= A · B on the calling thread alone; `b` as stored, or packed where packed_bytes > 0.
-static inline int odn_product_run(struct odn_product *p, const void *a, const void *b, float *c, void *scratch) {
-    dnnl_exec_arg_t arguments[] = {
-        {DNNL_ARG_SRC, p->a}, {DNNL_ARG_WEIGHTS, p->b}, {DNNL_ARG_DST, p->c}, {DNNL_ARG_SCRATCHPAD, p->scratch}};
-    odn_one_thread();
-    dnnl_memory_set_data_handle(p->a, (void *)a);
-    dnnl_memory_set_data_handle(p->b, (void *)b);
-    dnnl_memory_set_data_handle(p->c, c);
-    dnnl_memory_set_data_handle(p->scratch, scratch);
-    dnnl_status_t status = dnnl_primitive_execute(p->primitive, p->stream, 4, arguments);
-    if (!status) status = dnnl_stream_wait(p->stream);
+static inline void odn_slot_destroy(struct odn_slot *slot) {
+    for (size_t i = 0; i < sizeof slot->memory / sizeof *slot->memory; i++) {
+        if (slot->memory[i]) dnnl_memory_destroy(slot->memory[i]);
+    }
+    if (slot->stream) dnnl_stream_destroy(slot->stream);
+    memset(slot, 0, sizeof *slot);
+}
+
+static inline int odn_slot_create(struct odn_slot *slot, dnnl_engine_t engine, const odn_description *list, int count) {
+    memset(slot, 0, sizeof *slot);
+    dnnl_status_t status = dnnl_stream_create(&slot->stream, engine, dnnl_stream_default_flags);
+    for (int i = 0; i < count && !status; i++) {
+        if (i == ODN_SCRATCH && dnnl_memory_desc_get_size(list[i]) == 0) continue;
+        status = dnnl_memory_create(&slot->memory[i], list[i], engine, DNNL_MEMORY_NONE);
+    }
+    if (status) odn_slot_destroy(slot);
     return (int)status;
+}
+
+static inline int odn_product_slot(const struct odn_product *p, struct odn_slot *slot, int biased) {
+    odn_description list[5] = {
+        dnnl_primitive_desc_query_md(p->description, dnnl_query_src_md, 0),
+        dnnl_primitive_desc_query_md(p->description, dnnl_query_weights_md, 0),
+        dnnl_primitive_desc_query_md(p->description, dnnl_query_dst_md, 0),
+        dnnl_primitive_desc_query_md(p->description, dnnl_query_scratchpad_md, 0),
+        biased ? dnnl_primitive_desc_query_md(p->description, dnnl_query_weights_md, 1) : NULL,
+    };
+    return odn_slot_create(slot, p->engine, list, biased ? 5 : 4);
+}
+
+static inline int odn_packer_slot(const struct odn_packer *p, struct odn_slot *slot) {
+    odn_description list[2] = {
+        dnnl_primitive_desc_query_md(p->description, dnnl_query_src_md, 0),
+        dnnl_primitive_desc_query_md(p->description, dnnl_query_dst_md, 0),
+    };
+    return odn_slot_create(slot, p->engine, list, 2);
+}
+
+static inline int odn_execute(dnnl_primitive_t primitive, const struct odn_slot *slot, const dnnl_exec_arg_t *arguments,
+                              int count) {
+    odn_one_thread();
+    dnnl_status_t status = dnnl_primitive_execute(primitive, slot->stream, count, arguments);
+    if (!status) status = dnnl_stream_wait(slot->stream);
+    return (int)status;
+}
+
+// Packs a slice of B on the calling thread alone. `to` is where packed B begins, moved on by the distance from the
+// slice that the packer was made for.
+static inline int odn_packer_run(const struct odn_packer *p, const struct odn_slot *slot, const void *from, void *to) {
+    dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, slot->memory[0]}, {DNNL_ARG_TO, slot->memory[1]}};
+    dnnl_memory_set_data_handle(slot->memory[0], (void *)(uintptr_t)from);
+    dnnl_memory_set_data_handle(slot->memory[1], to);
+    return odn_execute(p->primitive, slot, arguments, 2);
+}
+
+// C (+)= A · B + bias on the calling thread alone; B is packed.
+static inline int odn_product_run(const struct odn_product *p, const struct odn_slot *slot, const void *a,
+                                  const void *b, const float *bias, float *c, void *scratch) {
+    dnnl_exec_arg_t arguments[5] = {{DNNL_ARG_SRC, slot->memory[0]},
+                                    {DNNL_ARG_WEIGHTS, slot->memory[1]},
+                                    {DNNL_ARG_DST, slot->memory[2]}};
+    int count = 3;
+    dnnl_memory_set_data_handle(slot->memory[0], (void *)(uintptr_t)a);
+    dnnl_memory_set_data_handle(slot->memory[1], (void *)(uintptr_t)b);
+    dnnl_memory_set_data_handle(slot->memory[2], c);
+    if (slot->memory[ODN_SCRATCH]) {
+        dnnl_memory_set_data_handle(slot->memory[ODN_SCRATCH], scratch);
+        arguments[count++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, slot->memory[ODN_SCRATCH]};
+    }
+    if (slot->memory[4]) {
+        dnnl_memory_set_data_handle(slot->memory[4], (void *)(uintptr_t)bias);
+        arguments[count++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, slot->memory[4]};
+    }
+    return odn_execute(p->primitive, slot, arguments, count);
+}
+
+// Finite numbers in [-1, 1), from a linear congruential sequence (Knuth 1997, TAOCP 2, §3.3.4); not random, only
+// varied.
+static inline void odn_fill(void *memory, long count, int bf16, uint32_t state) {
+    for (long i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        float value = (float)((int32_t)state >> 8) * 0x1p-23f;
+        uint32_t bits;
+        memcpy(&bits, &value, 4);
+        if (bf16) ((uint16_t *)memory)[i] = (uint16_t)(bits >> 16);
+        else ((float *)memory)[i] = value;
+    }
 }

@@ -21,7 +21,7 @@ extension Compute {
         rowLosses?.update(repeating: 0, count: rows)
         let chunk = CrossEntropyChunk(
             trained: trained.count, width: width, vocabulary: vocabulary,
-            gradient: dh != nil || dHead != nil || dBias != nil,
+            gradient: dh != nil || dHead != nil || dBias != nil, isNative: arithmetic == .bf16 && native != nil,
             workspace)
         var total = 0.0
         for start in stride(from: 0, to: trained.count, by: chunk.capacity) {
@@ -30,7 +30,7 @@ extension Compute {
             let product = dk_gemm(
                 c: chunk.logits, a: chunk.hidden, b: head, bias: bias, ldc: chunk.stride, lda: width, ldb: width,
                 k: width, columns: vocabulary, bTransposed: true, accumulate: false)
-            multiply(product, rows: tokens.count)
+            multiply(product, rows: tokens.count, room: chunk.room, copies: head.copies)
             softmax(chunk, rows: tokens.count)
             for (row, token) in tokens.enumerated() {
                 total += chunk.losses[row]
@@ -94,7 +94,7 @@ extension Compute {
         let product = dk_gemm(
             c: chunk.hidden, a: chunk.logits, b: head, ldc: width, lda: chunk.stride, ldb: width, k: vocabulary,
             columns: width, accumulate: false)
-        multiply(product, rows: rows)
+        multiply(product, rows: rows, room: chunk.room, copies: head.copies)
         for (row, token) in tokens.enumerated() {
             dh.advanced(by: token * width).update(from: chunk.hidden + row * width, count: width)
         }
@@ -104,10 +104,12 @@ extension Compute {
 /// The memory of one chunk of trained rows, R = `capacity`.
 private struct CrossEntropyChunk {
     let capacity: Int
+    /// R and what a native product may write behind.
+    let room: Int
     let width: Int
     let vocabulary: Int
     let gradient: Bool
-    /// Floats from one row of logits to the next: rows start on 64-byte bounds.
+    /// Floats from one row of logits to the next; rows start on 64-byte bounds where native products don't read them.
     let stride: Int
     /// `[R, V]`
     let logits: UnsafeMutablePointer<Float>
@@ -118,13 +120,14 @@ private struct CrossEntropyChunk {
     /// `[R]`
     let targets: UnsafeMutablePointer<Int32>
 
-    init(trained: Int, width: Int, vocabulary: Int, gradient: Bool, _ workspace: Workspace) {
+    init(trained: Int, width: Int, vocabulary: Int, gradient: Bool, isNative: Bool, _ workspace: Workspace) {
         let run = Int(DK_GEMM_K)
         let budget = 64 << 20
-        stride = padded(vocabulary, to: 16)
+        stride = isNative ? vocabulary : padded(vocabulary, to: 16)
         capacity = max(1, min(trained, max(1, budget / (stride * run)) * run))
         (self.width, self.vocabulary, self.gradient) = (width, vocabulary, gradient)
-        let parts = [capacity * stride, capacity * width, 2 * capacity, capacity].map { padded($0, to: 16) }
+        room = isNative ? padded(capacity, to: run) : capacity
+        let parts = [room * stride, room * width, 2 * capacity, capacity].map { padded($0, to: 16) }
         logits = workspace.floats(parts.reduce(0, +))
         hidden = logits + parts[0]
         losses = UnsafeMutableRawPointer(hidden + parts[1]).bindMemory(to: Double.self, capacity: capacity)

@@ -9,7 +9,7 @@ extension Compute {
         let gemm = dk_gemm(
             c: y, a: x, b: w, bias: bias, ldc: outputs, lda: inputs, ldb: inputs, k: inputs, columns: outputs,
             bTransposed: true, accumulate: accumulate)
-        multiply(gemm, rows: rows)
+        multiply(gemm, rows: rows, copies: w.copies)
     }
 
     /// `dx[T,I] (+)= dy[T,O] · w[O,I]`.
@@ -40,7 +40,7 @@ extension Compute {
         let gemm = dk_gemm(
             c: y, a: x, b: w, bias: bias, ldc: outputs, lda: inputs, ldb: outputs, k: inputs, columns: outputs,
             accumulate: accumulate)
-        multiply(gemm, rows: rows)
+        multiply(gemm, rows: rows, copies: w.copies)
     }
 
     /// `dx[T,I] (+)= dy[T,O] · w[I,O]ᵀ`.

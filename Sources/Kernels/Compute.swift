@@ -11,6 +11,8 @@ package struct Compute: Sendable {
     package let level: KernelLevel
     /// What matrix products multiply.
     package private(set) var arithmetic = Arithmetic.fp32
+    /// What multiplies bf16; nil = operands are rounded and multiplied as fp32.
+    private(set) var native: NativeProducts?
     nonisolated(unsafe) let kernels: UnsafePointer<dk_kernels>
 
     /// Ops on `team`, with the fastest kernels of this machine.
@@ -27,10 +29,16 @@ package struct Compute: Sendable {
         (self.team, self.level, self.kernels) = (team, level, kernels)
     }
 
-    /// The same ops on the same team with another arithmetic.
+    /// The same ops on the same team with another arithmetic; native where this machine is (`hasNativeBF16`).
     package func using(_ arithmetic: Arithmetic) -> Compute {
+        guard arithmetic == .bf16, native == nil, Self.hasNativeBF16 else { return using(arithmetic, native: native) }
+        return using(arithmetic, native: NativeProducts(.bf16, threads: team.threads))
+    }
+
+    /// The same with given native products, or none.
+    package func using(_ arithmetic: Arithmetic, native: NativeProducts?) -> Compute {
         var compute = self
-        compute.arithmetic = arithmetic
+        (compute.arithmetic, compute.native) = (arithmetic, native)
         return compute
     }
 }

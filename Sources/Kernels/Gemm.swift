@@ -47,10 +47,15 @@ struct GemmCuts {
 
 extension Compute {
     /// `C[rows, columns] (+)= A · B + bias`, as `gemm` says, in this arithmetic.
-    func multiply(_ gemm: dk_gemm, rows: Int) {
+    ///
+    /// C has memory for `room` rows; native products may write behind `rows`. `copies` keeps what they make of B.
+    func multiply(_ gemm: dk_gemm, rows: Int, room: Int = 0, copies: PackedCopies? = nil) {
         guard rows > 0, gemm.columns > 0 else { return }
         var gemm = gemm
-        gemm.rounded = arithmetic == .bf16 ? 1 : 0
+        if arithmetic == .bf16 {
+            if let native, native.run(gemm, rows: rows, room: room, copies: copies, self) { return }
+            gemm.rounded = 1
+        }
         let cuts = GemmCuts(rows: rows, columns: gemm.columns, k: gemm.k, threads: team.threads)
         guard cuts.shared else { return shareTasks(gemm, rows: rows, cuts, packed: nil) }
         for column in stride(from: 0, to: gemm.columns, by: cuts.slabColumns) {

@@ -15,6 +15,7 @@ extension Compute {
 
     private func probeRounded() -> UInt64 {
         var results = Results()
+        native?.identity.forEach { results.add($0) }
         probeProducts(&results)
         probeLoss(&results)
         return results.digest

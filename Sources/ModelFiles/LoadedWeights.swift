@@ -4,8 +4,8 @@ package import Models
 
 /// Tensors in memory of their own, fp32 or bf16, and the table that finds them by name.
 ///
-/// The memory is one anonymous mapping, huge pages advised, every tensor at a multiple of 64 bytes; it goes with the last
-/// copy of the table.
+/// The memory is one anonymous mapping, huge pages advised, every tensor at a multiple of 64 bytes; it goes with the
+/// last copy of the table.
 package final class LoadedWeights: @unchecked Sendable {
     package let table: WeightTable
     /// Size of the memory, bytes.

@@ -63,8 +63,8 @@ package struct ModelDirectory: Sendable {
         }
     }
 
-    /// The weights of the whole model as frozen ones are kept in `arithmetic`: with bf16 the matrices that products read
-    /// and the embedding are bf16, rounded to nearest even where the files hold more, and the rest fp32.
+    /// The weights of the whole model as frozen ones are kept in `arithmetic`: with bf16 the matrices that products
+    /// read and the embedding are bf16, rounded to nearest even where the files hold more, and the rest fp32.
     package func loadWeights(for arithmetic: Arithmetic) throws(ModelFileError) -> LoadedWeights {
         try LoadedWeights(LoadedWeights.storage(of: table, for: arithmetic)) { index, place throws(ModelFileError) in
             switch place {

@@ -101,6 +101,10 @@ struct BlockBuilder {
     /// Of the trained tensors; nil = nothing is trained.
     let layout: ParameterLayout?
     let dropout: AdapterDropout?
+    /// Tells packed copies of trained weights when these change.
+    let clock: WeightClock
+    /// Whether both packed copies of frozen weights are kept: while that is little memory.
+    let keepsBothCopies: Bool
 
     func block(_ layer: Int) -> Block {
         let names = configuration.family.names
@@ -178,7 +182,8 @@ struct BlockBuilder {
     /// The same, fp32 or bf16.
     func matrix(_ name: String) -> Matrix {
         guard let tensor = weights[name] else { preconditionFailure("tensor \(name) is missing") }
-        return tensor.matrix
+        let isTrained = layout?[name] != nil
+        return tensor.matrix.keepingCopies(isTrained ? clock : nil, both: isTrained || keepsBothCopies)
     }
 
     private func projection(_ module: LinearModule) -> Projection {

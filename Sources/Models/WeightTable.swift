@@ -1,6 +1,7 @@
 package import Kernels
 
-/// Tensors by name, fp32 or bf16, in memory that `owner` keeps alive (or the caller, without one) and only training changes.
+/// Tensors by name, fp32 or bf16, in memory that `owner` keeps alive (or the caller, without one) and only training
+/// changes.
 package struct WeightTable: @unchecked Sendable {
     /// One tensor: row-major elements of `shape` from `pointer` on.
     package struct Tensor {

@@ -127,6 +127,7 @@ package final class Trainer: @unchecked Sendable {
         let digest = compute.adamW(
             p: parameters.pointer, m: firstMoment.pointer, v: secondMoment.pointer, g: gradient, count: count,
             step: step, decayRanges: update.weightDecay == 0 ? [] : decayRanges)
+        decoder.weightsChanged()
         return UpdateReport(gradientNorm: norm, digest: digest, isApplied: true)
     }
 
@@ -161,6 +162,7 @@ package final class Trainer: @unchecked Sendable {
             case .firstMoment: firstMoment
             case .secondMoment: secondMoment
             }
+        defer { if vector == .parameters { decoder.weightsChanged() } }
         return try body(UnsafeMutableBufferPointer(start: buffer.pointer + range.lowerBound, count: range.count))
     }
 

@@ -87,21 +87,24 @@ struct BenchGemm: ParsableCommand {
     private func measure(_ shape: Shape, _ compute: Compute) -> [Double] {
         let (x, dy) = (Measuring.filled(rows * shape.inputs), Measuring.filled(rows * shape.outputs, seed: 3))
         let w = Measuring.filled(shape.inputs * shape.outputs, seed: 2)
+        let (weights, gradient) = (
+            Matrix(.fp32(w.pointer)).keepingCopies(nil), FloatBuffer(count: shape.inputs * shape.outputs)
+        )
         let flops = 2 * Double(rows) * Double(shape.inputs) * Double(shape.outputs)
         let times = [
             Measuring.best {
                 compute.linear(
-                    dy.pointer, x.pointer, w.pointer, bias: nil, rows: rows, inputs: shape.inputs,
+                    dy.pointer, x.pointer, weights, bias: nil, rows: rows, inputs: shape.inputs,
                     outputs: shape.outputs, accumulate: false)
             },
             Measuring.best {
                 compute.linearInputGradient(
-                    x.pointer, dy.pointer, w.pointer, rows: rows, inputs: shape.inputs, outputs: shape.outputs,
+                    x.pointer, dy.pointer, weights, rows: rows, inputs: shape.inputs, outputs: shape.outputs,
                     accumulate: false)
             },
             Measuring.best {
                 compute.linearWeightGradient(
-                    w.pointer, dy.pointer, x.pointer, rows: rows, inputs: shape.inputs, outputs: shape.outputs)
+                    gradient.pointer, dy.pointer, x.pointer, rows: rows, inputs: shape.inputs, outputs: shape.outputs)
             },
         ]
         return times.map { flops / $0 / 1e9 }

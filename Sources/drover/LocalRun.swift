@@ -2,6 +2,7 @@ import Coordination
 import CoordinatorShell
 import Foundation
 import JobSpecs
+import Kernels
 import Logging
 import Models
 import StorageShell
@@ -121,6 +122,9 @@ final class LocalRun {
             view.tokenising($0)
         }
         view.prepared(description, submission)
+        if submission.spec.precision == .bf16, !Compute.hasNativeBF16 {
+            view.say("precision: bf16 is rounded in software on this machine: right, but no faster than fp32")
+        }
         let yaml = submission.spec.resolvedYAML(workingDirectory: FileManager.default.currentDirectoryPath)
         try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8))
         return description

@@ -51,8 +51,11 @@ enum MachineFindings {
             findings.append(Finding(
                 "OpenBLAS", "not loaded", .warning, advice: "install it (apt install libopenblas0)"))
         }
-        findings.append(Finding("oneDNN", Library.symbol("dnnl_version") == nil
-            ? "not used by this release: fp32 runs on Drover's own kernels" : "loaded"))
+        findings.append(Finding("oneDNN", "\(NativeProducts.libraryVersion), for bf16"))
+        findings.append(Finding(
+            "bf16", Compute.hasNativeBF16
+                ? "native: precision: auto takes it for models that are wide enough"
+                : "no such instructions here: precision: bf16 rounds in software, and auto means fp32"))
         typealias Version = @convention(c) (
             UnsafeMutablePointer<Int32>, UnsafeMutablePointer<Int32>, UnsafeMutablePointer<Int32>
         ) -> Void

@@ -53,26 +53,29 @@ enum Measuring {
 
 /// What this machine can do at best, measured beside every figure.
 enum Ceiling {
-    /// The fastest fp32 matrix product found, and whose it was.
+    /// The fastest matrix product of an arithmetic that was found, and whose it was.
     struct Gemm {
         var gigaflops: Double
         var library: String
     }
 
-    /// Squares of 1,152 on every thread: Drover's kernels, and OpenBLAS with one product a thread.
+    /// Squares of 1,152 on every thread: Drover's products, and for fp32 OpenBLAS with one product a thread.
     static func gemm(_ compute: Compute, budget: Double = 0.5) -> Gemm {
         let size = 1152
         let flops = 2 * Double(size * size * size)
         let threads = compute.team.threads
         let (a, b) = (Measuring.filled(size * size * threads), Measuring.filled(size * size, seed: 2))
         let c = FloatBuffer(count: size * size * threads)
+        let weights = Matrix(.fp32(b.pointer)).keepingCopies(nil)
         let own = Measuring.best(budget: budget) {
             compute.linear(
-                c.pointer, a.pointer, b.pointer, bias: nil, rows: size * threads, inputs: size, outputs: size,
+                c.pointer, a.pointer, weights, bias: nil, rows: size * threads, inputs: size, outputs: size,
                 accumulate: false)
         }
         var best = Gemm(gigaflops: flops * Double(threads) / own / 1e9, library: "drover")
-        guard let product = OpenBLAS.product else { return best }
+        let isNative = compute.arithmetic == .bf16 && Compute.hasNativeBF16
+        if isNative { best.library = "onednn" }
+        guard !isNative, let product = OpenBLAS.product else { return best }
         let memory = (a: Address(a.pointer), b: Address(b.pointer), c: Address(c.pointer))
         let other = Measuring.best(budget: budget) {
             compute.team.run(threads) { thread in

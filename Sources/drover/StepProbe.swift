@@ -1,6 +1,7 @@
 import Coordination
 import Foundation
 import JobSpecs
+import Kernels
 import ModelFiles
 import Models
 import Recipes
@@ -41,7 +42,10 @@ struct JobSize {
         let rows = description.microBatch * submission.spec.cutoffLen
         let perRow = 8 * configuration.width + 4 * configuration.queryWidth + 3 * configuration.inner
         let layers = submission.settings.recomputes ? 2 : configuration.layers
-        memoryBytes = 2 * base + state + 4 * rows * perRow * layers + (64 << 20)
+        // Native bf16 products keep every matrix packed, once for a product and once for its input's gradient.
+        let isPacked = submission.settings.precision == Arithmetic.bf16.rawValue && Compute.hasNativeBF16
+        let packed = isPacked ? 4 * TensorTable(configuration).count : 0
+        memoryBytes = 2 * base + packed + state + 4 * rows * perRow * layers + (64 << 20)
     }
 }
 

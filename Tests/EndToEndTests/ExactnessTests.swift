@@ -36,6 +36,26 @@ import Testing
         #expect(first.digest != nil && first.digest == second.digest)
     }
 
+    @Test func `a bf16 job ends with the same bits on any workers, threads and way through, and not with fp32's`() throws {
+        func run(_ extra: String, _ arguments: String...) throws -> String? {
+            let scene = try Scene(epochs: 3, extra: extra)
+            let outcome = try scene.run("train", arguments)
+            #expect(outcome.code == 0, "\(outcome.errors)")
+            let resolved = try String(contentsOf: scene.folder.appendingPathComponent("run/resolved.yaml"), encoding: .utf8)
+            #expect(resolved.contains("precision: \(extra.contains("bf16") ? "bf16" : "fp32")\n"))
+            return outcome.digest
+        }
+        let one = try run("precision: bf16", "job.yaml", "--workers", "1", "--threads", "1", "--json")
+        let other = try run(
+            "precision: bf16\ngradient_checkpointing: true", "job.yaml", "--workers", "3", "--threads", "2", "--json")
+        let exact = try run("precision: fp32", "job.yaml", "--workers", "1", "--json")
+        // A narrow model: auto is fp32 on every machine.
+        let automatic = try run("", "job.yaml", "--workers", "1", "--json")
+
+        #expect(one != nil && one == other)
+        #expect(exact != nil && exact != one && exact == automatic)
+    }
+
     @Test(arguments: [1, 2, 3])
     func `a run killed at a random moment and resumed with other workers ends with the same bits`(seed: Int) throws {
         let undisturbed = try Scene(epochs: 30)

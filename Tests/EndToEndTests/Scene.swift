@@ -136,6 +136,10 @@ final class Scene {
 
     func run(_ arguments: String...) throws -> Outcome { try Running(arguments, in: folder).outcome() }
 
+    func run(_ command: String, _ arguments: [String]) throws -> Outcome {
+        try Running([command] + arguments, in: folder).outcome()
+    }
+
     func write(_ text: String, to name: String) throws {
         try text.write(to: folder.appendingPathComponent(name), atomically: true, encoding: .utf8)
     }

@@ -1,58 +1,162 @@
-#if canImport(COneDNN)
-    import COneDNN
-    import Testing
+import COneDNN
+import CKernels
+import Kernels
+import Testing
 
-    @Suite struct OneDNNTests {
-        @Test(arguments: [(false, false), (true, false), (false, true), (true, true)])
-        func `oneDNN multiplies plain and packed matrices and adds to the old result`(packs: Bool, transposes: Bool) {
-            let (rows, columns, k) = (5, 7, 9)
-            let a = (0..<rows * k).map { Float($0 % 7 - 3) }
-            let b = (0..<k * columns).map { Float($0 % 5 - 2) }
-            var c = [Float](repeating: 1, count: rows * columns)
-            var product = odn_product()
-            #expect(odn_product_create(&product, rows, columns, k, 0, transposes ? 1 : 0, 1, 0, packs ? 1 : 0) == 0)
-            defer { odn_product_destroy(&product) }
-            let memory = UnsafeMutableRawPointer.allocate(
-                byteCount: product.packed_bytes + product.scratch_bytes + 128, alignment: 64)
-            defer { memory.deallocate() }
-            let scratch = memory + (product.packed_bytes + 63) / 64 * 64
-            if packs { #expect(odn_product_pack(&product, b, memory) == 0) }
-            let status = b.withUnsafeBytes {
-                odn_product_run(&product, a, packs ? UnsafeRawPointer(memory) : $0.baseAddress!, &c, scratch)
+/// Shapes around the heights of blocks (16 … 256), the runs of tokens (64 … 1,024) and the slices of columns (192).
+private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
+    (1...9).map { ($0, 10 - $0, $0 % 4 + 1) } + [
+        (33, 65, 17), (65, 33, 257), (257, 5, 33), (5, 257, 65), (193, 300, 40), (530, 64, 200), (16, 96, 400),
+        (1100, 48, 31), (70, 16, 450),
+    ]
+
+/// The path of native products with fp32 operands, which every machine with oneDNN can take.
+@Suite struct NativeProductsTests {
+    private func compute(_ threads: Int) -> Compute {
+        Compute(team: Team(threads: threads)).using(.bf16, native: NativeProducts(.fp32, threads: threads))
+    }
+
+    private func onEveryCount(_ body: (Compute) -> [[Float]]) -> [[Float]] {
+        let results = [1, 2, 3].map { body(compute($0)) }
+        for result in results.dropFirst() { #expect(bits(result) == bits(results[0]), "threads differ") }
+        return results[0]
+    }
+
+    @Test(arguments: shapes) func `products and gradients equal their references, on any number of threads`(
+        rows: Int, inputs: Int, outputs: Int
+    ) {
+        var numbers = Numbers(1)
+        let (x, w, dy) = (
+            numbers.floats(rows * inputs), numbers.floats(outputs * inputs), numbers.floats(rows * outputs)
+        )
+        let turned = (0..<inputs * outputs).map { w[$0 % outputs * inputs + $0 / outputs] }
+        let bias = numbers.floats(outputs)
+        for (accumulate, biased) in [(false, false), (false, true), (true, false), (true, true)] {
+            let fast = onEveryCount { compute in
+                var (y, other, dx, dw) = (dy, dy, x, w)
+                let bias = biased ? bias : nil
+                compute.linear(
+                    &y, x, w, bias: bias, rows: rows, inputs: inputs, outputs: outputs, accumulate: accumulate)
+                compute.linearTransposed(
+                    &other, x, turned, bias: bias, rows: rows, inputs: inputs, outputs: outputs, accumulate: accumulate)
+                compute.linearInputGradient(
+                    &dx, dy, w, rows: rows, inputs: inputs, outputs: outputs, accumulate: accumulate)
+                compute.linearWeightGradient(&dw, dy, x, rows: rows, inputs: inputs, outputs: outputs)
+                return [y, other, dx, dw]
             }
-
-            #expect(status == 0)
-            for i in 0..<rows {
-                for j in 0..<columns {
-                    var sum: Float = 1
-                    for at in 0..<k { sum += a[i * k + at] * b[transposes ? j * k + at : at * columns + j] }
-                    #expect(c[i * columns + j] == sum)
-                }
-            }
-        }
-
-        @Test func `bf16 is there or refused, never wrong`() {
-            var product = odn_product()
-            let status = odn_product_create(&product, 16, 16, 32, 0, 0, 0, 1, 0)
-            defer { if status == 0 { odn_product_destroy(&product) } }
-            guard status == 0 else {
-                #expect(status == Int32(dnnl_unimplemented.rawValue) && odn_instructions() & 0xE7 != 0xE7)
-                return
-            }
-            // Halves and small integers are exact in bf16, and so are their sums in fp32.
-            let a = (0..<16 * 32).map { UInt16(truncatingIfNeeded: (Float($0 % 3) / 2).bitPattern >> 16) }
-            let b = (0..<32 * 16).map { UInt16(truncatingIfNeeded: Float($0 % 4).bitPattern >> 16) }
-            var c = [Float](repeating: 0, count: 256)
-            let scratch = UnsafeMutableRawPointer.allocate(byteCount: product.scratch_bytes + 64, alignment: 64)
-            defer { scratch.deallocate() }
-            #expect(odn_product_run(&product, a, b, &c, scratch) == 0)
-            var first: Float = 0
-            for i in 0..<32 { first += Float(i % 3) / 2 * Float(i * 16 % 4) }
-            #expect(c[0] == first)
-        }
-
-        @Test func `the version is one the shim was written for`() {
-            #expect((20_000..<40_000).contains(odn_version()))
+            var (y, dx, dw) = (dy, x, w)
+            dk_linear_f32_reference(&y, x, w, biased ? bias : nil, rows, inputs, outputs, accumulate ? 1 : 0)
+            dk_linear_input_gradient_f32_reference(&dx, dy, w, rows, inputs, outputs, accumulate ? 1 : 0)
+            dk_linear_weight_gradient_f32_reference(&dw, dy, x, rows, inputs, outputs)
+            for (value, reference) in zip(fast, [y, y, dx, dw]) { expectClose(value, reference, tolerance: 5e-5) }
         }
     }
-#endif
+
+    @Test(arguments: [(30, 40), (200, 300), (513, 64)])
+    func `a row has the bits it has among others, whatever block it lies in`(inputs: Int, outputs: Int) {
+        var numbers = Numbers(2)
+        let rows = 700
+        let (x, w) = (numbers.floats(rows * inputs), numbers.floats(outputs * inputs))
+        let compute = compute(2)
+        func product(_ part: Range<Int>) -> [Float] {
+            var y = [Float](repeating: 0, count: part.count * outputs)
+            let from = Array(x[part.lowerBound * inputs..<part.upperBound * inputs])
+            compute.linear(
+                &y, from, w, bias: nil, rows: part.count, inputs: inputs, outputs: outputs, accumulate: false)
+            return y
+        }
+        let all = product(0..<rows)
+        for part in [0..<1, 7..<20, 100..<349, 191..<193, 130..<700, 699..<700] {
+            #expect(bits([product(part)]) == bits([Array(all[part.lowerBound * outputs..<part.upperBound * outputs])]))
+        }
+    }
+
+    @Test func `packed copies are kept until their clock moves on`() {
+        var numbers = Numbers(3)
+        let (rows, inputs, outputs) = (5, 30, 20)
+        let x = numbers.floats(rows * inputs)
+        let weights = FloatBuffer(count: inputs * outputs)
+        func fill(_ values: [Float]) { weights.pointer.update(from: values, count: values.count) }
+        let clock = WeightClock()
+        let matrix = Matrix(.fp32(weights.pointer)).keepingCopies(clock)
+        let compute = compute(2)
+        func results() -> [[Float]] {
+            var (y, dx) = ([Float](repeating: 0, count: rows * outputs), x)
+            compute.linear(&y, x, matrix, bias: nil, rows: rows, inputs: inputs, outputs: outputs, accumulate: false)
+            compute.linearInputGradient(&dx, y, matrix, rows: rows, inputs: inputs, outputs: outputs, accumulate: false)
+            return [y, dx]
+        }
+        fill(numbers.floats(inputs * outputs))
+        let old = results()
+        fill(numbers.floats(inputs * outputs))
+        #expect(bits(results()) == bits(old))
+        clock.moveOn()
+        #expect(bits(results()) != bits(old))
+    }
+
+    @Test func `weights kept as bf16 multiply as what they stand for`() {
+        var numbers = Numbers(4)
+        let (rows, inputs, outputs) = (9, 200, 70)
+        let (x, w) = (numbers.floats(rows * inputs), numbers.floats(inputs * outputs))
+        var halves = [UInt16](repeating: 0, count: w.count)
+        var wide = w
+        dk_narrow_bf16_reference(&halves, w, w.count)
+        dk_round_bf16_reference(&wide, w, w.count)
+        let compute = compute(2)
+        func product(_ matrix: Matrix) -> [Float] {
+            var y = [Float](repeating: 0, count: rows * outputs)
+            compute.linear(&y, x, matrix, bias: nil, rows: rows, inputs: inputs, outputs: outputs, accumulate: false)
+            return y
+        }
+        let one = halves.withUnsafeBufferPointer { product(Matrix(.bf16($0.baseAddress!))) }
+        let two = wide.withUnsafeBufferPointer { product(Matrix(.fp32($0.baseAddress!))) }
+        #expect(bits([one]) == bits([two]))
+    }
+
+    @Test func `the loss and its gradients equal those of the other path`() {
+        var numbers = Numbers(5)
+        let (rows, width, vocabulary) = (300, 40, 500)
+        let (h, head) = (numbers.floats(rows * width), numbers.floats(vocabulary * width))
+        let bias = numbers.floats(vocabulary)
+        let targets = numbers.ids(rows, below: vocabulary).enumerated().map { $0 % 5 == 0 ? -1 : $1 }
+        func results(_ compute: Compute) -> [[Float]] {
+            var (dh, dHead, dBias) = (h, head, bias)
+            let loss = compute.crossEntropy(
+                h, head: head, bias: bias, targets: targets, rows: rows, width: width, vocabulary: vocabulary, dh: &dh,
+                dHead: &dHead, dBias: &dBias, workspace: Workspace())
+            return [[Float(loss)], dh, dHead, dBias]
+        }
+        let native = onEveryCount(results)
+        for (value, reference) in zip(native, results(anyCompute)) { expectClose(value, reference, tolerance: 5e-5) }
+    }
+
+    @Test func `bf16 operands multiply or are refused, never wrong`() {
+        guard Compute.hasNativeBF16 else {
+            var product = odn_product()
+            #expect(odn_product_create(&product, 256, 64, 64, 0, 0, 1, nil) == Int32(dnnl_unimplemented.rawValue))
+            return
+        }
+        for (rows, inputs, outputs) in shapes {
+            var numbers = Numbers(6)
+            let (x, w, dy) = (
+                numbers.floats(rows * inputs), numbers.floats(outputs * inputs), numbers.floats(rows * outputs)
+            )
+            let compute = anyCompute.using(.bf16)
+            var (y, dx, dw) = (dy, x, w)
+            compute.linear(&y, x, w, bias: nil, rows: rows, inputs: inputs, outputs: outputs, accumulate: true)
+            compute.linearInputGradient(&dx, dy, w, rows: rows, inputs: inputs, outputs: outputs, accumulate: false)
+            compute.linearWeightGradient(&dw, dy, x, rows: rows, inputs: inputs, outputs: outputs)
+            var (ySlow, dxSlow, dwSlow) = (dy, x, w)
+            dk_linear_bf16_reference(&ySlow, x, w, nil, rows, inputs, outputs, 1)
+            dk_linear_input_gradient_bf16_reference(&dxSlow, dy, w, rows, inputs, outputs, 0)
+            dk_linear_weight_gradient_bf16_reference(&dwSlow, dy, x, rows, inputs, outputs)
+            for (value, reference) in zip([y, dx, dw], [ySlow, dxSlow, dwSlow]) {
+                expectClose(value, reference, tolerance: 1e-4)
+            }
+        }
+    }
+
+    @Test func `the version is one the shim was written for`() {
+        #expect((20_000..<40_000).contains(odn_version()))
+    }
+}

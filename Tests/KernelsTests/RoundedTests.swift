@@ -4,7 +4,9 @@ import Testing
 
 /// Shapes around the tile (6, 12, 16, 32), the run of k (256) and the block of rows (192).
 private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
-    (1...9).map { ($0, 10 - $0, $0 % 4 + 1) } + [(33, 65, 17), (5, 257, 65), (193, 300, 40), (400, 513, 31), (7, 600, 300)]
+    (1...9).map { ($0, 10 - $0, $0 % 4 + 1) } + [
+        (33, 65, 17), (5, 257, 65), (193, 300, 40), (400, 513, 31), (7, 600, 300),
+    ]
 
 /// bf16 where the machine does not multiply it: operands are rounded, and all else is fp32.
 @Suite struct RoundedTests {
@@ -97,7 +99,8 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
         let compute = anyCompute.portable
         func products(_ rows: Int, _ first: Int, _ w: Matrix) -> [[Float]] {
             let x = Array(x[first * inputs..<(first + rows) * inputs])
-            var (y, other) = ([Float](repeating: 1, count: rows * outputs), [Float](repeating: 1, count: rows * outputs))
+            var y = [Float](repeating: 1, count: rows * outputs)
+            var other = y
             compute.linear(&y, x, w, bias: nil, rows: rows, inputs: inputs, outputs: outputs, accumulate: true)
             compute.linearTransposed(
                 &other, x, w, bias: nil, rows: rows, inputs: inputs, outputs: outputs, accumulate: false)
@@ -117,7 +120,8 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
     @Test func `rounding in place equals its reference`() {
         var numbers = Numbers(3)
         for count in [0, 1, 15, 16, 17, 1000] {
-            let x = numbers.floats(count, scale: 1e5) + [.infinity, -.nan, 0, -0.0, 0x1.fffffep127, 0x1.018p0, 0x1.008p0]
+            let special: [Float] = [.infinity, -.nan, 0, -0.0, 0x1.fffffep127, 0x1.018p0, 0x1.008p0]
+            let x = numbers.floats(count, scale: 1e5) + special
             let fast = everywhere { compute in
                 var y = x
                 compute.roundToBF16(&y, count: y.count)

@@ -116,5 +116,5 @@ func dot(_ x: [Float], _ y: [Float]) -> Double { zip(x, y).reduce(0) { $0 + Doub
 
 extension Compute {
     /// bf16 by rounding, whatever this machine has.
-    var portable: Compute { using(.bf16) }
+    var portable: Compute { using(.bf16, native: nil) }
 }

@@ -14,10 +14,16 @@ import Testing
         left.count == right.count && zip(left, right).allSatisfy { $0.bitPattern == $1.bitPattern }
     }
 
-    @Test(arguments: variants.indices)
-    func `packed documents give the bits of separate ones in bf16 too`(variant: Int) throws {
+    /// Rounding; the native path with fp32 operands, which every machine can take; and where there is one, itself.
+    private static let paths: [NativeProducts.Operands?] =
+        [nil, .fp32] + (Compute.hasNativeBF16 ? [NativeProducts.Operands.bf16] : [])
+
+    @Test(arguments: variants.indices, paths)
+    func `packed documents give the bits of separate ones in bf16 too`(
+        variant: Int, path: NativeProducts.Operands?
+    ) throws {
         let model = try TinyModel(variants[variant].modelType, variants[variant].changes)
-        let decoder = try model.decoder(.nothing, .bf16)
+        let decoder = try model.decoder(.nothing, .bf16, native: path)
         let vocabulary = model.configuration.vocabulary
         func logits(_ documents: [(ids: [Int32], labels: [Int32])]) -> [Float] {
             let batch = MicroBatch(documents: documents)
@@ -25,18 +31,21 @@ import Testing
             decoder.logits(batch, rows: 0..<batch.tokens.count, into: memory.pointer)
             return (0..<memory.count).map { memory.pointer[$0] }
         }
-        let documents = sampleDocuments([7, 1, 5, 16])
+        let documents = sampleDocuments([7, 1, 5, 16, 40])
 
         #expect(isSame(logits(documents), documents.flatMap { logits([$0]) }))
     }
 
-    @Test(arguments: variants.indices)
-    func `neither recomputing nor threads change a bit in bf16`(variant: Int) throws {
+    @Test(arguments: variants.indices, paths)
+    func `neither recomputing nor threads change a bit in bf16`(
+        variant: Int, path: NativeProducts.Operands?
+    ) throws {
         let model = try TinyModel(variants[variant].modelType, variants[variant].changes)
         let batch = sampleBatch([40, 1, 25])
 
-        let kept = gradient(try model.decoder(.everything, .bf16), batch)
-        let recomputed = gradient(try model.decoder(threads: 3, recomputes: true, .bf16), batch)
+        let kept = gradient(try model.decoder(.everything, .bf16, native: path), batch)
+        let recomputed = gradient(
+            try model.decoder(threads: 3, recomputes: true, .bf16, native: path), batch)
 
         #expect(kept.loss == recomputed.loss)
         #expect(isSame(kept.gradient, recomputed.gradient))

@@ -41,11 +41,12 @@ final class TinyModel {
 
     func decoder(
         _ trainable: Trainable = .everything, adapter: Adapter? = nil, threads: Int = 1, recomputes: Bool = false,
-        _ arithmetic: Arithmetic = .fp32
+        _ arithmetic: Arithmetic = .fp32, native operands: NativeProducts.Operands? = nil
     ) throws -> Decoder {
         try Decoder(
             configuration: configuration, weights: weights, adapter: adapter, trainable: trainable,
-            compute: Compute(team: Team(threads: threads)).using(arithmetic), recomputes: recomputes)
+            compute: Compute(team: Team(threads: threads)).using(
+                arithmetic, native: operands.map { NativeProducts($0, threads: threads) }), recomputes: recomputes)
     }
 }
 

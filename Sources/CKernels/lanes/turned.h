@@ -38,7 +38,9 @@ static void convert_turn(float *y, long y_step, const float *x, long x_step, lon
         for (long j = 0; j < columns; j += 8) {
             long across = columns - j < 8 ? columns - j : 8;
             turn_block(block, x + i * x_step + j, x_step, n, across);
-            for (long c = 0; c < across; c++) store_some(y + (j + c) * y_step + i, *(const v16 *)(block + c * LANES), n);
+            for (long c = 0; c < across; c++) {
+                store_some(y + (j + c) * y_step + i, *(const v16 *)(block + c * LANES), n);
+            }
         }
     }
 }

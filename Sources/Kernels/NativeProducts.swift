@@ -1,0 +1,263 @@
+internal import CKernels
+internal import COneDNN
+internal import Glibc
+internal import Synchronization
+
+/// Matrix products by oneDNN, for processors that multiply bf16: a thread of ours runs a block alone, on packed
+/// weights.
+///
+/// How a product is cut depends on its shape alone. Rows of C are cut in blocks of fixed heights, zero-padded at the
+/// end; a height other than the largest is used only after it has been seen to give the same bits, so that a row has
+/// the bits it has among others. Weight gradients are cut in fixed runs of tokens, added in order. A shape that the
+/// library does not take is left to the caller, on every machine with the same library alike.
+package final class NativeProducts: @unchecked Sendable {
+    /// What operands are made of; fp32 takes the same path on machines without bf16, for tests.
+    package enum Operands: Sendable { case bf16, fp32 }
+
+    /// Whether this machine's instruction set has bf16 products and the library uses them.
+    package static let isSupported: Bool = {
+        let wanted = Int32(0xE7)
+        guard odn_instructions() & wanted == wanted else { return false }
+        var product = odn_product()
+        guard odn_product_create(&product, 256, 64, 64, 0, 0, 1, nil) == 0 else { return false }
+        odn_product_destroy(&product)
+        return true
+    }()
+
+    /// The library's version, for people.
+    package static var libraryVersion: String {
+        let version = Int(odn_version())
+        return "\(version / 10_000).\(version / 100 % 100).\(version % 100)"
+    }
+
+    let operands: Operands
+    let threads: Int
+    private var shapes: [ProductShape.Key: ProductShape] = [:]
+    /// Packed matrices that serve one product only.
+    private let transient = Workspace()
+    private let next = Atomic(0)
+
+    /// Products for a team of `threads`.
+    package init(_ operands: Operands, threads: Int) {
+        (self.operands, self.threads) = (operands, threads)
+    }
+
+    /// Bytes of an operand's element.
+    var width: Int { operands == .bf16 ? 2 : 4 }
+
+    /// What the arithmetic depends on beside the results of a probe: library, instruction set, and the caches by whose
+    /// size the library cuts.
+    package var identity: [UInt64] {
+        let caches = [_SC_LEVEL1_DCACHE_SIZE, _SC_LEVEL2_CACHE_SIZE].map { UInt64(max(0, sysconf(Int32($0)))) }
+        return [UInt64(odn_version()), UInt64(odn_instructions()), UInt64(width)] + caches
+    }
+
+    private func shape(k: Int, columns: Int) -> ProductShape {
+        let key = ProductShape.Key(k: k, columns: columns)
+        if let shape = shapes[key] { return shape }
+        let shape = ProductShape(key, operands, threads: threads)
+        shapes[key] = shape
+        return shape
+    }
+
+    /// Runs `body(slot, task)` for each task, on whichever thread is free; a slot is used by one thread at a time.
+    private func share(_ tasks: Int, _ team: Team, _ body: (Int, Int) -> Void) {
+        next.store(0, ordering: .relaxed)
+        team.share(min(tasks, threads)) { slot in
+            while true {
+                let task = next.add(1, ordering: .relaxed).oldValue
+                guard task < tasks else { return }
+                body(slot, task)
+            }
+        }
+    }
+
+    /// `C[rows, columns] (+)= A · B + bias` as `gemm` says; false = not taken, and nothing was done.
+    ///
+    /// `room` = rows that C has memory for, ≥ `rows`; what lies behind `rows` may be overwritten. `copies` keeps packed
+    /// B for the next product.
+    func run(_ gemm: dk_gemm, rows: Int, room: Int, copies: PackedCopies?, _ compute: Compute) -> Bool {
+        let naturalStep = gemm.b_transposed != 0 ? gemm.k : gemm.columns
+        guard gemm.k > 0, gemm.ldc == gemm.columns, gemm.ldb == naturalStep else { return false }
+        if gemm.a_transposed != 0 { return runTurned(gemm, rows: rows, compute) }
+        let shape = shape(k: gemm.k, columns: gemm.columns)
+        let height = shape.height(for: rows), tail = rows % height == 0 ? height : shape.tail(of: rows % height, height)
+        let (adds, biased) = (gemm.accumulate != 0, gemm.bias != nil)
+        guard let whole = shape.product(rows: height, adds: adds, biased: biased),
+            let last = tail == height ? whole : shape.product(rows: tail, adds: adds, biased: biased),
+            let packed = packed(gemm, shape, valid: gemm.k, copies, compute)
+        else { return false }
+        let count = blocks(rows, of: height)
+        share(count, compute.team) { slot, task in
+            let row = task * height
+            let product = task == count - 1 ? last : whole
+            let fits = row + product.rows <= max(room, rows)
+            let scratch = BlockScratch(product, tile: !fits, width: width)
+            stageRows(gemm, row..<min(rows, row + product.rows), product.rows, scratch.a, compute)
+            let c = gemm.c + row * gemm.ldc
+            guard !fits else { return product.run(slot, scratch.a, packed, gemm.bias, c, scratch.own) }
+            let valid = (rows - row) * gemm.columns
+            scratch.tile.update(repeating: 0, count: product.rows * gemm.columns)
+            if adds { scratch.tile.update(from: c, count: valid) }
+            product.run(slot, scratch.a, packed, gemm.bias, scratch.tile, scratch.own)
+            c.update(from: scratch.tile, count: valid)
+        }
+        return true
+    }
+
+    /// Rows of A as operands, zeros behind them up to `height`.
+    private func stageRows(
+        _ gemm: dk_gemm, _ rows: Range<Int>, _ height: Int, _ target: UnsafeMutableRawPointer, _ compute: Compute
+    ) {
+        let bytes = gemm.k * width
+        for (place, row) in rows.enumerated() {
+            stage(target + place * bytes, gemm.a + row * gemm.lda, gemm.k, compute)
+        }
+        let rest = (height - rows.count) * bytes
+        (target + rows.count * bytes).initializeMemory(as: UInt8.self, repeating: 0, count: rest)
+    }
+
+    /// `count` floats as operands.
+    private func stage(
+        _ target: UnsafeMutableRawPointer, _ from: UnsafePointer<Float>, _ count: Int, _ compute: Compute
+    ) {
+        switch operands {
+        case .bf16: compute.kernels.pointee.narrow_bf16(target.assumingMemoryBound(to: UInt16.self), from, count)
+        case .fp32: target.copyMemory(from: from, byteCount: count * 4)
+        }
+    }
+
+    // MARK: Weight gradients
+
+    /// Tokens of one run, and what the last one is padded to.
+    private static let longestRun = 1024, shortestRun = 64
+
+    /// `C[rows, columns] (+)= Aᵀ · B` with A stored `[k, rows]`: k are tokens, cut in runs.
+    private func runTurned(_ gemm: dk_gemm, rows: Int, _ compute: Compute) -> Bool {
+        guard gemm.bias == nil, gemm.b != nil, gemm.b_transposed == 0 else { return false }
+        let height = min(rows, rows <= 4096 ? 192 : 512)
+        func length(_ valid: Int) -> Int {
+            var length = Self.shortestRun
+            while length < valid { length *= 2 }
+            return length
+        }
+        // All or nothing: C is added to from the first run on.
+        for first in stride(from: 0, to: gemm.k, by: Self.longestRun) {
+            let shape = shape(k: length(min(Self.longestRun, gemm.k - first)), columns: gemm.columns)
+            let adds = first > 0 || gemm.accumulate != 0
+            guard shape.product(rows: height, adds: adds, biased: false) != nil,
+                shape.packing(transposed: false) != nil,
+                rows % height == 0 || shape.product(rows: rows % height, adds: adds, biased: false) != nil
+            else { return false }
+        }
+        for first in stride(from: 0, to: gemm.k, by: Self.longestRun) {
+            let valid = min(Self.longestRun, gemm.k - first)
+            var part = gemm
+            (part.k, part.accumulate) = (length(valid), first == 0 ? gemm.accumulate : 1)
+            part.a = gemm.a + first * gemm.lda
+            part.b = gemm.b.map { $0 + first * gemm.ldb }
+            runPart(part, rows: rows, height: height, valid: valid, compute)
+        }
+        return true
+    }
+
+    /// One run of `valid` tokens, `gemm.k` with the zeros behind them.
+    private func runPart(_ gemm: dk_gemm, rows: Int, height: Int, valid: Int, _ compute: Compute) {
+        let shape = shape(k: gemm.k, columns: gemm.columns)
+        let adds = gemm.accumulate != 0
+        let tail = rows % height == 0 ? height : rows % height
+        guard let whole = shape.product(rows: height, adds: adds, biased: false),
+            let last = shape.product(rows: tail, adds: adds, biased: false),
+            let packed = packed(gemm, shape, valid: valid, nil, compute)
+        else { preconditionFailure("these products were there a moment ago") }
+        let count = blocks(rows, of: height)
+        let kernels = compute.kernels
+        share(count, compute.team) { slot, task in
+            let row = task * height
+            let product = task == count - 1 ? last : whole
+            let scratch = BlockScratch(product, tile: false, width: width)
+            if valid < gemm.k {
+                scratch.a.initializeMemory(as: UInt8.self, repeating: 0, count: product.rows * gemm.k * width)
+            }
+            switch operands {
+            case .bf16:
+                let target = scratch.a.assumingMemoryBound(to: UInt16.self)
+                kernels.pointee.narrow_turned(target, gemm.k, gemm.a + row, gemm.lda, valid, product.rows)
+            case .fp32:
+                let target = scratch.a.assumingMemoryBound(to: Float.self)
+                kernels.pointee.turn(target, gemm.k, gemm.a + row, gemm.lda, valid, product.rows)
+            }
+            product.run(slot, scratch.a, packed, nil, gemm.c + row * gemm.ldc, scratch.own)
+        }
+    }
+
+    // MARK: Packing
+
+    /// B in the layout of `shape`: the copy that is kept if it is still that of the weights, else packed now. Rows of B
+    /// from `valid` on are zeros.
+    private func packed(
+        _ gemm: dk_gemm, _ shape: ProductShape, valid: Int, _ copies: PackedCopies?, _ compute: Compute
+    ) -> UnsafeRawPointer? {
+        guard let packing = shape.packing(transposed: gemm.b_transposed != 0) else { return nil }
+        let floats = blocks(packing.bytes, of: 4)
+        let target: UnsafeMutableRawPointer
+        if let copy = copies?.copy(transposed: gemm.b_transposed != 0, floats: floats) {
+            guard !copy.isCurrent else { return UnsafeRawPointer(copy.memory) }
+            target = UnsafeMutableRawPointer(copy.memory)
+        } else {
+            target = UnsafeMutableRawPointer(transient.floats(floats))
+        }
+        share(packing.slices, compute.team) { slot, slice in
+            let columns = packing.columns(of: slice)
+            let dense = dk_scratch(columns.count * gemm.k * width)
+            stageSlice(gemm, columns, valid: valid, dense, compute)
+            packing.run(slot, slice, dense, target)
+        }
+        return UnsafeRawPointer(target)
+    }
+
+    /// Some columns of B, side by side as B is stored.
+    private func stageSlice(
+        _ gemm: dk_gemm, _ columns: Range<Int>, valid: Int, _ target: UnsafeMutableRawPointer, _ compute: Compute
+    ) {
+        if gemm.b_transposed != 0 {
+            return stageB(target, gemm, columns.lowerBound * gemm.k, columns.count * gemm.k, compute)
+        }
+        let bytes = columns.count * width
+        for row in 0..<valid {
+            stageB(target + row * bytes, gemm, row * gemm.ldb + columns.lowerBound, columns.count, compute)
+        }
+        let rest = (gemm.k - valid) * bytes
+        if rest > 0 { (target + valid * bytes).initializeMemory(as: UInt8.self, repeating: 0, count: rest) }
+    }
+
+    /// `count` elements of B from `start` on, as operands.
+    private func stageB(
+        _ target: UnsafeMutableRawPointer, _ gemm: dk_gemm, _ start: Int, _ count: Int, _ compute: Compute
+    ) {
+        if let b = gemm.b { return stage(target, b + start, count, compute) }
+        guard let halves = gemm.b_bf16 else { preconditionFailure("a product has a second operand") }
+        switch operands {
+        case .bf16: target.copyMemory(from: halves + start, byteCount: count * 2)
+        case .fp32:
+            compute.kernels.pointee.widen_bf16(target.assumingMemoryBound(to: Float.self), halves + start, count)
+        }
+    }
+}
+
+/// What a thread needs beside C: the block's rows of A, what the library asks for, and a place for C if its own is too
+/// small.
+private struct BlockScratch {
+    let a: UnsafeMutableRawPointer
+    let own: UnsafeMutableRawPointer
+    let tile: UnsafeMutablePointer<Float>
+
+    init(_ product: PreparedProduct, tile: Bool, width: Int) {
+        let bytes = padded(product.rows * product.k * width, to: 64)
+        let ownBytes = padded(product.scratchBytes, to: 64)
+        let tileBytes = tile ? product.rows * product.columns * 4 : 0
+        a = dk_scratch(bytes + ownBytes + tileBytes)
+        own = a + bytes
+        self.tile = (own + ownBytes).assumingMemoryBound(to: Float.self)
+    }
+}

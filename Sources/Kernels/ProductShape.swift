@@ -1,0 +1,264 @@
+internal import CKernels
+internal import COneDNN
+internal import Glibc
+
+/// All products of one B: `[k, columns]` with any number of rows, all on one packed layout.
+final class ProductShape {
+    struct Key: Hashable {
+        let k: Int
+        let columns: Int
+    }
+
+    private struct Variant: Hashable {
+        let rows: Int
+        let adds: Bool
+        let biased: Bool
+    }
+
+    /// Heights of a block of rows; the last is always right, the others if they give its bits.
+    private static let heights = [16, 32, 64, 128, 256]
+    private static var tallest: Int { heights[heights.count - 1] }
+    /// Elements of B up to which other heights are tried: trying takes memory.
+    private static let trialLimit = 16 << 20
+
+    private let key: Key
+    private let operands: NativeProducts.Operands
+    private let threads: Int
+    private var variants: [Variant: PreparedProduct?] = [:]
+    private var packings: [Bool: SlicePacking?] = [:]
+    private var admitted: [Int: Bool] = [:]
+
+    init(_ key: Key, _ operands: NativeProducts.Operands, threads: Int) {
+        (self.key, self.operands, self.threads) = (key, operands, threads)
+    }
+
+    /// Whose layout of B all others take; nil where the library refuses the shape.
+    private var model: PreparedProduct? { product(rows: Self.tallest, adds: false, biased: false) }
+
+    /// The product for blocks of `rows`; nil where the library refuses it.
+    func product(rows: Int, adds: Bool, biased: Bool) -> PreparedProduct? {
+        let variant = Variant(rows: rows, adds: adds, biased: biased)
+        if let known = variants[variant] { return known }
+        let isModel = rows == Self.tallest && !adds && !biased
+        let made: PreparedProduct?
+        if isModel {
+            made = PreparedProduct(key, rows: rows, adds: adds, biased: biased, operands, like: nil, threads: threads)
+        } else {
+            made = model.flatMap {
+                PreparedProduct(key, rows: rows, adds: adds, biased: biased, operands, like: $0, threads: threads)
+            }
+        }
+        variants[variant] = .some(made)
+        return made
+    }
+
+    /// How B gets into its layout; nil where the library refuses the shape.
+    func packing(transposed: Bool) -> SlicePacking? {
+        if let known = packings[transposed] { return known }
+        // A layout that can't be cut is packed in one piece.
+        let made = model.flatMap { model in
+            let (key, operands, threads) = (key, operands, threads)
+            return SlicePacking(
+                key, model, columns: SlicePacking.sliceColumns, transposed: transposed, operands, threads: threads)
+                ?? SlicePacking(key, model, columns: key.columns, transposed: transposed, operands, threads: threads)
+        }
+        packings[transposed] = .some(made)
+        return made
+    }
+
+    /// The height of blocks for so many rows.
+    func height(for rows: Int) -> Int {
+        let wanted = rows >= 2048 ? 256 : rows >= 512 ? 128 : 64
+        return Self.heights.first { $0 >= min(wanted, max(rows, 16)) && isRight($0) } ?? Self.tallest
+    }
+
+    /// The height of a last block of so many rows, among others of `height`.
+    func tail(of rows: Int, _ height: Int) -> Int {
+        Self.heights.first { $0 >= rows && $0 <= height && isRight($0) } ?? height
+    }
+
+    private func isRight(_ height: Int) -> Bool {
+        guard height < Self.tallest else { return true }
+        guard key.k * key.columns <= Self.trialLimit else { return false }
+        if let known = admitted[height] { return known }
+        let answer = [(false, false), (true, false), (true, true)].allSatisfy {
+            givesTheSameBits(height, adds: $0.0, biased: $0.1)
+        }
+        admitted[height] = answer
+        return answer
+    }
+
+    /// Whether the first and the last rows of a tallest block have the bits that a block of `height` gives them.
+    private func givesTheSameBits(_ height: Int, adds: Bool, biased: Bool) -> Bool {
+        guard let tall = product(rows: Self.tallest, adds: adds, biased: biased),
+            let short = product(rows: height, adds: adds, biased: biased)
+        else { return false }
+        let isHalf: Int32 = operands == .bf16 ? 1 : 0
+        let width = operands == .bf16 ? 2 : 4
+        func memory(_ bytes: Int, _ seed: UInt32, isHalf: Int32) -> FloatBuffer {
+            let buffer = FloatBuffer(count: blocks(max(64, bytes), of: 4))
+            odn_fill(buffer.pointer, bytes / (isHalf == 1 ? 2 : 4), isHalf, seed)
+            return buffer
+        }
+        let a = memory(Self.tallest * key.k * width, 1, isHalf: isHalf)
+        let b = memory(tall.packedBytes, 2, isHalf: isHalf)
+        let c = memory(Self.tallest * key.columns * 4, 3, isHalf: 0)
+        let bias = memory(key.columns * 4, 4, isHalf: 0)
+        let scratch = FloatBuffer(count: blocks(max(64, tall.scratchBytes, short.scratchBytes), of: 4))
+        let part = FloatBuffer(count: height * key.columns)
+        let count = part.count
+        return [0, Self.tallest - height].allSatisfy { first in
+            // The rows of the short block begin as those of the tall one, which is made anew.
+            odn_fill(c.pointer, Self.tallest * key.columns, 0, 3)
+            part.pointer.update(from: c.pointer + first * key.columns, count: count)
+            tall.run(0, a.pointer, b.pointer, bias.pointer, c.pointer, scratch.pointer)
+            let rows = UnsafeRawPointer(a.pointer) + first * key.k * width
+            short.run(0, rows, b.pointer, bias.pointer, part.pointer, scratch.pointer)
+            return memcmp(part.pointer, c.pointer + first * key.columns, count * 4) == 0
+        }
+    }
+}
+
+/// A product of the library, with what each thread needs to run it.
+final class PreparedProduct {
+    let rows: Int
+    let k: Int
+    let columns: Int
+    let packedBytes: Int
+    let scratchBytes: Int
+    let product: UnsafeMutablePointer<odn_product>
+    private let slots: SlotList
+
+    init?(
+        _ key: ProductShape.Key, rows: Int, adds: Bool, biased: Bool, _ operands: NativeProducts.Operands,
+        like: PreparedProduct?, threads: Int
+    ) {
+        let product = UnsafeMutablePointer<odn_product>.allocate(capacity: 1)
+        let status = odn_product_create(
+            product, rows, key.columns, key.k, adds ? 1 : 0, biased ? 1 : 0, operands == .bf16 ? 1 : 0, like?.product)
+        guard status == 0 else {
+            product.deallocate()
+            return nil
+        }
+        guard let slots = SlotList(threads, { odn_product_slot(product, $0, biased ? 1 : 0) }) else {
+            odn_product_destroy(product)
+            product.deallocate()
+            return nil
+        }
+        (self.rows, k, columns, self.product, self.slots) = (rows, key.k, key.columns, product, slots)
+        packedBytes = Int(product.pointee.packed_bytes)
+        scratchBytes = Int(product.pointee.scratch_bytes)
+    }
+
+    deinit {
+        slots.destroy()
+        odn_product_destroy(product)
+        product.deallocate()
+    }
+
+    /// C `[rows, columns]` from operands `a` and packed `b`, on the calling thread; a slot serves one thread at a time.
+    func run(
+        _ slot: Int, _ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ bias: UnsafePointer<Float>?,
+        _ c: UnsafeMutablePointer<Float>, _ scratch: UnsafeMutableRawPointer
+    ) {
+        let status = odn_product_run(product, slots.base + slot, a, b, bias, c, scratch)
+        precondition(status == 0, "oneDNN failed to run a product that it prepared, with status \(status)")
+    }
+}
+
+/// How B is packed: slice by slice of columns, on as many threads as there are.
+final class SlicePacking {
+    /// Of packed B.
+    let bytes: Int
+    let slices: Int
+    private let total: Int
+    /// Columns of every slice but the last.
+    private let width: Int
+    /// Where each slice begins in packed B.
+    private let offsets: [Int]
+    private let first: UnsafeMutablePointer<odn_packer>
+    private let last: UnsafeMutablePointer<odn_packer>
+    private let firstSlots: SlotList
+    private let lastSlots: SlotList
+
+    /// A multiple of the widths of all blocks that the library packs.
+    static let sliceColumns = 192
+
+    /// Packing in slices of `width` columns; nil where the library can't.
+    init?(
+        _ key: ProductShape.Key, _ product: PreparedProduct, columns width: Int, transposed: Bool,
+        _ operands: NativeProducts.Operands, threads: Int
+    ) {
+        let starts = Array(stride(from: 0, to: key.columns, by: width))
+        let offsets = starts.map {
+            odn_slice_offset(product.product, key.k, $0, min(width, key.columns - $0))
+        }
+        guard !offsets.contains(-1) else { return nil }
+        let slices = starts.count
+        (self.slices, self.width, self.offsets) = (slices, width, offsets)
+        (total, bytes) = (key.columns, product.packedBytes)
+        func packer(_ slice: Int) -> (UnsafeMutablePointer<odn_packer>, SlotList)? {
+            let start = slice * width
+            let packer = UnsafeMutablePointer<odn_packer>.allocate(capacity: 1)
+            let status = odn_packer_create(
+                packer, product.product, key.k, start, min(width, key.columns - start), transposed ? 1 : 0,
+                operands == .bf16 ? 1 : 0)
+            guard status == 0, let slots = SlotList(threads, { odn_packer_slot(packer, $0) }) else {
+                if status == 0 { odn_packer_destroy(packer) }
+                packer.deallocate()
+                return nil
+            }
+            return (packer, slots)
+        }
+        guard let (first, firstSlots) = packer(0) else { return nil }
+        guard let (last, lastSlots) = packer(slices - 1) else {
+            firstSlots.destroy()
+            odn_packer_destroy(first)
+            first.deallocate()
+            return nil
+        }
+        (self.first, self.firstSlots, self.last, self.lastSlots) = (first, firstSlots, last, lastSlots)
+    }
+
+    deinit {
+        for (packer, slots) in [(first, firstSlots), (last, lastSlots)] {
+            slots.destroy()
+            odn_packer_destroy(packer)
+            packer.deallocate()
+        }
+    }
+
+    /// Columns of B in a slice.
+    func columns(of slice: Int) -> Range<Int> { slice * width..<min(total, (slice + 1) * width) }
+
+    /// Packs a slice, whose columns lie side by side in `dense`, into its place in `packed`.
+    func run(_ slot: Int, _ slice: Int, _ dense: UnsafeRawPointer, _ packed: UnsafeMutableRawPointer) {
+        let isLast = slice == slices - 1
+        let (packer, slots) = isLast ? (last, lastSlots) : (first, firstSlots)
+        let target = packed + offsets[slice] - Int(packer.pointee.offset)
+        let status = odn_packer_run(packer, slots.base + slot, dense, target)
+        precondition(status == 0, "oneDNN failed to pack a matrix, with status \(status)")
+    }
+}
+
+/// One slot a thread; who owns the list destroys it.
+private struct SlotList {
+    let base: UnsafeMutablePointer<odn_slot>
+    private let count: Int
+
+    /// nil when the library refuses one of them.
+    init?(_ count: Int, _ create: (UnsafeMutablePointer<odn_slot>) -> Int32) {
+        base = UnsafeMutablePointer<odn_slot>.allocate(capacity: count)
+        self.count = count
+        base.initialize(repeating: odn_slot(), count: count)
+        for index in 0..<count where create(base + index) != 0 {
+            destroy()
+            return nil
+        }
+    }
+
+    func destroy() {
+        for index in 0..<count { odn_slot_destroy(base + index) }
+        base.deallocate()
+    }
+}
