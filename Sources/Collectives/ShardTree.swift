@@ -75,6 +75,13 @@ package struct ShardTree: Sendable, Equatable {
         return .some(above)
     }
 
+    /// The node at the end of `interval` that holds about half of it, at least one shard: what a late worker gives away.
+    package func lastHalf(of interval: ShardRange) -> ShardRange? {
+        guard var node = maximalNodes(in: interval).last else { return nil }
+        while node.count > max(1, (interval.count + 1) / 2) { node = ShardRange(Self.split(node), node.upper) }
+        return node
+    }
+
     /// The fewest nodes that tile `interval`, from the left: what a worker of that interval sends.
     package func maximalNodes(in interval: ShardRange) -> [ShardRange] {
         func cover(_ node: ShardRange) -> [ShardRange] {

@@ -7,7 +7,7 @@ extension Coordinator {
     mutating func place(_ now: Instant, _ output: inout CoordinatorOutput) {
         let isAnyUnfit = sessions.contains { !$0.unfit.isEmpty }
         let workers = sessions.count { $0.role == .worker && !$0.isDraining }
-        let plan = PlacementPlan(queue, workers: workers, reserves: bug != .reservationForgotten) { claim($0, isAnyUnfit, now) }
+        let plan = PlacementPlan(queue, workers: workers) { claim($0, isAnyUnfit, now) }
         var free = sessions.indices.filter { sessions[$0].isFree }
         var missing = 0
         var short: [JobID] = []

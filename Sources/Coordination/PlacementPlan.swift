@@ -28,11 +28,7 @@ struct PlacementPlan: Sendable {
     private var growing: [(level: Int, project: String, target: Int, room: Int)] = []
     private var isReserved = false
 
-    private let reserves: Bool
-
-    /// - Parameter reserves: false only where a simulation has planted that bug.
-    init(_ queue: JobQueue, workers: Int, reserves: Bool = true, claim: (Int) -> Claim) {
-        self.reserves = reserves
+    init(_ queue: JobQueue, workers: Int, claim: (Int) -> Claim) {
         self.workers = workers
         left = workers
         for (level, lanes) in queue.levels.enumerated() where left > 0 && !isReserved {
@@ -65,7 +61,7 @@ struct PlacementPlan: Sendable {
         if claim.minimum <= left, !claim.isHopeless { return give(claim.minimum, to: claim, level, project) }
         if claim.minimum <= workers, !claim.isHopeless {
             give(left, to: claim, level, project)
-            isReserved = reserves
+            isReserved = true
         } else if claim.isWorthHolding {
             give(min(left, claim.held), to: claim, level, project)
         }

@@ -50,7 +50,6 @@ package enum PlantedBug: String, Sendable, CaseIterable {
     case saveNotAbandoned = "L2-save-not-abandoned"
     case silentWorkersStay = "L3-silent-workers-stay"
     case newJobOverlooked = "L4-new-job-overlooked"
-    case reservationForgotten = "L4-large-job-starves"
     case deafWorkerWaits = "L5-deaf-worker-waits"
     case lostMessageIgnored = "L5-lost-message-ignored"
     case reportsPileUp = "L6-reports-pile-up"

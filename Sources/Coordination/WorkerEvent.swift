@@ -20,6 +20,8 @@ package enum WorkerEvent: Sendable {
     case healFailed(JobID, Generation, problem: String)
     /// Every own shard of the step is computed.
     case computed(JobID, Generation, step: Step, microseconds: UInt64, shards: Int)
+    /// What `.help` came to: so many shards of a late member were computed here.
+    case helped(JobID, Generation, step: Step, shards: Int)
     /// A loss or gradient of the step is infinite or not a number.
     case nonFinite(JobID, Generation, step: Step, problem: String)
     /// The state that the step was computed from is not the one that was written: memory has changed by itself.
@@ -61,6 +63,8 @@ package enum WorkerCommand: Sendable, Equatable {
     case heal(Roster, rank: Int, from: StateSource)
     /// Compute these shards, send their sums; answer with `.computed`, later `.gathered`.
     case compute(JobID, Generation, Recipe, [ShardRange])
+    /// Ask a member that is late in this step for shards that it has not begun, and compute them; answer with `.helped`.
+    case help(JobID, Generation, Recipe)
     /// Update the state with the gathered sum; answer with `.applied`.
     case apply(JobID, Generation, Recipe)
     case evaluate(EvaluationOrder)

@@ -1,4 +1,4 @@
-import Recipes
+package import Recipes
 package import Terms
 package import Wire
 
@@ -19,6 +19,8 @@ package struct WorkerSession: Sendable {
     private var isConnected = false
     private var lastSent = Instant(nanoseconds: 0)
     private var lastHeard = Instant(nanoseconds: 0)
+    /// The instant of the event in hand.
+    private var clock = Instant(nanoseconds: 0)
     /// The job it holds, with where it stands.
     package private(set) var job: Course?
 
@@ -55,7 +57,7 @@ package struct WorkerSession: Sendable {
         var reports: [StepReport] = []
         /// Leased recipes not yet applied, by step.
         var recipes: [Recipe] = []
-        var work: Work?
+        package var work: Work?
         /// An update that was under way when the generation ended.
         var interrupted: Work?
         /// The finished sum of a step whose work has not begun here: the others needed no shard of this worker for it.
@@ -69,15 +71,28 @@ package struct WorkerSession: Sendable {
     }
 
     /// The step in progress.
-    struct Work: Sendable {
-        var recipe: Recipe
-        var tag: UInt64
+    package struct Work: Sendable {
+        package var recipe: Recipe
+        package var tag: UInt64
         var microseconds: UInt64 = 0
         var shards = 0
         var isComputed = false
         /// Sum of the loss over all shards, once the root is here.
         var lossSum: Double?
         var isApplying = false
+        /// When the others are late enough to be helped; nil while own shards are missing.
+        var helpsAt: Instant?
+        package var isHelping = false
+        /// How often in a row nobody had shards to give.
+        var vainHelps: Int64 = 0
+
+        /// Waiting for the others, and not helping yet.
+        var waitsUntil: Instant? { lossSum == nil && !isHelping ? helpsAt : nil }
+        /// A quarter of the time that the own shards took, twice as long after each time in vain.
+        func patience() -> Span {
+            let usual = max(.milliseconds(50), Span(nanoseconds: Int64(min(microseconds, 1 << 40)) * 250))
+            return usual * (1 << min(vainHelps, 6))
+        }
     }
 
     /// Reports kept for a coordinator that missed them; above any lease window.
@@ -94,6 +109,7 @@ package struct WorkerSession: Sendable {
     /// Feeds one event. `now` must not go backwards.
     package mutating func handle(_ event: WorkerEvent, at now: Instant) -> WorkerOutput {
         var output = WorkerOutput()
+        clock = now
         switch event {
         case .connected:
             isConnected = true
@@ -148,6 +164,9 @@ package struct WorkerSession: Sendable {
             lastSent = now
         }
         output.deadline = (isWelcome ? lastSent : now) + heartbeat
+        if let waitsUntil = job?.work?.waitsUntil, let deadline = output.deadline, (job?.roster?.members.count ?? 0) > 1 {
+            output.deadline = min(deadline, max(waitsUntil, now + .milliseconds(1)))
+        }
         if let leavesBy { output.deadline = min(leavesBy, output.deadline ?? leavesBy) }
     }
 
@@ -333,6 +352,12 @@ extension WorkerSession {
             job!.work!.isComputed = true
             job!.work!.microseconds = microseconds
             job!.work!.shards = shards
+            job!.work!.helpsAt = clock + job!.work!.patience()
+        case .helped(let id, let generation, let step, let shards):
+            guard let work = current(id, generation)?.work, work.recipe.step == step else { return }
+            job!.work!.isHelping = false
+            job!.work!.vainHelps = shards > 0 ? 0 : work.vainHelps + 1
+            job!.work!.helpsAt = shards > 0 ? clock : clock + job!.work!.patience()
         case .nonFinite(let id, let generation, let step, let problem):
             guard let job = current(id, generation), job.work?.recipe.step == step else { return }
             complain(.nonFinite, problem, job, &output)
@@ -385,6 +410,10 @@ extension WorkerSession {
     private mutating func proceed(_ output: inout WorkerOutput) {
         guard let job, job.isMember, !job.isBusy, let roster = job.roster else { return }
         if let work = job.work {
+            if let waitsUntil = work.waitsUntil, clock >= waitsUntil, roster.members.count > 1 {
+                self.job!.work!.isHelping = true
+                output.commands.append(.help(job.id, job.generation, work.recipe))
+            }
             guard work.isComputed, work.lossSum != nil, !work.isApplying else { return }
             self.job!.work!.isApplying = true
             output.commands.append(.apply(job.id, job.generation, work.recipe))

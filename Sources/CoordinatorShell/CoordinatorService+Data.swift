@@ -43,7 +43,7 @@ extension CoordinatorService {
             }
         case .fileRequest: try serveFile(header, frames[2].bytes, route)
         case .file: files?.receive(header, frames[2].bytes)
-        case .node, .root, .state: break
+        case .node, .root, .state, .plea, .grant: break
         }
     }
 

@@ -59,7 +59,7 @@ struct Request {
 
 /// What travels between workers, or between a worker and the coordinator's store: one chunk stands for a whole slice.
 struct Chunk {
-    enum Kind: UInt8 { case node, root, stateRequest, state, saved }
+    enum Kind: UInt8 { case node, root, stateRequest, state, saved, plea, grant }
     var kind: Kind
     var job: JobID
     var generation: Generation

@@ -265,7 +265,7 @@ extension SimulatedCluster {
             answer.kind = .state
             answer.digest = found.digest
             send(answer, from: Self.headEnd, to: from, extra: dice.span(milliseconds: 1...300) * Int64(healingScale))
-        case .node, .root, .state: break
+        case .node, .root, .state, .plea, .grant: break
         }
     }
 

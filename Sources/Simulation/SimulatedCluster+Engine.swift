@@ -25,6 +25,49 @@ extension SimulatedCluster {
             worker)
     }
 
+    // MARK: Help for members that are late
+
+    /// Asks the member that owes most.
+    func help(_ worker: SimulatedWorker, _ id: JobID, _ generation: Generation, _ recipe: Recipe) {
+        guard let exchange = worker.exchange, exchange.roster.generation == generation,
+            let late = exchange.latest(in: recipe.step, tag: recipe.tag),
+            let other = workers.firstIndex(where: { $0.node == exchange.roster.members[late].node })
+        else { return feed(worker, .helped(id, generation, step: recipe.step, shards: 0)) }
+        var plea = Chunk(kind: .plea, job: id, generation: generation, step: recipe.step)
+        plea.tag = recipe.tag
+        send(plea, from: worker.index, to: other)
+    }
+
+    /// Gives away the last target that is not begun.
+    func give(_ plea: Chunk, _ worker: SimulatedWorker) -> ShardRange? {
+        guard worker.isRunning, case .compute(var computing) = worker.tasks[0], computing.generation == plea.generation,
+            computing.id == plea.job, computing.step == plea.step, computing.tag == plea.tag, computing.era == worker.era,
+            !computing.isHelp, computing.next + 1 < computing.targets.count
+        else { return nil }
+        let node = computing.targets.removeLast()
+        worker.tasks[0] = .compute(computing)
+        return node
+    }
+
+    /// Computes what another member has given away.
+    func takeOver(_ grant: Chunk, _ worker: SimulatedWorker) {
+        guard let loaded = worker.loaded, let course = worker.session?.job, course.id == grant.job,
+            course.generation == grant.generation, let work = course.work, work.recipe.step == grant.step,
+            work.tag == grant.tag, work.isHelping
+        else { return }
+        guard !grant.shards.isEmpty else {
+            return feed(worker, .helped(course.id, course.generation, step: grant.step, shards: 0))
+        }
+        helps += 1
+        let shards = max(1, work.recipe.shards.count)
+        var computing = Computing(
+            id: grant.job, generation: grant.generation, step: grant.step, tag: grant.tag, era: worker.era,
+            load: (work.recipe.sequenceCount + shards - 1) / shards, targets: [grant.shards],
+            fold: TreeFold(tree: references[loaded.job].tree))
+        computing.isHelp = true
+        enqueue(.compute(computing), worker)
+    }
+
     /// Computing that was ordered before ends at the next shard.
     func interrupt(_ worker: SimulatedWorker) {
         worker.era += 1
@@ -155,6 +198,10 @@ extension SimulatedCluster {
             computing.next += 1
         }
         if computing.next < computing.targets.count { return true }
+        if computing.isHelp {
+            post(.event(.helped(computing.id, computing.generation, step: computing.step, shards: computing.shards)), worker)
+            return false
+        }
         post(.event(.computed(
             computing.id, computing.generation, step: computing.step,
             microseconds: UInt64(max(1, computing.spent.nanoseconds / 1000)), shards: computing.shards)), worker)

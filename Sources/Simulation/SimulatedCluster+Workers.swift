@@ -142,6 +142,7 @@ extension SimulatedCluster {
         case .compute(let id, let generation, let recipe, let ranges):
             guard worker.loaded?.id == id else { return }
             enqueueComputing(worker, id, generation, recipe, ranges)
+        case .help(let id, let generation, let recipe): help(worker, id, generation, recipe)
         case .apply(let id, let generation, let recipe):
             guard worker.loaded?.id == id, let gathered = worker.gathered, gathered.step == recipe.step else { return }
             worker.gathered = nil
@@ -254,6 +255,12 @@ extension SimulatedCluster {
             for outcome in outcomes { carryOut(outcome, chunk.step, chunk.tag, worker) }
         case .stateRequest: serve(chunk, to: from, worker)
         case .state: receiveState(chunk, worker)
+        case .plea:
+            var answer = chunk
+            answer.kind = .grant
+            answer.shards = give(chunk, worker) ?? ShardRange(0, 0)
+            send(answer, from: worker.index, to: from)
+        case .grant: takeOver(chunk, worker)
         case .saved: break
         }
     }

@@ -22,6 +22,8 @@ package final class SimulatedCluster {
     /// What a person would have seen, one line each; kept only when asked for.
     package internal(set) var story: [String] = []
     package var keepsStory = false
+    /// Nodes that late members gave away.
+    package internal(set) var helps = 0
     /// Shards that engines computed, all together.
     package internal(set) var shardsComputed = 0
     /// The story holds every event of every core too.

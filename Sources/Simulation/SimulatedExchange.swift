@@ -50,6 +50,21 @@ struct SimulatedExchange {
         return steps.count - 1
     }
 
+    /// The rank of the member that owes most shards of the step, of those that could give one away; nil = nobody.
+    func latest(in step: Step, tag: UInt64) -> Int? {
+        guard isOwner, let sums = steps.first(where: { $0.step == step && $0.tag == tag }) else { return nil }
+        let isFirst = step == Step(clamping: roster.target) + 1
+        func missing(_ member: Member) -> Int {
+            (isFirst ? member.firstShards : [member.shards]).reduce(0) { count, range in
+                count + (range.lower..<range.upper).count { shard in
+                    !sums.fold.held.contains { $0.lower <= shard && shard < $0.upper }
+                }
+            }
+        }
+        let late = roster.members.indices.filter { $0 != rank && missing(roster.members[$0]) > 1 }
+        return late.max { (missing(roster.members[$0]), $1) < (missing(roster.members[$1]), $0) }
+    }
+
     /// A node for the own slice, from this member or another.
     mutating func addNode(_ node: ShardRange, _ sum: Reference.Sum, step: Step, tag: UInt64) -> [Outcome] {
         guard isOwner else { return [] }

@@ -155,6 +155,8 @@ struct Computing {
     /// How many of `missing` are done when the task is next looked at.
     var planned = 0
     var isNonFinite = false
+    /// Given away by another member.
+    var isHelp = false
 
     /// Puts a sum among the others and carries out what becomes possible.
     mutating func insert(_ node: ShardRange, _ sum: Reference.Sum) -> Bool {

@@ -21,6 +21,10 @@ package struct DataHeader: Sendable, Equatable {
         case fileRequest
         /// Part of a file.
         case file
+        /// Asks a member for shards of the step that it has not begun: the sender has none left.
+        case plea
+        /// The answer: a node of the tree that is the receiver's to compute now; none when there is nothing to give.
+        case grant
     }
 
     package var kind: Kind

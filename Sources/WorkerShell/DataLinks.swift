@@ -1,3 +1,4 @@
+import Coordination
 import Terms
 import Wire
 import ZeroMQShell
@@ -94,7 +95,12 @@ final class DataLinks {
 
     /// What to wait for.
     var interests: [ZeroMQPoller.Interest] {
-        links.flatMap { [.init($0.link.socket, sending: !$0.link.waiting.isEmpty), .init($0.link.monitor)] }
+        links.flatMap { entry -> [ZeroMQPoller.Interest] in
+            let isSending = !entry.link.waiting.isEmpty
+            // Peers answer on this worker's own socket: a link to one is looked at only while something waits to go out.
+            guard isSending || entry.node == .coordinator else { return [.init(entry.link.monitor)] }
+            return [.init(entry.link.socket, sending: isSending), .init(entry.link.monitor)]
+        }
     }
 
     /// Nodes whose connection broke since the last call.
@@ -111,7 +117,7 @@ final class DataLinks {
     /// Messages that came back over a link: only the coordinator's data socket answers on one.
     func received() throws(ZeroMQError) -> [[ZeroMQFrame]] {
         var messages: [[ZeroMQFrame]] = []
-        for (_, link) in links {
+        for (node, link) in links where node == .coordinator {
             while messages.count < 64, let frames = try link.socket.receiveInPlace(limit: 2) { messages.append(frames) }
         }
         return messages

@@ -14,6 +14,8 @@ final class Engine: Sendable {
     private let post: @Sendable (Outcome) -> Void
     /// Orders of an older number end at the next micro-batch.
     private let era = Atomic<Int>(0)
+    /// What is computed now.
+    private let plan = Mutex<ShardPlan?>(nil)
 
     /// What the engine tells the reactor.
     enum Outcome: Sendable {
@@ -58,38 +60,135 @@ final class Engine: Sendable {
     ) {
         let ordered = era.load(ordering: .sequentiallyConsistent)
         queue.async { [self] in
-            let start = DispatchTime.now().uptimeNanoseconds
             let tree = ShardTree(leaves: job.description.virtualShards)
-            let tag = recipe.tag
-            var count = 0
-            for target in ranges.flatMap({ tree.maximalNodes(in: $0) }) {
-                let work = NodeWork(target: target, tree: tree, kept: held.take(tag: tag, within: target))
-                guard let sum = work.run(job, recipe, goesOn: { self.era.load(ordering: .relaxed) == ordered }) else {
-                    held.keep(work.sums, tag: tag)
-                    if let shard = work.nonFiniteShard {
-                        let problem = "the loss or a gradient of shard \(shard) is not finite"
-                        post(.event(.nonFinite(id, generation, step: recipe.step, problem: problem)))
-                    }
-                    return
+            let plan = ShardPlan(generation, recipe.step, recipe.tag, tree, ranges.flatMap { tree.maximalNodes(in: $0) })
+            self.plan.withLock { $0 = plan }
+            defer { self.plan.withLock { $0 = nil } }
+            guard let (microseconds, shards) = run(plan, job, id, recipe, held, digest, ordered) else { return }
+            post(.event(.computed(id, generation, step: recipe.step, microseconds: microseconds, shards: shards)))
+        }
+    }
+
+    /// Computes a node that another member has given away, and posts it.
+    func help(
+        _ job: LoadedJob, _ id: JobID, _ generation: Generation, _ recipe: Recipe, _ node: ShardRange, held: HeldNodes,
+        digest: UInt64
+    ) {
+        let ordered = era.load(ordering: .sequentiallyConsistent)
+        queue.async { [self] in
+            let tree = ShardTree(leaves: job.description.virtualShards)
+            let plan = ShardPlan(generation, recipe.step, recipe.tag, tree, [node])
+            guard let (_, shards) = run(plan, job, id, recipe, held, digest, ordered) else { return }
+            post(.event(.helped(id, generation, step: recipe.step, shards: shards)))
+        }
+    }
+
+    /// Gives away shards of a step that are not begun: about half of what is left; nil = there is nothing to give.
+    func give(_ generation: Generation, _ step: Step, _ tag: UInt64) -> ShardRange? {
+        plan.withLock { $0?.give(generation, step, tag) }
+    }
+
+    /// Computes what a plan holds, target after target; the time and the shards it took, nil when it was ended early.
+    private func run(
+        _ plan: ShardPlan, _ job: LoadedJob, _ id: JobID, _ recipe: Recipe, _ held: HeldNodes, _ digest: UInt64, _ ordered: Int
+    ) -> (microseconds: UInt64, shards: Int)? {
+        let start = DispatchTime.now().uptimeNanoseconds
+        var count = 0
+        while let target = plan.begin() {
+            let kept = held.take(tag: plan.tag, within: target)
+            // What is held already may lie where it would be given away.
+            if !kept.isEmpty { plan.keepTarget() }
+            let work = NodeWork(target: target, tree: plan.tree, kept: kept)
+            guard work.run(job, recipe, plan, goesOn: { self.era.load(ordering: .relaxed) == ordered }) else {
+                held.keep(work.sums, tag: plan.tag)
+                if let shard = work.nonFiniteShard {
+                    let problem = "the loss or a gradient of shard \(shard) is not finite"
+                    post(.event(.nonFinite(id, plan.generation, step: recipe.step, problem: problem)))
                 }
-                count += work.computed
-                // Before anybody else builds on it: is the memory still what was written?
-                guard job.trainer.stateDigest() == digest else {
-                    held.clear(except: nil)
-                    job.distrust()
-                    return post(.event(.corrupted(id, generation, step: recipe.step)))
-                }
-                held.keep([sum], tag: tag)
-                post(.node(sum, generation, step: recipe.step, tag: tag))
+                return nil
             }
-            let microseconds = (DispatchTime.now().uptimeNanoseconds - start) / 1000
-            post(.event(.computed(
-                id, generation, step: recipe.step, microseconds: microseconds, shards: count)))
+            count += work.computed
+            // Before anybody else builds on it: is the memory still what was written?
+            guard job.trainer.stateDigest() == digest else {
+                held.clear(except: nil)
+                job.distrust()
+                post(.event(.corrupted(id, plan.generation, step: recipe.step)))
+                return nil
+            }
+            held.keep(work.sums, tag: plan.tag)
+            for sum in work.sums { post(.node(sum, plan.generation, step: recipe.step, tag: plan.tag)) }
+        }
+        return ((DispatchTime.now().uptimeNanoseconds - start) / 1000, count)
+    }
+}
+
+/// A member's shards of one step: the engine takes them from the front, what others may have goes from the end.
+private final class ShardPlan: Sendable {
+    let generation: Generation
+    let step: Step
+    let tag: UInt64
+    let tree: ShardTree
+    private let state: Mutex<State>
+
+    private struct State {
+        /// Targets that are not begun, in order.
+        var waiting: [ShardRange]
+        /// The shard in progress, and the end of its target.
+        var front = 0
+        var limit = 0
+        /// Parts of the target in progress may be given away.
+        var isOpen = true
+    }
+
+    init(_ generation: Generation, _ step: Step, _ tag: UInt64, _ tree: ShardTree, _ targets: [ShardRange]) {
+        (self.generation, self.step, self.tag, self.tree) = (generation, step, tag, tree)
+        state = Mutex(State(waiting: targets))
+    }
+
+    /// The next target.
+    func begin() -> ShardRange? {
+        state.withLock { state in
+            guard !state.waiting.isEmpty else {
+                state.limit = 0
+                return nil
+            }
+            let target = state.waiting.removeFirst()
+            (state.front, state.limit, state.isOpen) = (target.lower, target.upper, true)
+            return target
+        }
+    }
+
+    /// The target in progress stays whole.
+    func keepTarget() { state.withLock { $0.isOpen = false } }
+
+    /// True when the shard of the target in progress is still this member's; it is in progress then.
+    func claim(_ shard: Int) -> Bool {
+        state.withLock { state in
+            guard shard < state.limit else { return false }
+            state.front = shard
+            return true
+        }
+    }
+
+    func give(_ generation: Generation, _ step: Step, _ tag: UInt64) -> ShardRange? {
+        guard generation == self.generation, step == self.step, tag == self.tag else { return nil }
+        return state.withLock { state in
+            if let last = state.waiting.last {
+                let node = tree.lastHalf(of: last)
+                if let node { state.waiting[state.waiting.count - 1].upper = node.lower }
+                if state.waiting.last?.isEmpty == true { state.waiting.removeLast() }
+                return node
+            }
+            guard state.isOpen, state.front + 1 < state.limit,
+                let node = tree.lastHalf(of: ShardRange(state.front + 1, state.limit))
+            else { return nil }
+            state.limit = node.lower
+            return node
         }
     }
 }
 
-/// The shards of one maximal node, computed in order and folded by the tree.
+/// The shards of one target, computed in order and folded by the tree.
 private final class NodeWork {
     let target: ShardRange
     var fold: TreeFold
@@ -105,20 +204,21 @@ private final class NodeWork {
         fold = TreeFold(tree: tree)
     }
 
-    /// The node's sum, or nil when it was interrupted or a shard is not finite.
-    func run(_ job: LoadedJob, _ recipe: Recipe, goesOn: () -> Bool) -> NodeSum? {
+    /// Computes what the plan leaves of the target; false when it was interrupted or a shard is not finite.
+    func run(_ job: LoadedJob, _ recipe: Recipe, _ plan: ShardPlan, goesOn: () -> Bool) -> Bool {
         for sum in kept { insert(sum, job) }
         for shard in target.lower..<target.upper
         where !sums.contains(where: { $0.shards.lower <= shard && shard < $0.shards.upper }) {
-            guard goesOn() else { return nil }
+            guard goesOn() else { return false }
+            guard plan.claim(shard) else { return true }
             guard let sum = job.gradient(of: shard, recipe) else {
                 nonFiniteShard = shard
-                return nil
+                return false
             }
             computed += 1
             insert(sum, job)
         }
-        return sums.first
+        return true
     }
 
     private func insert(_ sum: NodeSum, _ job: LoadedJob) {

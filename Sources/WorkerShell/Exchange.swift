@@ -117,6 +117,23 @@ package final class Exchange {
         return (out + more, gathered)
     }
 
+    /// The member that owes most shards of the step, of those that could give one away; nil = nobody.
+    package func latest(in step: Step, tag: UInt64) -> NodeID? {
+        guard !slices[rank].isEmpty, let state = steps.first(where: { $0.step == step && $0.tag == tag }) else { return nil }
+        let isFirst = step == Int(clamping: roster.target) + 1
+        func missing(_ member: Member) -> Int {
+            let ranges = isFirst ? member.firstShards : [member.shards]
+            return ranges.reduce(0) { count, range in
+                count + (range.lower..<range.upper).count { shard in
+                    !state.fold.held.contains { $0.lower <= shard && shard < $0.upper }
+                }
+            }
+        }
+        let late = roster.members.indices.filter { $0 != rank }.map { (rank: $0, missing: missing(roster.members[$0])) }
+        return late.filter { $0.missing > 1 }.max { ($0.missing, $1.rank) < ($1.missing, $0.rank) }
+            .map { roster.members[$0.rank].node }
+    }
+
     /// Takes a chunk from a peer; whatever does not fit is counted and dropped.
     package func receive(_ header: DataHeader, _ payload: UnsafeRawBufferPointer) -> (out: [Outgoing], gathered: Gathered?) {
         guard header.job == roster.job, header.generation == roster.generation,

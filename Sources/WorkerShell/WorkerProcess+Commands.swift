@@ -26,6 +26,7 @@ extension WorkerProcess {
         case .compute(let id, let generation, let recipe, let ranges):
             guard let job, job.id == id, let course = session.job else { return }
             engine.compute(job.loaded, id, generation, recipe, ranges, held: held, digest: course.digest)
+        case .help(let id, let generation, let recipe): help(id, generation, recipe)
         case .apply(let id, let generation, let recipe):
             guard let job, job.id == id, let gathered, gathered.step == recipe.step else { return }
             self.gathered = nil
@@ -54,6 +55,42 @@ extension WorkerProcess {
             }
         case .leave(let reason): leaving = reason
         }
+    }
+
+    // MARK: Help for members that are late
+
+    private func help(_ id: JobID, _ generation: Generation, _ recipe: Recipe) {
+        let late = exchange.flatMap { $0.roster.generation == generation ? $0.latest(in: recipe.step, tag: recipe.tag) : nil }
+        guard let late else { return feed(.helped(id, generation, step: recipe.step, shards: 0)) }
+        var header = DataHeader(
+            kind: .plea, job: id, generation: generation, step: UInt64(recipe.step), offset: 0, count: 0, sender: options.node)
+        header.recipeTag = recipe.tag
+        send(header, [0], to: late)
+    }
+
+    /// Answers a member that has nothing left to compute.
+    func give(_ plea: DataHeader) {
+        guard let exchange, exchange.roster.job == plea.job, exchange.roster.generation == plea.generation,
+            exchange.roster.members.contains(where: { $0.node == plea.sender }), let step = Step(exactly: plea.step)
+        else { return }
+        var header = plea
+        header.kind = .grant
+        header.sender = options.node
+        header.shards = engine.give(plea.generation, step, plea.recipeTag) ?? ShardRange(0, 0)
+        send(header, [0], to: plea.sender)
+    }
+
+    /// Computes what a late member has given away.
+    func takeOver(_ grant: DataHeader) {
+        guard let job, let course = session.job, course.id == grant.job, course.generation == grant.generation,
+            let work = course.work, UInt64(work.recipe.step) == grant.step, work.tag == grant.recipeTag, work.isHelping
+        else { return }
+        let tree = ShardTree(leaves: job.loaded.description.virtualShards)
+        guard tree.has(grant.shards) else {
+            return feed(.helped(course.id, course.generation, step: work.recipe.step, shards: 0))
+        }
+        engine.help(
+            job.loaded, course.id, course.generation, work.recipe, grant.shards, held: held, digest: course.digest)
     }
 
     /// Memory that goes from the reactor to the engine for one update.

@@ -44,6 +44,8 @@ extension WorkerProcess {
         case .stateRequest: serveState(header)
         case .state: body.withBytes { receiveState(header, $0) }
         case .file: receiveFile(header, body.bytes)
+        case .plea: give(header)
+        case .grant: takeOver(header)
         case .checkpoint, .fileRequest: break
         }
     }
@@ -92,7 +94,7 @@ extension WorkerProcess {
         healing = Healing(roster: roster, tallies: tallies)
     }
 
-    private func send(_ header: DataHeader, _ payload: [UInt8], to node: NodeID) {
+    func send(_ header: DataHeader, _ payload: [UInt8], to node: NodeID) {
         let box = Box(payload)
         links.send(.init(header: header, payload: box.start, count: payload.count, owner: box), to: node)
     }

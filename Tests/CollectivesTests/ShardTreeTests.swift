@@ -2,6 +2,23 @@ import Collectives
 import Testing
 
 @Suite struct ShardTreeTests {
+    @Test func `what a late worker gives away is a node at the end with about half of the rest`() {
+        let tree = ShardTree(leaves: 13)
+        #expect(tree.lastHalf(of: ShardRange(0, 13)) == ShardRange(8, 13))
+        #expect(tree.lastHalf(of: ShardRange(0, 8)) == ShardRange(4, 8))
+        #expect(tree.lastHalf(of: ShardRange(1, 8)) == ShardRange(4, 8))
+        #expect(tree.lastHalf(of: ShardRange(5, 8)) == ShardRange(6, 8))
+        #expect(tree.lastHalf(of: ShardRange(6, 8)) == ShardRange(7, 8))
+        #expect(tree.lastHalf(of: ShardRange(7, 8)) == ShardRange(7, 8))
+        #expect(tree.lastHalf(of: ShardRange(8, 8)) == nil)
+        for lower in 0..<13 {
+            for upper in lower + 1...13 {
+                let node = tree.lastHalf(of: ShardRange(lower, upper))
+                #expect(node.map { tree.has($0) && $0.upper == upper && $0.lower >= lower } == true)
+            }
+        }
+    }
+
     /// The tree written out: `(0+1)` means left + right.
     static func text(_ node: ShardRange) -> String {
         guard node.count > 1 else { return "\(node.lower)" }

@@ -47,6 +47,19 @@ import Wire
         #expect(lease.recipes == stage.journal.compactMap { if case .recipe(_, _, let bytes) = $0 { bytes } else { nil } })
     }
 
+    @Test func `a lease holds two seconds of steps once their pace is known, but few when a budget counts them`() {
+        func ahead(_ change: (inout JobDescription) -> Void = { _ in }) -> Int {
+            let (stage, job, sessions) = running(Stage.description(steps: 1000, change: change))
+            for step in 1...20 {
+                stage.wait(.milliseconds(100))
+                for session in sessions { stage.say(.report(stage.report(job, step)), session) }
+            }
+            return (stage.leased(to: sessions[0]).last ?? 0) - 20
+        }
+        #expect((10...20).contains(ahead()))
+        #expect(ahead { $0.budget[.steps] = 500 } <= 4)
+    }
+
     @Test func `the first valid report commits a step, the others must agree`() {
         let (stage, job, sessions) = running()
 

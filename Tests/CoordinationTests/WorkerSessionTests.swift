@@ -223,6 +223,31 @@ private final class Bench {
         #expect(bench.session.job?.step == 3 && bench.session.job?.digest == 103)
     }
 
+    @Test func `who has computed all of its own helps the others after a while, and again as long as there is something to do`() {
+        bench.load()
+        bench.enter(1)
+        bench.lease(1, 1...2)
+        var helps: Int { bench.commands.count { if case .help = $0 { true } else { false } } }
+        bench.feed(.computed(bench.job, Generation(1), step: 1, microseconds: 400_000, shards: 2))
+        bench.wait(.milliseconds(99))
+        #expect(helps == 0)
+        bench.wait(.milliseconds(1))
+        #expect(helps == 1)
+        bench.feed(.helped(bench.job, Generation(1), step: 1, shards: 1))
+        #expect(helps == 2)
+        bench.feed(.helped(bench.job, Generation(1), step: 1, shards: 0))
+        bench.wait(.milliseconds(199))
+        #expect(helps == 2, "nobody had anything to give: the next time is later")
+        bench.wait(.milliseconds(1))
+        #expect(helps == 3)
+
+        bench.feed(.gathered(bench.job, Generation(1), step: 1, lossSum: 3))
+        #expect(bench.commands.last == .apply(bench.job, Generation(1), bench.recipe(1)))
+        bench.feed(.applied(bench.job, Generation(1), step: 1, digest: 101, gradientNorm: 1))
+        bench.wait(.seconds(10))
+        #expect(helps == 3, "the own shards of the next step come first")
+    }
+
     @Test func `a state that has changed in memory is told, and healed from others`() {
         bench.load()
         bench.enter(1)
