@@ -88,9 +88,9 @@ package struct WorkerSession: Sendable {
 
         /// Waiting for the others, and not helping yet.
         var waitsUntil: Instant? { lossSum == nil && !isHelping ? helpsAt : nil }
-        /// A quarter of the time that the own shards took, twice as long after each time in vain.
+        /// A sixteenth of the time that the own shards took, twice as long after each time in vain.
         func patience() -> Span {
-            let usual = max(.milliseconds(50), Span(nanoseconds: Int64(min(microseconds, 1 << 40)) * 250))
+            let usual = max(.milliseconds(20), Span(nanoseconds: Int64(min(microseconds, 1 << 40)) * 1000 / 16))
             return usual * (1 << min(vainHelps, 6))
         }
     }

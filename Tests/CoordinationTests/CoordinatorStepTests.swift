@@ -1,3 +1,4 @@
+import Budgeting
 import Collectives
 import Coordination
 import Recipes
