@@ -97,7 +97,6 @@ package final class NativeProducts: @unchecked Sendable {
             let c = gemm.c + row * gemm.ldc
             guard !fits else { return product.run(slot, scratch.a, packed, gemm.bias, c, scratch.own) }
             let valid = (rows - row) * gemm.columns
-            scratch.tile.update(repeating: 0, count: product.rows * gemm.columns)
             if adds { scratch.tile.update(from: c, count: valid) }
             product.run(slot, scratch.a, packed, gemm.bias, scratch.tile, scratch.own)
             c.update(from: scratch.tile, count: valid)

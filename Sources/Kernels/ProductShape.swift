@@ -69,52 +69,53 @@ final class ProductShape {
     /// The height of blocks for so many rows.
     func height(for rows: Int) -> Int {
         let wanted = rows >= 2048 ? 256 : rows >= 512 ? 128 : 64
-        return Self.heights.first { $0 >= min(wanted, max(rows, 16)) && isRight($0) } ?? Self.tallest
+        return Self.heights.first { $0 >= min(wanted, max(rows, 16)) && isRight($0, for: rows) } ?? Self.tallest
     }
 
     /// The height of a last block of so many rows, among others of `height`.
     func tail(of rows: Int, _ height: Int) -> Int {
-        Self.heights.first { $0 >= rows && $0 <= height && isRight($0) } ?? height
+        Self.heights.first { $0 >= rows && $0 <= height && isRight($0, for: .max) } ?? height
     }
 
-    private func isRight(_ height: Int) -> Bool {
+    /// Generation, which has few rows at a time and no other use for memory, tries large matrices too.
+    private func isRight(_ height: Int, for rows: Int) -> Bool {
         guard height < Self.tallest else { return true }
-        guard key.k * key.columns <= Self.trialLimit else { return false }
         if let known = admitted[height] { return known }
-        let answer = [(false, false), (true, false), (true, true)].allSatisfy {
-            givesTheSameBits(height, adds: $0.0, biased: $0.1)
-        }
+        guard key.k * key.columns <= Self.trialLimit || rows <= Self.heights[0] else { return false }
+        let answer = givesTheSameBits(height)
         admitted[height] = answer
         return answer
     }
 
     /// Whether the first and the last rows of a tallest block have the bits that a block of `height` gives them.
-    private func givesTheSameBits(_ height: Int, adds: Bool, biased: Bool) -> Bool {
-        guard let tall = product(rows: Self.tallest, adds: adds, biased: biased),
-            let short = product(rows: height, adds: adds, biased: biased)
-        else { return false }
+    private func givesTheSameBits(_ height: Int) -> Bool {
         let isHalf: Int32 = operands == .bf16 ? 1 : 0
         let width = operands == .bf16 ? 2 : 4
-        func memory(_ bytes: Int, _ seed: UInt32, isHalf: Int32) -> FloatBuffer {
-            let buffer = FloatBuffer(count: blocks(max(64, bytes), of: 4))
-            odn_fill(buffer.pointer, bytes / (isHalf == 1 ? 2 : 4), isHalf, seed)
+        func filled(_ count: Int, _ seed: UInt32, isHalf: Int32) -> FloatBuffer {
+            let buffer = FloatBuffer(count: blocks(count * (isHalf == 1 ? 2 : 4), of: 4))
+            odn_fill(buffer.pointer, count, isHalf, seed)
             return buffer
         }
-        let a = memory(Self.tallest * key.k * width, 1, isHalf: isHalf)
-        let b = memory(tall.packedBytes, 2, isHalf: isHalf)
-        let c = memory(Self.tallest * key.columns * 4, 3, isHalf: 0)
-        let bias = memory(key.columns * 4, 4, isHalf: 0)
-        let scratch = FloatBuffer(count: blocks(max(64, tall.scratchBytes, short.scratchBytes), of: 4))
-        let part = FloatBuffer(count: height * key.columns)
-        let count = part.count
-        return [0, Self.tallest - height].allSatisfy { first in
-            // The rows of the short block begin as those of the tall one, which is made anew.
-            odn_fill(c.pointer, Self.tallest * key.columns, 0, 3)
-            part.pointer.update(from: c.pointer + first * key.columns, count: count)
-            tall.run(0, a.pointer, b.pointer, bias.pointer, c.pointer, scratch.pointer)
-            let rows = UnsafeRawPointer(a.pointer) + first * key.k * width
-            short.run(0, rows, b.pointer, bias.pointer, part.pointer, scratch.pointer)
-            return memcmp(part.pointer, c.pointer + first * key.columns, count * 4) == 0
+        guard let model else { return false }
+        let a = filled(Self.tallest * key.k, 1, isHalf: isHalf)
+        let b = filled(model.packedBytes / width, 2, isHalf: isHalf)
+        let old = filled(Self.tallest * key.columns, 3, isHalf: 0)
+        let bias = filled(key.columns, 4, isHalf: 0)
+        let (whole, part) = (FloatBuffer(count: old.count), FloatBuffer(count: height * key.columns))
+        return [(false, false), (true, false), (true, true)].allSatisfy { adds, biased in
+            guard let tall = product(rows: Self.tallest, adds: adds, biased: biased),
+                let short = product(rows: height, adds: adds, biased: biased)
+            else { return false }
+            let scratch = FloatBuffer(count: blocks(max(64, tall.scratchBytes, short.scratchBytes), of: 4))
+            whole.pointer.update(from: old.pointer, count: old.count)
+            tall.run(0, a.pointer, b.pointer, bias.pointer, whole.pointer, scratch.pointer)
+            return [0, Self.tallest - height].allSatisfy { first in
+                let shift = first * key.columns
+                part.pointer.update(from: old.pointer + shift, count: part.count)
+                let rows = UnsafeRawPointer(a.pointer) + first * key.k * width
+                short.run(0, rows, b.pointer, bias.pointer, part.pointer, scratch.pointer)
+                return memcmp(part.pointer, whole.pointer + shift, part.count * 4) == 0
+            }
         }
     }
 }
