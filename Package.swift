@@ -78,8 +78,8 @@ let package = Package(
             "ZeroMQShell", "StorageShell", logging,
         ]),
         module("WorkerShell", [
-            "Terms", "Hashing", "Recipes", "Collectives", "Wire", "Datasets", "Kernels", "Models", "Coordination",
-            "Training", "ModelFiles", "ZeroMQShell", logging,
+            "Terms", "Hashing", "Recipes", "Collectives", "Wire", "Checkpoints", "Datasets", "Kernels", "Models",
+            "Coordination", "Training", "ModelFiles", "ZeroMQShell", "StorageShell", logging,
         ]),
 
         // MARK: L6 — the command line, one file a command

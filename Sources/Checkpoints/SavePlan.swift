@@ -71,6 +71,29 @@ package struct SavePlan: Sendable, Equatable {
         return low
     }
 
+    /// The pieces (indices into `pieces`) whose first element lies in a range of the flat vector, of whatever role.
+    package func pieces(startingIn range: Range<Int>) -> [Int] {
+        pieces.indices.filter { range.contains(pieces[$0].offset) }
+    }
+
+    /// The piece of `role` that holds the element `offset`; nil when there is none.
+    package func piece(_ role: TensorRole, holding offset: Int) -> Int? {
+        var (low, high) = (0, pieces.count)
+        while low < high {
+            let middle = (low + high) / 2
+            let piece = pieces[middle]
+            let tensor = layout.tensors[piece.tensor]
+            let isBefore =
+                if offset >= tensor.offset + tensor.elements { true } else if offset < tensor.offset { false }
+                else if piece.role != role { piece.role < role } else { offset >= piece.offset + piece.elements }
+            if isBefore { low = middle + 1 } else { high = middle }
+        }
+        guard low < pieces.count, pieces[low].role == role, pieces[low].offset <= offset,
+            offset < pieces[low].offset + pieces[low].elements
+        else { return nil }
+        return low
+    }
+
     /// The manifest's tensor list; `digests[i]` names the object of `pieces[i]`.
     package func tensors(digests: [Digest]) -> [Manifest.Tensor] {
         precondition(digests.count == pieces.count, "one digest a piece")

@@ -4,11 +4,39 @@ import Terms
 
 /// Where the job ends: its plan events, made at recorded occasions only, and what they are computed from.
 extension JobRun {
-    /// The step whose checkpoint is kept to go on from, when the plan has an ending; nil = there is none, or it is the
-    /// initial state.
+    /// The step whose checkpoint is kept to go on from: before the plan's ending, or, where a limit leaves no step for
+    /// one, the last state itself; nil = there is none, or it is the initial state.
     var trunkStep: Step? {
-        guard let event = plan.last, event.trunk > 0, event.trunk < event.end else { return nil }
+        guard let event = plan.last, event.trunk > 0, event.trunk < event.end || event.limit != nil else { return nil }
         return event.trunk
+    }
+
+    /// The end brought forward to `end`, or what is left of an ending that has begun: its trunk stays, and the rate goes
+    /// to 0 from where it is. `annealing` = steps of an ending that begins only now, nil = as many as the plan wants.
+    private func cut(to end: Step, after: Step, limit: String?, annealing: Int? = nil) -> PlanEvent? {
+        guard let current = plan.last, let schedule = job?.learningRate else { return nil }
+        let isInside = after >= current.trunk && current.trunk < current.end
+        var event = schedule.event(
+            after: after, cause: .limit, end: end, limit: limit, annealing: isInside ? max(0, end - after) : annealing)
+        if isInside { event.trunk = min(current.trunk, event.end) }
+        return event
+    }
+
+    /// Ends the job after `step`: an exact limit forbids what comes next.
+    mutating func stop(after step: Step, _ now: Instant, _ output: inout CoordinatorOutput) {
+        let unit = BudgetUnit.allCases.first { $0.isExact && bound($0) != nil }
+        if let event = cut(to: step, after: step, limit: unit?.key) { adopt(event, now, &output) }
+    }
+
+    /// Plans to limits that have changed while the job runs.
+    mutating func replanChanged(_ now: Instant, _ output: inout CoordinatorOutput) {
+        guard let current = plan.last else { return }
+        let after = max(issued, leased, committed)
+        let event = planned(after: after, .topup, now)
+        guard after >= current.trunk, current.trunk < current.end else { return adopt(event, now, &output) }
+        // An anneal that has begun is only ever shortened; after it the job can go on from the trunk.
+        guard event.end < current.end, let shorter = cut(to: event.end, after: after, limit: event.limit) else { return }
+        adopt(shorter, now, &output)
     }
 
     /// Makes a decision rule; it is journalled before any lease that follows it.
@@ -177,9 +205,7 @@ extension JobRun {
         if projectShare.contains(where: { $0 != nil }), description.script.isEmpty,
             case let (end, unit) = budgetEnd(after: after, now), let unit, unit.isExact, end < current.end {
             let left = LearningRateSchedule.annealLength(plannedSteps: end)
-            if end - after <= left, let schedule = job?.learningRate {
-                adopt(schedule.event(after: after, cause: .limit, end: end, limit: unit.key), now, &output)
-            }
+            if end - after <= left, let event = cut(to: end, after: after, limit: unit.key) { adopt(event, now, &output) }
         }
         guard isMeasured else { return }
         if description.script.isEmpty, after < current.trunk || current.trunk == current.end, let cause = occasion(current, after) {
@@ -223,9 +249,7 @@ extension JobRun {
         let least = holds ? 0.75 * Double(current.end - current.trunk) : wanted
         guard isInside || affordable < least + 1 else { return nil }
         let steps = Int(affordable / 1.1)
-        guard steps < rest, let schedule = job?.learningRate else { return nil }
-        var event = schedule.event(after: after, cause: .limit, end: after + steps, limit: unit.key, annealing: steps)
-        if isInside { event.trunk = min(current.trunk, event.end) }
-        return event
+        guard steps < rest else { return nil }
+        return cut(to: after + steps, after: after, limit: unit.key, annealing: steps)
     }
 }

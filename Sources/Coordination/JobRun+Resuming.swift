@@ -69,12 +69,7 @@ extension JobRun {
     mutating func limit(to budget: Budget, _ now: Instant, _ output: inout CoordinatorOutput) {
         openLedger(&output)
         guard budget != limits, post(.limited(budget), &output) == nil else { return }
-        guard !state.isAtRest, job != nil, description.script.isEmpty, let current = plan.last else { return }
-        let after = max(issued, leased, committed)
-        let event = planned(after: after, .topup, now)
-        // An anneal that has begun is only ever shortened; after it the job can go on from the trunk.
-        let isInside = current.trunk < current.end && after >= current.trunk
-        guard !isInside || event.end < current.end else { return }
-        adopt(event, now, &output)
+        guard !state.isAtRest, job != nil, description.script.isEmpty else { return }
+        replanChanged(now, &output)
     }
 }

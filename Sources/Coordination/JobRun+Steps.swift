@@ -82,7 +82,8 @@ extension JobRun {
 
     /// Leases what may run: up to `leaseAhead` steps beyond the applied one, never past a barrier or a limit.
     mutating func lease(_ now: Instant, _ output: inout CoordinatorOutput) {
-        let window = leaseWindow
+        // As long as nobody knows what a step costs, a measured limit is looked at before each one.
+        let window = isMeasured && !pace.isKnown ? 1 : leaseWindow
         func limit() -> Step {
             min(applied + window, bug == .leasePastItsEnd ? endStep : nextBarrier(after: applied))
         }
@@ -115,9 +116,7 @@ extension JobRun {
     private mutating func isPaid(_ recipe: Recipe, _ now: Instant, _ output: inout CoordinatorOutput) -> Bool {
         guard recipe.step > committed else { return true }
         if reserve(recipe.step...recipe.step, tokens: recipe.inputTokens, &output) { return true }
-        let unit = BudgetUnit.allCases.first { $0.isExact && limits[$0] != nil }
-        adopt(
-            PlanEvent(after: recipe.step - 1, cause: .limit, end: recipe.step - 1, limit: unit?.key), now, &output)
+        stop(after: recipe.step - 1, now, &output)
         return false
     }
 }

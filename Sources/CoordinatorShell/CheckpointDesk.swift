@@ -6,21 +6,36 @@ import Hashing
 import Kernels
 import Recipes
 import StorageShell
+import Synchronization
 import Terms
 import Wire
 
-/// Takes in the state that workers send at a save, writes it on a thread of its own, and serves it again at a heal.
+/// Makes checkpoints of what workers bring: pieces that they have put into the store themselves, or the bytes of pieces,
+/// which are put here. Publishes when all are there, and serves checkpoints again at a heal.
 ///
-/// One collection at a time (the core asks for no second one). The buffers are one flat copy of parameters and moments.
+/// One collection at a time (the core asks for no second one). Of a piece that comes as bytes no more is in memory than
+/// until it is written, and of all of them never more than `mostPieces` and one a worker.
 final class CheckpointDesk: @unchecked Sendable {
     let store: CheckpointStore
     private let description: JobDescription
     private let job: JobID
-    private let layout: TensorLayout
+    private let plan: SavePlan
+    private var layout: TensorLayout { plan.layout }
+    /// Publishes and prunes, one after another.
     private let queue = DispatchQueue(label: "drover.checkpoints", qos: .utility)
+    /// Writes pieces.
+    private let writers = DispatchQueue(label: "drover.checkpoints.pieces", qos: .utility, attributes: .concurrent)
     private let report: @Sendable (CoordinatorEvent) -> Void
+    private let collection = Mutex<Collection?>(nil)
+    /// The attempt that the core waits for.
+    private let awaited = Mutex<UInt32?>(nil)
+    /// Whole pieces in memory.
+    private let writing = Mutex(0)
+    /// Called when a desk that was full no longer is.
+    private let wake: @Sendable () -> Void
+    private static let mostPieces = 16
     // MARK: Reactor thread only
-    private var collection: Collection?
+    private var partial: [Partial] = []
     private var restored: (step: Step, state: Buffers)?
     /// The newest published checkpoint, parent of the next. Checkpoint thread only, after `init`.
     private var parent: CheckpointRecord?
@@ -43,11 +58,22 @@ final class CheckpointDesk: @unchecked Sendable {
         var attempt: UInt32
         var kind: SaveReason
         var progress: ManifestProgress
-        var state: Buffers
-        /// Elements still missing, all three vectors together.
+        /// By piece; nil = not in the store yet.
+        var digests: [Digest?]
         var missing: Int
-        /// By vector: the starts of the chunks that have arrived.
-        var arrived: [Set<UInt64>]
+    }
+
+    /// A piece of which only some chunks have come.
+    private final class Partial: @unchecked Sendable {
+        let piece: Int
+        let bytes: FloatBuffer
+        var missing: Int
+        var arrived: Set<UInt64> = []
+        init(_ piece: Int, elements: Int) {
+            self.piece = piece
+            bytes = FloatBuffer(count: elements)
+            missing = elements
+        }
     }
 
     /// What a manifest says besides the tensors.
@@ -65,13 +91,15 @@ final class CheckpointDesk: @unchecked Sendable {
     }
 
     init(
-        folder: String, job: JobID, description: JobDescription, report: @escaping @Sendable (CoordinatorEvent) -> Void
+        folder: String, job: JobID, description: JobDescription, wake: @escaping @Sendable () -> Void,
+        report: @escaping @Sendable (CoordinatorEvent) -> Void
     ) throws {
         store = try CheckpointStore.open(folder)
         self.job = job
         self.description = description
+        self.wake = wake
         self.report = report
-        layout = try TensorLayout(description.tensors.map { ($0.name, $0.shape) })
+        plan = SavePlan(layout: try TensorLayout(description.tensors.map { ($0.name, $0.shape) }))
     }
 
     /// The newest sound checkpoint's step, 0 = there is none; tells what had to be passed over. `step` asks for one.
@@ -107,48 +135,119 @@ final class CheckpointDesk: @unchecked Sendable {
     }
 
     func collect(_ step: Step, attempt: UInt32, kind: SaveReason, progress: ManifestProgress) {
-        collection = Collection(
-            step: step, attempt: attempt, kind: kind, progress: progress, state: Buffers(elements: layout.elements),
-            missing: 3 * layout.elements, arrived: Array(repeating: [], count: 3))
-        if layout.elements == 0 { write() }
+        partial = []
+        awaited.withLock { $0 = attempt }
+        collection.withLock {
+            $0 = Collection(
+                step: step, attempt: attempt, kind: kind, progress: progress,
+                digests: Array(repeating: nil, count: plan.pieces.count), missing: plan.pieces.count)
+        }
+        queue.async { [self] in
+            do { try makeRoom(plan.totalBytes) } catch { fail(attempt, "\(error)") }
+        }
+        finishIfComplete(attempt)
     }
 
-    func abandon(_ attempt: UInt32) { if collection?.attempt == attempt { collection = nil } }
+    func abandon(_ attempt: UInt32) {
+        awaited.withLock { if $0 == attempt { $0 = nil } }
+        collection.withLock { if $0?.attempt == attempt { $0 = nil } }
+    }
+
+    /// True when so much waits for the disk that nothing more should be taken from the network.
+    var isFull: Bool { writing.withLock { $0 >= Self.mostPieces } }
 
     /// A part of the state from a worker.
     func receive(_ header: DataHeader, _ payload: [UInt8]) {
-        guard var current = collection, header.attempt == current.attempt, Int(exactly: header.step) == current.step,
-            let offset = Int(exactly: header.offset), let count = Int(exactly: header.count), count > 0,
-            offset + count <= layout.elements, payload.count == 4 * count,
-            current.arrived[Int(header.role)].insert(header.offset).inserted
-        else { return }
-        let role = TensorRole.allCases[Int(header.role)]
-        payload.withUnsafeBytes { current.state.flat.bytes(role, offset: offset, elements: count).copyMemory(from: $0) }
-        current.missing -= count
-        collection = current
-        if current.missing <= 0 { write() }
+        guard let (index, elements) = place(header), payload.count == 4 * elements else { return }
+        let known = partial.first { $0.piece == index }
+        let part = known ?? Partial(index, elements: plan.pieces[index].elements)
+        guard part.arrived.insert(header.offset).inserted, part.missing >= elements else { return }
+        if known == nil { partial.append(part) }
+        let start = part.bytes.pointer + (Int(header.offset) - plan.pieces[index].offset)
+        payload.withUnsafeBytes { UnsafeMutableRawPointer(start).copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+        part.missing -= elements
+        guard part.missing == 0 else { return }
+        partial.removeAll { $0.piece == index }
+        writing.withLock { $0 += 1 }
+        writers.async { [self] in
+            let bytes = UnsafeRawBufferPointer(start: part.bytes.pointer, count: plan.pieces[index].bytes)
+            do { note(index, try store.objects.put(bytes, isReadBack: true).digest, attempt: header.attempt) } catch {
+                fail(header.attempt, "\(error)")
+            }
+            let wasFull = writing.withLock { count in
+                count -= 1
+                return count == Self.mostPieces - 1
+            }
+            if wasFull { wake() }
+        }
     }
 
-    /// Hashes, writes and publishes what was collected, beside everything else.
-    private func write() {
-        guard let current = collection else { return }
-        collection = nil
+    /// What a worker says of a piece that it was to put into the store itself.
+    func receiveStored(_ header: DataHeader, _ payload: [UInt8]) {
+        if header.count == 0 { return fail(header.attempt, String(decoding: payload, as: UTF8.self)) }
+        guard let (index, elements) = place(header), elements == plan.pieces[index].elements,
+            let digest = Digest(bytes: payload)
+        else { return }
+        note(index, digest, attempt: header.attempt)
+    }
+
+    /// The piece of the awaited collection that a chunk lies in, and how many elements of it.
+    private func place(_ header: DataHeader) -> (piece: Int, elements: Int)? {
+        guard let offset = Int(exactly: header.offset), let count = Int(exactly: header.count), count > 0,
+            header.attempt == awaited.withLock({ $0 }),
+            let index = plan.piece(TensorRole.allCases[Int(header.role)], holding: offset),
+            collection.withLock({ $0.map { Int(exactly: header.step) == $0.step && $0.digests[index] == nil } ?? false }),
+            case let piece = plan.pieces[index], offset + count <= piece.offset + piece.elements
+        else { return nil }
+        return (index, count)
+    }
+
+    private func note(_ piece: Int, _ digest: Digest, attempt: UInt32) {
+        collection.withLock { collection in
+            guard collection?.attempt == attempt, collection?.digests[piece] == nil else { return }
+            collection?.digests[piece] = digest
+            collection?.missing -= 1
+        }
+        finishIfComplete(attempt)
+    }
+
+    /// Publishes what is complete, beside everything else.
+    private func finishIfComplete(_ attempt: UInt32) {
+        let complete = collection.withLock { collection -> Collection? in
+            guard let current = collection, current.attempt == attempt, current.missing == 0 else { return nil }
+            collection = nil
+            return current
+        }
+        guard let current = complete else { return }
         queue.async { [self] in
             do {
-                let plan = SavePlan(layout: layout)
-                try makeRoom(plan.totalBytes)
-                let digests = try store.save(plan, from: current.state.flat)
-                let record = try publish(current, plan, digests)
-                try record.map(verify)
-                prune()
-                report(.published(job, step: current.step, attempt: current.attempt))
+                let record = try publish(current, current.digests.compactMap(\.self))
+                // Every object was read back from the disk by whoever put it.
+                store.noteVerified(record)
+                // While another collection is under way nothing goes: it may have put objects that no manifest names yet.
+                if awaited.withLock({ $0 == attempt }) { prune() }
+                report(.published(job, step: current.step, attempt: attempt))
             } catch {
-                report(.publishFailed(job, step: current.step, attempt: current.attempt, problem: "\(error)"))
+                report(.publishFailed(job, step: current.step, attempt: attempt, problem: "\(error)"))
             }
         }
     }
 
-    private func publish(_ current: Collection, _ plan: SavePlan, _ digests: [Digest]) throws -> CheckpointRecord? {
+    /// Gives a collection up, makes room by policy, and tells the core.
+    private func fail(_ attempt: UInt32, _ problem: String) {
+        let failed = collection.withLock { collection -> Collection? in
+            guard let current = collection, current.attempt == attempt else { return nil }
+            collection = nil
+            return current
+        }
+        guard let failed else { return }
+        queue.async { [self] in
+            if awaited.withLock({ $0 == attempt }) { prune() }
+            report(.publishFailed(job, step: failed.step, attempt: attempt, problem: problem))
+        }
+    }
+
+    private func publish(_ current: Collection, _ digests: [Digest]) throws -> CheckpointRecord {
         let now = Int(Date().timeIntervalSince1970 * 1000)
         let encoded = description.encoded()
         var manifest = Manifest(
@@ -177,20 +276,12 @@ final class CheckpointDesk: @unchecked Sendable {
             rng: .members(["algo": .string("philox4x32-10")]), budget: current.progress.budget,
             tensors: plan.tensors(digests: digests),
             expectedTensors: Digest.sha256(of: Manifest.tensorListBytes(layout, roles: TensorRole.allCases)),
-            modelDigest: current.state.flat.modelDigest(layout))
+            modelDigest: try store.modelDigest(plan, digests))
         manifest.evaluationLossBits = current.progress.evaluationLoss?.bitPattern
         manifest.extras = .members(["state_digest": .string(String(current.progress.digest, radix: 16))])
         let publication = try store.publish(manifest, at: now)
         parent = publication.record
         return publication.record
-    }
-
-    /// Reads the new checkpoint back before anything older may go.
-    private func verify(_ record: CheckpointRecord) throws {
-        let findings = try store.verify(record)
-        guard findings.isEmpty else {
-            throw DeskError(description: "the checkpoint just written reads back wrong: \(findings[0].path) \(findings[0].problem)")
-        }
     }
 
     /// Sees to it that a checkpoint fits on the disk: prunes by policy when it does not, and gives up before anything is

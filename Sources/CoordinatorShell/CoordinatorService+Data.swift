@@ -10,7 +10,8 @@ extension CoordinatorService {
     /// Takes in chunks and sends out what waits.
     func moveData() throws {
         var chunks = 0
-        while chunks < 256, let frames = try data.receive(limit: 4) {
+        // What the disk does not take yet stays in the network: workers wait, memory does not grow.
+        while chunks < 256, !desks.contains(where: { $0.desk.checkpoints.isFull }), let frames = try data.receive(limit: 4) {
             chunks += 1
             try receiveData(frames)
         }
@@ -34,6 +35,10 @@ extension CoordinatorService {
         let route = frames[0].bytes
         switch header.kind {
         case .checkpoint: desk(header.job)?.checkpoints.receive(header, frames[2].bytes)
+        case .object:
+            // Only this process's own children write into the store; from others it takes bytes.
+            guard gate == nil || header.count == 0 else { return }
+            desk(header.job)?.checkpoints.receiveStored(header, frames[2].bytes)
         case .stateRequest:
             guard let chunks = try desk(header.job)?.checkpoints.serve(header) else { return }
             for chunk in chunks {

@@ -6,6 +6,7 @@ import Logging
 package import Recipes
 import StorageShell
 package import Terms
+import ZeroMQShell
 
 extension CoordinatorService {
     func desk(_ id: JobID) -> JobDesk? { desks.first { $0.id == id }?.desk }
@@ -23,7 +24,8 @@ extension CoordinatorService {
         let folder = options.jobFolder(id)
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let checkpoints = try CheckpointDesk(
-            folder: "\(folder)/checkpoints", job: id, description: job.description) { [weak self] in self?.post($0) }
+            folder: "\(folder)/checkpoints", job: id, description: job.description, wake: { [waker] in waker.wake() }
+        ) { [weak self] in self?.post($0) }
         let desk = try JobDesk(
             folder: folder, job: job, checkpoints: checkpoints, keepingThrough: step, at: Self.now())
         desks.append((id, desk))

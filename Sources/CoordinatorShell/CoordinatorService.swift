@@ -61,7 +61,7 @@ package final class CoordinatorService: @unchecked Sendable {
     private(set) var core: Coordinator
     var desks: [(id: JobID, desk: JobDesk)] = []
     private let inbox = Mutex<(orders: [Order], events: [CoordinatorEvent])>(([], []))
-    private let waker: ZeroMQPoller.Waker
+    let waker: ZeroMQPoller.Waker
     private var deadline: Instant?
     private var isEnding = false
     /// Sessions with their connections, in the order they came.
@@ -165,8 +165,10 @@ package final class CoordinatorService: @unchecked Sendable {
 
     private func turn() throws {
         let wait = deadline.map { max(0, min(500, Int(($0 - Self.now()).nanoseconds / 1_000_000) + 1)) } ?? 500
+        let isFull = desks.contains { $0.desk.checkpoints.isFull }
         try poller.wait(
-            [.init(control), .init(monitor), .init(data, sending: !pending.isEmpty)] + (gate.map { [.init($0.socket)] } ?? []),
+            [.init(control), .init(monitor)] + (isFull ? [] : [.init(data, sending: !pending.isEmpty)])
+                + (gate.map { [.init($0.socket)] } ?? []),
             milliseconds: pending.isEmpty ? wait : min(wait, 20))
         let (orders, events) = inbox.withLock { box in
             defer { box = ([], []) }

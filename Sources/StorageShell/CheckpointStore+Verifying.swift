@@ -63,6 +63,34 @@ extension CheckpointStore {
         return findings
     }
 
+    /// Takes a published checkpoint for right: whoever put its objects has read each of them back from the disk.
+    package func noteVerified(_ record: CheckpointRecord) {
+        state.withLock { $0.health[record.digest.hex] = .verified }
+    }
+
+    /// `model_sha256` of a state whose pieces have been put and were read back; they are not hashed once more.
+    package func modelDigest(_ plan: SavePlan, _ digests: [Digest]) throws(StorageError) -> Digest {
+        precondition(digests.count == plan.pieces.count, "one digest a piece")
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: RepositoryLayout.chunkLimit, alignment: 64)
+        defer { buffer.deallocate() }
+        var hasher = SHA256Hasher()
+        var next = 0
+        for (index, tensor) in plan.layout.tensors.enumerated() {
+            hasher.update(utf8: tensor.name + "\0")
+            while next < plan.pieces.count, plan.pieces[next].tensor == index {
+                defer { next += 1 }
+                guard plan.pieces[next].role == .parameter else { continue }
+                let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<plan.pieces[next].bytes])
+                let path = objects.path(digests[next])
+                guard try disk(fileSystem.read(path, into: bytes, fromDisk: false)) == bytes.count else {
+                    throw .damaged(path: path, problem: "has fewer than the \(bytes.count) bytes it should have")
+                }
+                hasher.update(UnsafeRawBufferPointer(bytes))
+            }
+        }
+        return hasher.finish()
+    }
+
     /// `model_sha256` of a stored checkpoint, computed from its objects.
     package func modelDigest(_ manifest: Manifest) throws(StorageError) -> Digest {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: RepositoryLayout.chunkLimit, alignment: 64)

@@ -14,6 +14,8 @@ package final class ObjectStore: Sendable {
     package let threads: Int
     private let stagingFolder: String
     private let counter = Mutex(0)
+    /// Whether `close` removes the staging folder.
+    private let isBeside: Bool
     private let pending = Mutex<Set<Digest>>([])
 
     /// What `put` found.
@@ -26,11 +28,35 @@ package final class ObjectStore: Sendable {
     }
 
     /// Objects below `root`; `staging` names this writer's own folder in `tmp`, which its opener makes.
-    package init(root: String, fileSystem: any FileSystem, staging: String, threads: Int = 8) {
+    package convenience init(root: String, fileSystem: any FileSystem, staging: String, threads: Int = 8) {
+        self.init(root, fileSystem, staging, threads, isBeside: false)
+    }
+
+    private init(_ root: String, _ fileSystem: any FileSystem, _ staging: String, _ threads: Int, isBeside: Bool) {
         self.root = root
         self.fileSystem = fileSystem
         self.threads = threads
+        self.isBeside = isBeside
         stagingFolder = root + "/" + RepositoryLayout.staging(staging)
+    }
+
+    /// A writer beside the one that holds the store's lock, with a staging folder of its own, empty at first.
+    package static func beside(
+        _ root: String, staging: String, fileSystem: any FileSystem = POSIXFileSystem()
+    ) throws(StorageError) -> ObjectStore {
+        let store = ObjectStore(root, fileSystem, staging, 1, isBeside: true)
+        do throws(FileError) {
+            if try !fileSystem.makeFolder(store.stagingFolder) {
+                for name in try fileSystem.list(store.stagingFolder) { try fileSystem.remove(store.stagingFolder + "/" + name) }
+            }
+        } catch { throw .file(error) }
+        return store
+    }
+
+    /// Ends a writer beside the store.
+    package func close() {
+        precondition(isBeside, "the store's own staging folder stays")
+        try? fileSystem.removeFolder(stagingFolder)
     }
 
     /// Objects put by this process that no published manifest names yet; pruning spares them.
@@ -42,12 +68,23 @@ package final class ObjectStore: Sendable {
     }
 
     /// Stores 1 byte to 4 MiB under their digest; the content is durable on return.
+    ///
+    /// - Parameter isReadBack: read what was written from the disk again and compare it with `bytes`: then the object is
+    ///   known to be right without hashing it once more.
     @discardableResult
-    package func put(_ bytes: UnsafeRawBufferPointer) throws(StorageError) -> (digest: Digest, outcome: Outcome) {
+    package func put(
+        _ bytes: UnsafeRawBufferPointer, isReadBack: Bool = false
+    ) throws(StorageError) -> (digest: Digest, outcome: Outcome) {
         precondition((1...RepositoryLayout.chunkLimit).contains(bytes.count), "an object has 1 byte to 4 MiB")
         let digest = Digest.sha256(of: bytes)
         _ = pending.withLock { $0.insert(digest) }
-        do throws(FileError) { return (digest, try store(bytes, digest)) } catch { throw .file(error) }
+        do throws(FileError) {
+            let outcome = try store(bytes, digest)
+            // One that was found was compared already.
+            guard isReadBack, outcome != .found else { return (digest, outcome) }
+            if try same(path(digest), bytes) == true { return (digest, outcome) }
+        } catch { throw .file(error) }
+        throw .damaged(path: path(digest), problem: "reads back other bytes than were written")
     }
 
     /// Stores `count` pieces on several threads, waiting for the disk in all of them at once; digests in order.

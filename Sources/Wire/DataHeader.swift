@@ -25,6 +25,9 @@ package struct DataHeader: Sendable, Equatable {
         case plea
         /// The answer: a node of the tree that is the receiver's to compute now; none when there is nothing to give.
         case grant
+        /// A piece of a checkpoint that its owner has put into the store itself: the digest, 32 bytes. With `count` 0,
+        /// why it can't, in words.
+        case object
     }
 
     package var kind: Kind

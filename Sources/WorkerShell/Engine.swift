@@ -1,3 +1,4 @@
+import Checkpoints
 import Collectives
 import Coordination
 import Dispatch
@@ -22,7 +23,11 @@ final class Engine: Sendable {
         case event(WorkerEvent)
         /// A complete maximal node of the step.
         case node(NodeSum, Generation, step: Step, tag: UInt64)
-        case snapshot(SaveOrder, FloatBuffer)
+        /// A share of a checkpoint, settled, for the coordinator to write.
+        case snapshot(Snapshot)
+        /// A piece of the share is in the store.
+        case stored(SaveOrder, SavePlan.Piece, Digest)
+        case storeFailed(SaveOrder, problem: String)
         case loaded(JobID, LoadedJob)
     }
 

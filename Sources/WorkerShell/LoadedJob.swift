@@ -1,11 +1,14 @@
+import Checkpoints
 import Collectives
 import Coordination
 import Datasets
+import Dispatch
 import Kernels
 import Models
 import Recipes
 import Terms
 import Training
+import Wire
 
 /// A job in a worker's memory: model, state, data. Used by one thread at a time: the engine's, or the reactor's while
 /// the engine rests.
@@ -20,6 +23,13 @@ final class LoadedJob: @unchecked Sendable {
     private var isInitial = true
     /// How the sums of this job travel, and what they are rounded to therefore.
     let wire: GradientWire
+    /// What a checkpoint consists of.
+    private let plan: SavePlan?
+    /// The share that a checkpoint still reads from the state; engine thread only, as the two below.
+    private var snapshot: Snapshot?
+    private var updatedAt: UInt64?
+    /// Between the newest two updates; 0 before.
+    private(set) var stepSeconds = 0.0
     /// Gradient-sized buffers.
     let pool: BufferPool
     /// The finished sum of a step, when there are peers.
@@ -37,10 +47,12 @@ final class LoadedJob: @unchecked Sendable {
         pool = BufferPool(count: trainer.count)
         wire = GradientWire(settings.gradientWire, tensors: trainer.layout.entries.map(\.count))
         self.initial = initial ?? .copy(of: trainer)
+        plan = (try? TensorLayout(description.tensors.map { ($0.name, $0.shape) })).map { SavePlan(layout: $0) }
     }
 
     /// Puts the state of step 0 in place: the parameters as they were loaded, moments of zero.
     func becomeInitial() throws {
+        endSnapshot()
         guard !isInitial else { return }
         let count = trainer.count
         try trainer.withState(.parameters, 0..<count) { try initial.restore($0.baseAddress!, count) }
@@ -102,6 +114,12 @@ final class LoadedJob: @unchecked Sendable {
 
     func apply(_ recipe: Recipe, gradient: UnsafePointer<Float>) -> UpdateReport {
         isInitial = false
+        // A checkpoint may still read the state that now changes.
+        snapshot?.settle()
+        snapshot = nil
+        let now = DispatchTime.now().uptimeNanoseconds
+        stepSeconds = updatedAt.map { Double(now - $0) / 1e9 } ?? 0
+        updatedAt = now
         return trainer.apply(
             gradient: gradient, trainedTokens: recipe.trainedTokens,
             update: UpdateParameters(
@@ -124,15 +142,19 @@ final class LoadedJob: @unchecked Sendable {
         return trainer.evaluate(batches)
     }
 
-    /// A copy of all three vectors over `range`: parameters, first, second moments, one after another.
-    func snapshot(_ range: Range<Int>) -> FloatBuffer {
-        let copy = FloatBuffer(count: max(1, range.count * 3))
-        for (place, vector) in Trainer.StateVector.allCases.enumerated() {
-            trainer.withState(vector, range) { part in
-                guard let base = part.baseAddress else { return }
-                (copy.pointer + place * range.count).update(from: base, count: part.count)
-            }
-        }
-        return copy
+    // MARK: Checkpoints
+
+    /// The share of the state at this boundary that an order asks for; nil when the job has other tensors than it says.
+    func beginSnapshot(_ order: SaveOrder) -> Snapshot? {
+        endSnapshot()
+        guard let plan, plan.layout.elements == trainer.count else { return nil }
+        snapshot = Snapshot(order, plan, trainer)
+        return snapshot
+    }
+
+    /// Gives up what was not brought out yet; nothing reads the state after this.
+    func endSnapshot() {
+        snapshot?.cancel()
+        snapshot = nil
     }
 }

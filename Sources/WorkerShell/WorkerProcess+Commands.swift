@@ -17,7 +17,10 @@ extension WorkerProcess {
             gathered = nil
             healing = nil
             links.clear()
+            let loaded = job?.loaded
             engine.interrupt { [held, mailbox] in
+                // A save does not outlive its generation, and the state may be replaced from here on.
+                loaded?.endSnapshot()
                 let (nodes, tag) = held.inventory
                 mailbox.post(.event(.quiesced(id, generation, held: nodes, tag: tag)))
             }
@@ -49,9 +52,9 @@ extension WorkerProcess {
         case .copy(let order):
             guard let job, job.id == order.job else { return }
             let loaded = job.loaded
-            engine.run { [mailbox] in
-                let range = Int(order.range.lowerBound)..<Int(order.range.upperBound)
-                mailbox.post(.snapshot(order, loaded.snapshot(range)))
+            engine.run { [mailbox, saver] in
+                if let snapshot = loaded.beginSnapshot(order) { saver.save(snapshot, step: loaded.stepSeconds) }
+                mailbox.post(.event(.copied(order)))
             }
         case .leave(let reason): leaving = reason
         }
@@ -105,9 +108,9 @@ extension WorkerProcess {
         case .node(let sum, let generation, let step, let tag):
             guard let exchange, exchange.roster.generation == generation else { return }
             forward(exchange.add(sum, step: step, tag: tag))
-        case .snapshot(let order, let copy):
-            sendSnapshot(order, copy)
-            feed(.copied(order))
+        case .snapshot(let snapshot): sendShare(snapshot)
+        case .stored(let order, let piece, let digest): sendStored(order, piece, digest)
+        case .storeFailed(let order, let problem): sendProblem(order, problem)
         case .loaded(let id, let loaded):
             job = (id, loaded)
             feed(.loaded(id, parameters: loaded.trainer.count, problem: ""))
@@ -129,6 +132,7 @@ extension WorkerProcess {
     }
 
     private func dropJob() {
+        let loaded = job?.loaded
         job = nil
         exchange = nil
         gathered = nil
@@ -137,7 +141,7 @@ extension WorkerProcess {
         held.clear(except: nil)
         links.clear()
         connectLinks()
-        engine.interrupt {}
+        engine.interrupt { loaded?.endSnapshot() }
     }
 
     private func load(_ id: JobID, _ bytes: [UInt8]) {

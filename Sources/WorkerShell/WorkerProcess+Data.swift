@@ -1,3 +1,4 @@
+import Checkpoints
 import Collectives
 import Coordination
 import Foundation
@@ -46,7 +47,7 @@ extension WorkerProcess {
         case .file: receiveFile(header, body.bytes)
         case .plea: give(header)
         case .grant: takeOver(header)
-        case .checkpoint, .fileRequest: break
+        case .checkpoint, .object, .fileRequest: break
         }
     }
 
@@ -161,21 +162,44 @@ extension WorkerProcess {
     // MARK: Checkpoints
 
     /// Sends a share of the state to the coordinator, which writes it.
-    func sendSnapshot(_ order: SaveOrder, _ copy: FloatBuffer) {
-        let range = Int(order.range.lowerBound)..<Int(order.range.upperBound)
-        for vector in 0..<3 {
-            for chunk in Chunks.cut(range) {
-                var header = DataHeader(
-                    kind: .checkpoint, job: order.job, generation: order.generation, step: order.step,
-                    offset: UInt64(chunk.lowerBound), count: UInt64(chunk.count), sender: options.node)
-                header.role = UInt8(vector)
-                header.attempt = order.attempt
-                let start = copy.pointer + vector * range.count + (chunk.lowerBound - range.lowerBound)
+    func sendShare(_ snapshot: Snapshot) {
+        for (index, piece) in snapshot.pieces.enumerated() {
+            let start = snapshot.keptBytes(index)
+            for chunk in Chunks.cut(piece.offset..<piece.offset + piece.elements) {
+                var header = saveHeader(.checkpoint, snapshot.order)
+                header.offset = UInt64(chunk.lowerBound)
+                header.count = UInt64(chunk.count)
+                header.role = UInt8(piece.role.rank)
                 links.send(
-                    .init(header: header, payload: UnsafeRawPointer(start), count: chunk.count * 4, owner: copy),
+                    .init(
+                        header: header, payload: start + (chunk.lowerBound - piece.offset) * 4, count: chunk.count * 4,
+                        owner: snapshot),
                     to: Self.coordinatorNode)
             }
         }
+    }
+
+    /// Tells the coordinator that a piece is in the store.
+    func sendStored(_ order: SaveOrder, _ piece: SavePlan.Piece, _ digest: Digest) {
+        var header = saveHeader(.object, order)
+        header.offset = UInt64(piece.offset)
+        header.count = UInt64(piece.elements)
+        header.role = UInt8(piece.role.rank)
+        send(header, digest.bytes, to: Self.coordinatorNode)
+    }
+
+    /// Tells the coordinator why a share can't be stored.
+    func sendProblem(_ order: SaveOrder, _ problem: String) {
+        log.warning("no checkpoint of step \(order.step): \(problem)")
+        send(saveHeader(.object, order), Array(problem.utf8.prefix(2000)), to: Self.coordinatorNode)
+    }
+
+    private func saveHeader(_ kind: DataHeader.Kind, _ order: SaveOrder) -> DataHeader {
+        var header = DataHeader(
+            kind: kind, job: order.job, generation: order.generation, step: order.step, offset: 0, count: 0,
+            sender: options.node)
+        header.attempt = order.attempt
+        return header
     }
 
     // MARK: Files

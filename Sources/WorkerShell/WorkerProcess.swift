@@ -23,6 +23,8 @@ package final class WorkerProcess {
         package var name: String
         /// Address its data socket listens on, without port.
         package var listenHost = "127.0.0.1"
+        /// Folder of the one job's checkpoints, where it is at hand: this worker then writes its share itself.
+        package var store: String?
         /// Its own key, and the coordinator's that it believes; nil for the child of an open coordinator on loopback.
         package var trust: (own: CurveKeyPair, coordinator: CurvePublicKey)?
 
@@ -54,6 +56,8 @@ package final class WorkerProcess {
     let mailbox: Mailbox<Engine.Outcome>
     let engine: Engine
     let loader: JobLoader
+    /// Brings checkpoints out beside training.
+    let saver: ShareSaver
     private var outbox: [[UInt8]] = []
     /// Control messages sent since the process started.
     private var sent: UInt32 = 0
@@ -102,6 +106,7 @@ package final class WorkerProcess {
         let mailbox = Mailbox<Engine.Outcome> { waker.wake() }
         self.mailbox = mailbox
         engine = Engine { mailbox.post($0) }
+        saver = ShareSaver(root: options.store, node: options.node) { mailbox.post($0) }
         loader = JobLoader(
             compute: compute, cache: try FileCache(root: "\(options.state)/files"))
         try control.connect("tcp://\(options.coordinator)")

@@ -66,7 +66,7 @@ final class LocalCluster {
     private func start(_ number: Int) throws -> pid_t {
         try Self.spawn([
             "worker", "join", service.endpoint.replacingOccurrences(of: "tcp://", with: ""), "--threads", String(threads),
-            "--state", "\(state)/worker\(number)", "--child-of", String(getpid()),
+            "--state", "\(state)/worker\(number)", "--child-of", String(getpid()), "--store", "\(run)/checkpoints",
         ])
     }
 

@@ -35,6 +35,9 @@ struct Worker: ParsableCommand {
         @Option(name: .customLong("flip-bit-after"), help: .hidden)
         var flipsBitAfter: Int?
 
+        @Option(help: .hidden)
+        var store: String?
+
         func run() throws {
             if let parent {
                 _ = csys_die_with_parent()
@@ -52,6 +55,7 @@ struct Worker: ParsableCommand {
             options.flipsBitAfter = flipsBitAfter
             // Its own coordinator's child asks for no key: both stay on loopback.
             if parent == nil || !PeerAddress.isLoopback("tcp://\(coordinator)") { options.trust = try trust(folder) }
+            options.store = store
             options.listenHost = PeerAddress.isLoopback("tcp://\(coordinator)") ? "127.0.0.1" : try Self.addressTowards(coordinator)
             var log = Logger(label: "worker", factory: { StreamLogHandler.standardError(label: $0) })
             log.logLevel = parent == nil ? .info : .error

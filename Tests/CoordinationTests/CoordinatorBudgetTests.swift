@@ -186,6 +186,91 @@ import Wire
         #expect(run.plan.contains { $0.cause == .limit })
     }
 
+    /// However short: a trunk (saves here take ten times what is expected of them before the first) of full-rate steps, and from there the rates of the run that was never limited.
+    @Test(arguments: [400, 1700])
+    func `whatever a measured limit leaves, the job ends with a trunk to go on from`(milliseconds: Int64) throws {
+        let free = running(Stage.description(steps: 40) { $0.schedule = .wsd })
+        runOut(free.stage, free.job, free.sessions, step: .milliseconds(milliseconds))
+        for limit in stride(from: 1000, through: 14_000, by: 1000) {
+            let (stage, job, sessions) = running(Stage.description(steps: 40) {
+                $0.schedule = .wsd
+                $0.wallMillisecondsLimit = limit
+            })
+            runOut(stage, job, sessions, step: .milliseconds(milliseconds))
+            let run = try #require(stage.core.job(job))
+            #expect(run.state == .budgetExhausted, "\(limit): \(run.state)")
+            #expect(try #require(run.ledger?.spent.wallClock) <= max(Int64(limit), milliseconds) + 1000, "\(limit)")
+            let trunk = try #require(stage.saves().last { $0.kind == .trunk }?.step, "\(limit): \(run.plan)")
+            #expect(trunk >= 1 && trunk <= run.committed && run.trunk == trunk)
+            #expect(stage.saves().contains { $0.kind == .final && $0.step == run.committed })
+            guard limit % 6000 == 0 else { continue }
+
+            var more = Budget()
+            more[.wallClock] = 1_000_000_000
+            stage.feed(.limited(job, more))
+            stage.feed(.ordered(.resume, job))
+            leaveAndReturn(stage, job, sessions)
+            #expect(stage.roster(job)?.target == UInt64(trunk))
+            runOut(stage, job, sessions, step: .milliseconds(milliseconds))
+            #expect(stage.state(job) == .done && rates(stage, job) == rates(free.stage, free.job), "\(limit)")
+        }
+    }
+
+    @Test func `a limit lowered during the anneal shortens it, and keeps the trunk and the falling rate`() throws {
+        let (stage, job, sessions) = running(Stage.description(steps: 400) {
+            $0.schedule = .wsd
+            $0.stepLimit = 100
+        })
+        for _ in 0..<400 where stage.committed(job) < 90 {
+            let next = stage.committed(job) + 1
+            stage.wait(.milliseconds(10))
+            if stage.saves().last?.step == next - 1 { stage.publish(job, sessions) }
+            for session in sessions { stage.say(.report(stage.report(job, next)), session) }
+        }
+        var less = Budget()
+        less[.steps] = 96
+        stage.feed(.limited(job, less))
+        runOut(stage, job, sessions, step: .milliseconds(10))
+
+        let run = try #require(stage.core.job(job))
+        #expect(run.state == .budgetExhausted && run.committed == 96 && run.trunk == 85 && run.branchPoint == 85)
+        let falling = Array(rates(stage, job)[85...])
+        #expect(zip(falling, falling.dropFirst()).allSatisfy { $0 > $1 }, "\(falling)")
+    }
+
+    @Test func `a top-up that is used up before its first step ends at the trunk, and the next one goes on`() throws {
+        let free = running(Stage.description(steps: 40) { $0.schedule = .wsd })
+        runOut(free.stage, free.job, free.sessions, step: .seconds(1))
+        let (stage, job, sessions) = running(Stage.description(steps: 40) {
+            $0.schedule = .wsd
+            $0.wallMillisecondsLimit = 20_000
+        })
+        runOut(stage, job, sessions, step: .seconds(1))
+        let trunk = try #require(stage.core.job(job)?.trunk)
+
+        var more = Budget()
+        more[.wallClock] = 40_000
+        stage.feed(.limited(job, more))
+        stage.feed(.ordered(.resume, job))
+        sessions.forEach(stage.load)
+        stage.wait(.milliseconds(400))
+        stage.sleep(.seconds(25))
+        for session in sessions { stage.say(.heartbeat(Heartbeat(session: 1, sentAt: 0)), session) }
+        stage.standStill(job, sessions)
+        stage.getReady(job, sessions)
+        runOut(stage, job, sessions, step: .seconds(1))
+        let run = try #require(stage.core.job(job))
+        #expect(run.state == .budgetExhausted && run.committed >= trunk && run.trunk != nil)
+        #expect(run.ledger?.conservationFault == nil)
+
+        more[.wallClock] = 1_000_000_000
+        stage.feed(.limited(job, more))
+        stage.feed(.ordered(.resume, job))
+        leaveAndReturn(stage, job, sessions)
+        runOut(stage, job, sessions, step: .seconds(1))
+        #expect(stage.state(job) == .done && rates(stage, job) == rates(free.stage, free.job))
+    }
+
     @Test func `a ledger survives a restart, line by line`() throws {
         let (stage, job, sessions) = running(Stage.description { $0.coreMillisecondsLimit = 1_000_000 })
         for step in 1...5 {

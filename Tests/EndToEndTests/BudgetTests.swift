@@ -60,8 +60,7 @@ import Testing
         #expect(used > 0.4 * allowed, "\(used) of \(allowed)")
         #expect(try scene.run("checkpoint", "verify", "run").code == 0)
         let kinds = (try scene.run("checkpoint", "ls", "run", "--json").end.array ?? []).compactMap { $0["kind"]?.string }
-        #expect(kinds.contains("final"))
-        if unit == "tokens" { #expect(kinds.contains("trunk")) }
+        #expect(kinds.contains("final") && kinds.contains("trunk"))
         #expect(FileManager.default.fileExists(atPath: scene.folder.appendingPathComponent("run/adapter").path))
     }
 

@@ -1,0 +1,99 @@
+import Checkpoints
+import Dispatch
+import Foundation
+import Glibc
+import StorageShell
+import Synchronization
+import Terms
+import Wire
+
+/// Brings snapshots out of a worker, beside training: into the store itself where its folder is at hand, else to the
+/// coordinator.
+final class ShareSaver: Sendable {
+    /// The job's checkpoint folder; nil = it is on another machine.
+    private let root: String?
+    private let node: NodeID
+    private let post: @Sendable (Engine.Outcome) -> Void
+    /// Bytes a second at which the newest large share left, a guess at first.
+    private let rate = Mutex(3e8)
+
+    /// Below this many bytes a copy takes no time worth saving.
+    private static let small = 16 << 20
+    /// Writing threads: what waits for the disk leaves the core to others.
+    private static let threads = 4
+    /// Left free on the disk: the journal beside must not run dry.
+    private static let reserve = 8 << 20
+
+    init(root: String?, node: NodeID, post: @escaping @Sendable (Engine.Outcome) -> Void) {
+        self.root = root
+        self.node = node
+        self.post = post
+    }
+
+    /// Takes a snapshot that stands at its boundary; `step` is about how long the state stays as it is.
+    func save(_ snapshot: Snapshot, step: Double) {
+        guard let root else {
+            return start { [post] in
+                snapshot.settle()
+                if !snapshot.isCancelled { post(.snapshot(snapshot)) }
+            }
+        }
+        if snapshot.bytes <= Self.small {
+            snapshot.settle()
+        } else if step < 1.5 * Double(snapshot.bytes) / rate.withLock({ $0 }) {
+            // Copying now, beside the next step, beats copying all that is left when its update waits.
+            start { snapshot.settle() }
+        }
+        start { [self] in write(snapshot, root) }
+    }
+
+    private func start(_ body: @escaping @Sendable () -> Void) {
+        let thread = Thread {
+            // This thread's alone, on Linux: training goes first.
+            _ = setpriority(Int32(PRIO_PROCESS.rawValue), 0, 5)
+            body()
+        }
+        thread.stackSize = 1 << 20
+        thread.name = "checkpoint"
+        thread.start()
+    }
+
+    private func write(_ snapshot: Snapshot, _ root: String) {
+        let begin = DispatchTime.now().uptimeNanoseconds
+        let objects: ObjectStore
+        do { objects = try .beside(root, staging: "\(node.hex)-\(snapshot.order.attempt)") } catch {
+            return post(.storeFailed(snapshot.order, problem: "\(error)"))
+        }
+        let count = min(Self.threads, snapshot.pieces.count)
+        let group = DispatchGroup()
+        for _ in 0..<count {
+            group.enter()
+            start { [self] in
+                drain(snapshot, objects)
+                group.leave()
+            }
+        }
+        group.wait()
+        objects.close()
+        let seconds = Double(DispatchTime.now().uptimeNanoseconds - begin) / 1e9
+        if snapshot.bytes > Self.small, !snapshot.isCancelled { rate.withLock { $0 = Double(snapshot.bytes) / max(seconds, 1e-3) } }
+    }
+
+    private func drain(_ snapshot: Snapshot, _ objects: ObjectStore) {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: RepositoryLayout.chunkLimit, alignment: 4096)
+        defer { buffer.deallocate() }
+        while let piece = snapshot.take(into: buffer.baseAddress!) {
+            do {
+                let space = try objects.fileSystem.space(objects.root).available
+                guard space >= piece.bytes + Self.reserve else {
+                    throw StorageError.file(.noSpace(path: objects.root))
+                }
+                let bytes = UnsafeRawBufferPointer(rebasing: buffer[0..<piece.bytes])
+                post(.stored(snapshot.order, piece, try objects.put(bytes, isReadBack: true).digest))
+            } catch {
+                snapshot.cancel()
+                return post(.storeFailed(snapshot.order, problem: "\(error)"))
+            }
+        }
+    }
+}
