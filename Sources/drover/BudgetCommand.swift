@@ -17,6 +17,8 @@ struct BudgetCommand: ParsableCommand {
         var owner: String
         @Option(help: "The coordinator's HOST:PORT.")
         var coordinator: String?
+        @Option(help: "A token from `drover client invite`; needed once.")
+        var token: String?
         @Flag(help: "JSON on standard output.")
         var json = false
 
@@ -26,7 +28,7 @@ struct BudgetCommand: ParsableCommand {
             request["add"] = added.map(JSONValue.string)
             if let coordinator {
                 if let job = Int(owner) { request["job"] = .int(job) } else { request["project"] = .string(owner) }
-                return try CoordinatorClient.connect(coordinator, token: nil).ask(.object(request))
+                return try CoordinatorClient.connect(coordinator, token: token).ask(.object(request))
             }
             let door = try RunDoor(owner)
             guard var run = try door.resting() else {
@@ -89,6 +91,8 @@ struct Usage: ParsableCommand {
     var since: String?
     @Option(help: "The coordinator's HOST:PORT.")
     var coordinator: String?
+    @Option(help: "A token from `drover client invite`; needed once.")
+    var token: String?
     @Flag(help: "JSON on standard output.")
     var json = false
 
@@ -111,7 +115,7 @@ struct Usage: ParsableCommand {
         let request = JSONValue.members(["op": .string("usage"), "by": .string(by), "since": .int(start)])
         var rows: [JSONValue] = []
         if let coordinator {
-            rows = try CoordinatorClient.connect(coordinator, token: nil).ask(request).array ?? []
+            rows = try CoordinatorClient.connect(coordinator, token: token).ask(request).array ?? []
         } else {
             for run in runs {
                 let door = try RunDoor(run)

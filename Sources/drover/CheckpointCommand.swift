@@ -158,6 +158,8 @@ struct CheckpointCommand: ParsableCommand {
         var owner: String
         @Option(help: "The coordinator's HOST:PORT.")
         var coordinator: String?
+        @Option(help: "A token from `drover client invite`; needed once.")
+        var token: String?
         @Flag(help: "JSON on standard output.")
         var json = false
 
@@ -167,7 +169,7 @@ struct CheckpointCommand: ParsableCommand {
             if let coordinator {
                 guard let number = Int(owner) else { throw Failure.input("with --coordinator give a job's number, not `\(owner)`") }
                 job = number
-                client = try CoordinatorClient.connect(coordinator, token: nil)
+                client = try CoordinatorClient.connect(coordinator, token: token)
             } else {
                 let door = try RunDoor(owner)
                 guard try door.resting() == nil else { throw Failure.input("\(owner) does not run: its newest checkpoint is its state") }
