@@ -34,9 +34,22 @@ package enum Invariant: String, Sendable, CaseIterable {
     case l6 = "L6"
     /// What failed is not tried again before its pause is over.
     case l7 = "L7"
-    /// Budgets (B1–B10): the ledger balances, stands where the job stands, and no exact limit is passed; plans leave alone
-    /// what was issued.
-    case b = "B"
+    /// Before a checkpoint goes, a newer one of the same line is there; trunks and final ones stay.
+    case c3 = "C3"
+    /// Every unit of a ledger balances.
+    case b1 = "B1"
+    /// No exact limit is passed.
+    case b2 = "B2"
+    /// A step that counts is charged once, and covered by a checkpoint only where there is one.
+    case b4 = "B4"
+    /// When a budget has ended, the state to go on from is in the store.
+    case b6 = "B6"
+    /// A ledger follows from its lines.
+    case b8 = "B8"
+    /// What was spent is never forgotten.
+    case b9 = "B9"
+    /// Plans leave alone what was issued.
+    case b10 = "B10"
     /// The simulator itself: its model of shells and engines would be wrong.
     case model
 }

@@ -74,39 +74,38 @@ extension SimulatedCluster {
             }
         case .rewound(_, let step): record.committed = min(record.committed, step)
         case .planned(let id, let event):
-            // B10: what was issued stays as it is.
-            if !event.isWellFormed || event.after < record.recipes.count { fail(.b, "job \(id): a plan changes the past: \(event)") }
+            if !event.isWellFormed || event.after < record.recipes.count { fail(.b10, "job \(id): a plan changes the past: \(event)") }
             reference.adopt(event)
         case .ledger(_, let entry, _): check(entry, run, &record)
         case .branched(let id, let step):
-            if record.state != .budgetExhausted { fail(.b, "job \(id) leaves its line while it is \(record.state.rawValue)") }
+            if record.state != .budgetExhausted { fail(.b6, "job \(id) leaves its line while it is \(record.state.rawValue)") }
             if step > 0, !record.checkpoints.contains(where: { $0.step == step && $0.digest == reference.digest(step) }) {
-                fail(.b, "job \(id): goes back to step \(step), of which there is no checkpoint")
+                fail(.b6, "job \(id): goes back to step \(step), of which there is no checkpoint")
             }
             record.recipes.removeSubrange(min(step, record.recipes.count)...)
             record.committed = min(record.committed, step)
         case .trunk(let id, let step):
             // The end of a budget may be the trunk of the next one; both kinds are kept.
             if !record.checkpoints.contains(where: { $0.step == step && ($0.kind == .trunk || $0.kind == .final) }) {
-                fail(.b, "job \(id): its trunk of step \(step) is not in the store")
+                fail(.c3, "job \(id): its trunk of step \(step) is not in the store")
             }
         }
     }
 
-    /// Invariants B1–B9 of a job's ledger (its mirror has taken the entry, and with it the chain, already).
+    /// Invariants of a job's ledger (its mirror has taken the entry, and with it the chain, already).
     private func check(_ entry: LedgerEntry, _ run: JobRun, _ record: inout SimulatedCoordinator.JobRecord) {
-        guard let ledger = run.ledger else { return fail(.b, "job \(run.id): its ledger is not replayed") }
-        func wrong(_ what: String) { fail(.b, "job \(run.id), ledger entry \(entry.sequence): \(what)") }
-        if let fault = ledger.conservationFault { wrong(fault) }
+        guard let ledger = run.ledger else { return fail(.b8, "job \(run.id): its ledger is not replayed") }
+        func wrong(_ invariant: Invariant, _ what: String) { fail(invariant, "job \(run.id), ledger entry \(entry.sequence): \(what)") }
+        if let fault = ledger.conservationFault { wrong(.b1, fault) }
         for unit in BudgetUnit.allCases where unit.isExact {
-            if let limit = ledger.budget[unit], ledger.spent[unit] > limit { wrong("more \(unit.key) are spent than allowed") }
+            if let limit = ledger.budget[unit], ledger.spent[unit] > limit { wrong(.b2, "more \(unit.key) are spent than allowed") }
         }
         for unit in BudgetUnit.allCases where !unit.isExact {
-            if ledger.spent[unit] < record.spent[unit] { wrong("\(unit.key) that was spent is forgotten") }
+            if ledger.spent[unit] < record.spent[unit] { wrong(.b9, "\(unit.key) that was spent is forgotten") }
             record.spent[unit] = ledger.spent[unit]
         }
         if case .covered(let step) = entry.event, !record.checkpoints.contains(where: { $0.step >= step }) {
-            wrong("covers step \(step) without a checkpoint")
+            wrong(.b4, "covers step \(step) without a checkpoint")
         }
     }
 
@@ -146,9 +145,9 @@ extension SimulatedCluster {
                 wrong("its newest checkpoint is of step \(newest)")
             }
             if record.committed != max(event.end, event.after) { wrong("it ends at step \(record.committed), its plan at \(event.end)") }
-            // B6: what it goes on from is there.
-            if event.trunk > 0, event.trunk < event.end, !record.checkpoints.contains(where: { $0.step == event.trunk }) {
-                wrong("its trunk of step \(event.trunk) is not in the store")
+            let isKept = record.checkpoints.contains { $0.step == event.trunk && ($0.kind == .trunk || $0.kind == .final) }
+            if event.trunk > 0, event.trunk <= record.committed, !isKept {
+                fail(.b6, "job \(record.id): its trunk of step \(event.trunk) is not in the store (\(reason))")
             }
         case .paused: if !plan.canPauseJobs, !isScripted { wrong("nobody asked for it") }
         case .failed: if !plan.canFailJobs, !isScripted { wrong("without a cause") }
@@ -169,7 +168,7 @@ extension SimulatedCluster {
         for (live, replayed) in zip(core.jobs, head.mirror.jobs) {
             if let ledger = live.ledger, ledger.position != live.committed {
                 return fail(
-                    .b, "job \(live.id): its ledger stands at step \(ledger.position), the job at \(live.committed) \(place)")
+                    .b4, "job \(live.id): its ledger stands at step \(ledger.position), the job at \(live.committed) \(place)")
             }
             if let difference = live.durableDifference(from: replayed, inDetail: place == "at a restart") {
                 return fail(.i9, "job \(live.id): the journal gives another \(difference) than the core has \(place)")

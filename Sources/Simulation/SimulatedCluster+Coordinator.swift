@@ -329,5 +329,9 @@ extension SimulatedCluster {
         head.records[place].checkpoints.append((collection.step, collection.digest, kind))
         let extra = head.records[place].checkpoints.dropLast(2).firstIndex { $0.kind != .trunk && $0.kind != .final }
         if let extra { head.records[place].checkpoints.remove(at: extra) }
+        let reference = references[head.records[place].reference]
+        if !head.records[place].checkpoints.contains(where: { $0.digest == reference.digest($0.step) }) {
+            fail(.c3, "job \(collection.job): no checkpoint of its line is left")
+        }
     }
 }
