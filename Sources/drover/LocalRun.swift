@@ -17,6 +17,9 @@ final class LocalRun {
     private let view: LiveView
     private var point = ResumePoint.trunk
     private let stream = Stream()
+    /// The machine's energy counters; nil where they can't be read.
+    private var powercap: Powercap?
+    private var energyReadAt = Date()
     /// The data file that somebody wrote to while the job was running.
     private var changedFile: String?
 
@@ -168,8 +171,9 @@ final class LocalRun {
         let count = options.workers ?? spec.workers.lowerBound
         let threads = options.threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount / count)
         try cluster.start()
+        powercap = Powercap(options.powercap)
         try cluster.startWorkers(count, threads: threads, state: "\(folder)/state")
-        let end = try follow(cluster)
+        let end = try follow(cluster).map(withEnergy)
         cluster.stop()
         guard let end else { throw Failure.failed(cluster.problem ?? "stopped") }
         if let changedFile {
@@ -179,6 +183,15 @@ final class LocalRun {
                     + "back and `drover resume \(folder)`, or start a new run in another output_dir")
         }
         try finish(end, cluster, description)
+    }
+
+    /// The end line with what the processors say they have used meanwhile, where they say it.
+    private func withEnergy(_ end: JSONValue) -> JSONValue {
+        powercap?.read()
+        guard let powercap, var object = end.object else { return end }
+        object["energy_wh"] = .double(powercap.wattHours)
+        object["energy_method"] = .string("measured")
+        return .object(object)
     }
 
     /// Shows events until the job rests; the second Ctrl-C stops at once. nil = the coordinator failed.
@@ -200,6 +213,10 @@ final class LocalRun {
                 changedFile = file
                 view.say("\(file) changed: the job stops")
                 cluster.service.order(.job(.pause, JobID(1)))
+            }
+            if Date().timeIntervalSince(energyReadAt) > Powercap.interval {
+                energyReadAt = Date()
+                powercap?.read()
             }
             if cluster.problem != nil { return nil }
             guard try cluster.keepWorkersAlive() else {

@@ -109,6 +109,9 @@ struct RunOptions: ParsableArguments {
     @Option(help: "What energy and money are taken to be: a JSON file; default: ~/.config/drover/rates.json.")
     var rates: String?
 
+    @Option(help: "Where this machine's energy counters are.")
+    var powercap = Powercap.standardPath
+
     @Option(help: "A run's plan.jsonl: its plan events are followed instead of planning from measured cost.")
     var plan: String?
 
