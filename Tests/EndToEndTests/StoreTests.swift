@@ -1,0 +1,119 @@
+import Foundation
+import Terms
+import Testing
+
+/// What is kept, what is accounted, and what a full disk does.
+@Suite(.serialized) struct StoreTests {
+    private func listed(_ scene: Scene, _ run: String = "run") throws -> [JSONValue] {
+        try scene.run("checkpoint", "ls", run, "--json").end.array ?? []
+    }
+
+    @Test func `the best checkpoint and every M-th outlive the newest ones`() throws {
+        let scene = try Scene()
+        let outcome = try scene.run(
+            "train", "job.yaml", "eval_steps=4", "save_steps=4", "save_total_limit=2", "save_best=1", "save_every=12",
+            "--workers", "1", "--json")
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        let losses = outcome.lines.filter { $0["event"]?.string == "eval" }.compactMap { line -> (Int, Double)? in
+            guard let step = line["step"]?.int, let loss = line["loss"]?.double, step > 0 else { return nil }
+            return (step, loss)
+        }
+        let last = try #require(outcome.end["steps"]?.int)
+        let saved = losses.filter { $0.0 % 4 == 0 || $0.0 == last }
+        let best = try #require(saved.min { $0.1 < $1.1 }?.0)
+        let kept = Set(try listed(scene).compactMap { $0["step"]?.int })
+
+        #expect(kept.contains(best) && kept.contains(last), "\(kept), best \(best)")
+        for step in stride(from: 12, through: last, by: 12) { #expect(kept.contains(step), "\(kept)") }
+        // Neither a milestone, nor the best, nor the trunk, nor among the last: gone.
+        #expect(!kept.contains(4) || best == 4)
+        #expect(try scene.run("checkpoint", "verify", "run").code == 0)
+    }
+
+    @Test func `usage since a day counts what was charged from it on`() throws {
+        let scene = try Scene()
+        let steps = try scene.run("train", "job.yaml", "project=lab", "--workers", "1", "--json").end["steps"]?.int
+        let day = ISO8601DateFormatter()
+        day.formatOptions = [.withFullDate]
+        func charged(since date: Date) throws -> Double? {
+            let rows = try scene.run("usage", "run", "--since", day.string(from: date), "--json").end.array
+            #expect(rows?.count == 1 && rows?.first?["project"]?.string == "lab")
+            return rows?.first?["steps"]?.double
+        }
+
+        #expect(try charged(since: Date(timeIntervalSinceNow: -86_400)) == steps.map(Double.init))
+        #expect(try charged(since: Date(timeIntervalSinceNow: 2 * 86_400)) == 0)
+        #expect(try scene.run("usage", "run", "--since", "yesterday").code == 64)
+    }
+
+    @Test func `a new run begins with the state of another one, given as a path`() throws {
+        let scene = try Scene()
+        let whole = try scene.run("train", "job.yaml", "save_total_limit=20", "--workers", "1", "--json")
+        let again = try scene.run(
+            "train", "job.yaml", "output_dir=second", "--resume", "run@14", "--workers", "1", "--json")
+
+        #expect(again.code == 0 && again.digest != nil && again.digest == whole.digest, "\(again.errors)")
+        #expect(again.lines.first { $0["event"]?.string == "step" }?["current_steps"]?.int == 15)
+        #expect(try scene.run("train", "job.yaml", "output_dir=third", "--resume", "nowhere@3", "--json").code == 2)
+    }
+
+    @Test func `a full disk pauses the job, and what is there stays whole`() throws {
+        let disk = try Scene()
+        let expected = try disk.run("train", "job.yaml", "--workers", "1", "--json")
+        let scene = try Scene()
+        let small = scene.folder.appendingPathComponent("small").path
+        try FileManager.default.createDirectory(atPath: small, withIntermediateDirectories: true)
+        // Needs the right to mount: without it there is no small disk to fill.
+        guard Self.command("mount", "-t", "tmpfs", "-o", "size=48m", "none", small) else { return }
+        defer { _ = Self.command("umount", "-l", small) }
+        let first = try scene.run("train", "job.yaml", "output_dir=small/run", "budget.steps=12", "--workers", "1", "--json")
+        #expect(first.code == 3, "\(first.errors)")
+        let before = try listed(scene, "small/run").compactMap { $0["manifest"]?.string }
+        // All but a few megabytes: the journal still finds room, a checkpoint with its reserve does not.
+        let space = try #require(try FileManager.default.attributesOfFileSystem(forPath: small)[.systemFreeSize] as? Int)
+        try Data(count: space - (5 << 20)).write(to: URL(fileURLWithPath: small + "/ballast"))
+
+        let full = try scene.run("resume", "small/run", "budget.steps=1000", "--workers", "1", "--json")
+        #expect(full.end["state"]?.string == "PAUSED", "\(full.end) \(full.errors)")
+        #expect(full.end["reason"]?.string?.contains("three times in a row") == true)
+        #expect(full.lines.contains { $0["event"]?.string == "checkpoint_failed" })
+        #expect(try scene.run("checkpoint", "verify", "small/run").code == 0)
+        #expect(Set(try listed(scene, "small/run").compactMap { $0["manifest"]?.string }).isSuperset(of: before))
+
+        try FileManager.default.removeItem(atPath: small + "/ballast")
+        let last = try scene.run("resume", "small/run", "--workers", "2", "--json")
+        #expect(last.code == 0 && last.digest != nil && last.digest == expected.digest, "\(last.errors)")
+    }
+
+    private static func command(_ words: String...) -> Bool {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = words
+        process.standardError = FileHandle.nullDevice
+        guard (try? process.run()) != nil else { return false }
+        process.waitUntilExit()
+        return process.terminationStatus == 0
+    }
+
+    @Test func `a project's budget ends its job, which goes on when it is raised; a guest asks with a token`() throws {
+        let expected = try Scene().run("train", "job.yaml", "--workers", "1", "--json")
+        let cluster = try Cluster(Scene())
+        for name in ["w1", "w2"] { try cluster.join(name) }
+        #expect(try cluster.ask("budget", "add", "lab", "15 steps", "--json").code == 0)
+        let first = try cluster.ask("train", "job.yaml", "project=lab", "--json")
+        #expect(first.code == 3 && first.end["state"]?.string == "BUDGET_EXHAUSTED", "\(first.errors)")
+        #expect(first.end["steps"]?.int == 15)
+
+        func token() throws -> String { try #require(try cluster.ask("client", "invite", "--json").end["token"]?.string) }
+        let shown = try cluster.ask("budget", "show", "lab", "--json", "--token", try token(), user: "guest").end
+        #expect(shown["limits"]?["steps"]?.double == 15 && shown["spent"]?["steps"]?.double == 15)
+        let used = try cluster.ask("usage", "--json", "--token", try token(), user: "other").end.array?.first
+        #expect(used?["project"]?.string == "lab" && used?["steps"]?.double == 15)
+        let now = try cluster.ask("checkpoint", "now", "1", "--json", "--token", try token(), user: "third")
+        #expect(now.code == 0, "\(now.errors)")
+
+        #expect(try cluster.ask("budget", "add", "lab", "1000 steps", "--json").code == 0)
+        let last = try cluster.ask("resume", "1", "--json")
+        #expect(last.code == 0 && last.digest != nil && last.digest == expected.digest, "\(last.errors)")
+    }
+}
