@@ -43,7 +43,7 @@ import Testing
 
         #expect(try charged(since: Date(timeIntervalSinceNow: -86_400)) == steps.map(Double.init))
         #expect(try charged(since: Date(timeIntervalSinceNow: 2 * 86_400)) == 0)
-        #expect(try scene.run("usage", "run", "--since", "yesterday").code == 64)
+        #expect(try scene.run("usage", "run", "--since", "yesterday").code == 2)
     }
 
     @Test func `a new run begins with the state of another one, given as a path`() throws {
