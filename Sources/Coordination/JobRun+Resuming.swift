@@ -10,9 +10,9 @@ extension JobRun {
             rest(.budgetExhausted, reason: "held: \(fault)", &output)
             return true
         }
-        // Progress that is in no checkpoint yet needs workers to save it, and an ended plan its final one.
+        // Progress that is in no checkpoint yet needs workers to save it, and an ended plan its trunk and its final one.
         guard let event = plan.last, let limit = event.limit, event.end <= committed, committed == saved,
-            committed < plannedSteps
+            committed < plannedSteps, trunkStep == nil || trunk == trunkStep
         else { return false }
         rest(.budgetExhausted, reason: "held: \(shortage(limit))", &output)
         return true
