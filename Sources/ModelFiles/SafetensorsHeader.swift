@@ -40,16 +40,13 @@ package struct SafetensorsHeader: Sendable {
     package init(json: UnsafeRawBufferPointer, dataCount: Int, path: String) throws(ModelFileError) {
         var reader = SafetensorsHeaderReader(bytes: json, path: path)
         try reader.read()
-        let entries = reader.entries.sorted {
-            ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound)
-        }
+        var entries = reader.entries
+        // Writers put them in order; then there is nothing to sort.
+        let isInOrder = zip(entries, entries.dropFirst()).allSatisfy { !Self.stands($1.range, before: $0.range) }
+        if !isInOrder { entries.sort { Self.stands($0.range, before: $1.range) } }
         try Self.checkTiling(entries, dataCount: dataCount, path: path)
         var positions: [String: Int] = Dictionary(minimumCapacity: entries.count)
-        for (index, entry) in entries.enumerated() {
-            guard positions.updateValue(index, forKey: entry.name) == nil else {
-                throw Self.fault("tensor `\(entry.name)` stands twice", path: path)
-            }
-        }
+        for (index, entry) in entries.enumerated() { positions[entry.name] = index }
         self.entries = entries
         self.metadata = reader.metadata
         self.positions = positions
@@ -60,6 +57,10 @@ package struct SafetensorsHeader: Sendable {
 
     static func fault(_ problem: String, path: String) -> ModelFileError {
         .malformed(path: path, format: .safetensors, problem: problem)
+    }
+
+    private static func stands(_ left: Range<Int>, before right: Range<Int>) -> Bool {
+        (left.lowerBound, left.upperBound) < (right.lowerBound, right.upperBound)
     }
 
     /// `entries` sorted by range must tile `0..<dataCount`: no overlap, no hole, no rest.
