@@ -27,8 +27,12 @@ extension Coordinator {
         case .committed(let id, let step): update(id) { $0.restore(step) }
         case .evaluated(let id, let step, _, _): if bug != .evaluationNotReplayed { update(id) { $0.evaluatedAt = step } }
         case .published(let id, let step): update(id) { $0.saved = max($0.saved, step) }
-        case .found(let id, let step): update(id) { $0.saved = step }
-        case .rewound(let id, let step): update(id) { $0.rewind(to: step) }
+        case .found(let id, let step): update(id) { $0.find(step) }
+        case .rewound(let id, let step):
+            update(id) {
+                $0.find(step)
+                $0.rewind(to: step)
+            }
         case .profile(let id, let profile): update(id) { $0.profile = profile }
         case .planned(let id, let event): update(id) { $0.note(event) }
         case .ledger(let id, let entry, let digest):
@@ -60,7 +64,7 @@ extension Coordinator {
         update(id) { run in
             guard run.saved != step, step <= run.committed else { return }
             run.cover(step, &output)
-            run.saved = step
+            run.find(step)
             output.journal.append(.found(id, step: step))
         }
         return output
@@ -91,6 +95,7 @@ extension Coordinator {
             if isBack || run.saved != step {
                 if run.saved != step { run.cover(step, &output) }
                 run.rewindLedger(to: step, &output)
+                run.find(step)
                 run.rewind(to: step)
                 if run.bug != .rewindNotJournalled { output.journal.append(.rewound(id, to: step)) }
             }
@@ -145,6 +150,12 @@ extension JobRun {
         trunk = trunk.map { min($0, step) }
         applied = min(applied, step)
         leased = min(leased, step)
+    }
+
+    /// The newest sound checkpoint is of `step`: a trunk beyond it is lost, and made again when the run comes by.
+    mutating func find(_ step: Step) {
+        saved = step
+        if let trunk, trunk > step { self.trunk = nil }
     }
 
     mutating func rewind(to step: Step) {

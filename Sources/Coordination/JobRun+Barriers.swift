@@ -20,8 +20,10 @@ extension JobRun {
     }
 
     private func saveIsDue(at step: Step, _ now: Instant, empties: Bool) -> SaveReason? {
-        guard step == committed, saving?.step != step else { return nil }
+        guard saving?.step != step else { return nil }
+        // One that was lost is made again, though steps beyond it count already.
         if step == trunkStep, trunk != step, step > 0 { return .trunk }
+        guard step == committed else { return nil }
         if step == endStep, step > 0, saved != step || (savedFor != nil && savedFor != .final),
             bug != .doneBeforeCheckpoint { return .final }
         guard saved != step else { return nil }

@@ -268,7 +268,7 @@ package final class CoordinatorService: @unchecked Sendable {
             desk(id)?.checkpoints.collect(
                 step, attempt: attempt, kind: kind,
                 progress: .init(
-                    epoch: core.epoch, generation: run.generation, tokens: run.tokens,
+                    epoch: core.epoch, generation: run.generation, tokens: run.tokens(after: step),
                     samples: min(step * run.description.globalBatch, run.description.totalSequences),
                     evaluationLoss: desk(id)?.evaluationLoss, digest: digest, plan: run.plan,
                     budget: Self.position(run)))
