@@ -59,12 +59,16 @@ package struct CurveKeyPair: Sendable, Equatable, CustomStringConvertible, Custo
     /// 40 characters of Z85; for a file of mode 0600 and nothing else.
     package let secretText: String
 
-    /// A fresh pair from the system's randomness.
+    /// A fresh pair from the system's randomness, whose public half can stand in a command line: one that begins with a
+    /// hyphen would be taken for an option.
     package static func generate() throws(CurveKeyError) -> CurveKeyPair {
-        var publicText = [CChar](repeating: 0, count: 41)
-        var secretText = [CChar](repeating: 0, count: 41)
-        guard zmq_curve_keypair(&publicText, &secretText) == 0 else { throw .noCurve }
-        return try CurveKeyPair(secretText: Z85.text(secretText))
+        while true {
+            var publicText = [CChar](repeating: 0, count: 41)
+            var secretText = [CChar](repeating: 0, count: 41)
+            guard zmq_curve_keypair(&publicText, &secretText) == 0 else { throw .noCurve }
+            let pair = try CurveKeyPair(secretText: Z85.text(secretText))
+            if !pair.publicKey.text.hasPrefix("-") { return pair }
+        }
     }
 
     /// The pair that a secret half belongs to.

@@ -15,6 +15,11 @@ import ZeroMQShell
         }
     }
 
+    @Test func `no key looks like an option of a command`() throws {
+        // One in 85 would begin with a hyphen.
+        for _ in 0..<1500 { #expect(try !CurveKeyPair.generate().publicKey.text.hasPrefix("-")) }
+    }
+
     @Test func `Z85 text is that of the specification`() throws {
         // ZeroMQ RFC 32: eight bytes 86 4F D2 6F B5 59 F7 5B are written HelloWorld; here four times.
         let bytes = [[UInt8]](repeating: [0x86, 0x4F, 0xD2, 0x6F, 0xB5, 0x59, 0xF7, 0x5B], count: 4).flatMap { $0 }
