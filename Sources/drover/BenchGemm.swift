@@ -39,13 +39,16 @@ struct BenchGemm: ParsableCommand {
         var results: [JSONValue] = []
         var lines: [[String]] = []
         for shape in shapes {
-            let rates = measure(shape, compute)
-            results.append(.members([
-                "name": .string(shape.name), "rows": .int(rows), "inputs": .int(shape.inputs),
-                "outputs": .int(shape.outputs), "forward_gflops": .double(rates[0]),
-                "input_gradient_gflops": .double(rates[1]), "weight_gradient_gflops": .double(rates[2]),
-                "efficiency": .double(Measuring.median(rates) / ceiling.gigaflops),
-            ]))
+            let times = ProductTimes(rows: rows, inputs: shape.inputs, outputs: shape.outputs, compute)
+            let flops = 2 * Double(rows) * Double(shape.inputs) * Double(shape.outputs)
+            let rates = [times.forward, times.inputGradient, times.weightGradient].map { flops / $0 / 1e9 }
+            results.append(
+                .members([
+                    "name": .string(shape.name), "rows": .int(rows), "inputs": .int(shape.inputs),
+                    "outputs": .int(shape.outputs), "forward_gflops": .double(rates[0]),
+                    "input_gradient_gflops": .double(rates[1]), "weight_gradient_gflops": .double(rates[2]),
+                    "efficiency": .double(Measuring.median(rates) / ceiling.gigaflops),
+                ]))
             lines.append(["\(shape.name)", "\(rows)×\(shape.inputs)×\(shape.outputs)"] + rates.map { String(Int($0)) })
         }
         guard json else {
@@ -53,12 +56,13 @@ struct BenchGemm: ParsableCommand {
             return Output.line(
                 "GFLOP/s; ceiling \(Int(ceiling.gigaflops)) (\(ceiling.library)) on \(compute.team.threads) threads")
         }
-        Output.json(.members([
-            "bench": .string("gemm"), "precision": .string(machine.arithmetic.rawValue),
-            "threads": .int(compute.team.threads),
-            "gemm_ceiling_gflops": .double(ceiling.gigaflops), "gemm_ceiling_library": .string(ceiling.library),
-            "results": .array(results),
-        ]))
+        Output.json(
+            .members([
+                "bench": .string("gemm"), "precision": .string(machine.arithmetic.rawValue),
+                "threads": .int(compute.team.threads),
+                "gemm_ceiling_gflops": .double(ceiling.gigaflops), "gemm_ceiling_library": .string(ceiling.library),
+                "results": .array(results),
+            ]))
     }
 
     /// The distinct matrices of a block, and the head.
@@ -81,33 +85,6 @@ struct BenchGemm: ParsableCommand {
             if !isKnown { shapes.append(shape) }
         }
         return shapes + [Shape(name: "lm_head", inputs: configuration.width, outputs: configuration.vocabulary)]
-    }
-
-    /// Giga-operations a second: forward, input gradient, weight gradient.
-    private func measure(_ shape: Shape, _ compute: Compute) -> [Double] {
-        let (x, dy) = (Measuring.filled(rows * shape.inputs), Measuring.filled(rows * shape.outputs, seed: 3))
-        let w = Measuring.filled(shape.inputs * shape.outputs, seed: 2)
-        let (weights, gradient) = (
-            Matrix(.fp32(w.pointer)).keepingCopies(nil), FloatBuffer(count: shape.inputs * shape.outputs)
-        )
-        let flops = 2 * Double(rows) * Double(shape.inputs) * Double(shape.outputs)
-        let times = [
-            Measuring.best {
-                compute.linear(
-                    dy.pointer, x.pointer, weights, bias: nil, rows: rows, inputs: shape.inputs,
-                    outputs: shape.outputs, accumulate: false)
-            },
-            Measuring.best {
-                compute.linearInputGradient(
-                    x.pointer, dy.pointer, weights, rows: rows, inputs: shape.inputs, outputs: shape.outputs,
-                    accumulate: false)
-            },
-            Measuring.best {
-                compute.linearWeightGradient(
-                    gradient.pointer, dy.pointer, x.pointer, rows: rows, inputs: shape.inputs, outputs: shape.outputs)
-            },
-        ]
-        return times.map { flops / $0 / 1e9 }
     }
 }
 

@@ -10,7 +10,8 @@ struct BenchStep: ParsableCommand {
         commandName: "step", abstract: "Times whole optimizer steps.",
         discussion: """
             A step is the gradients of V shards of one micro-batch each, their sum by the tree, clipping and AdamW: a
-            job's own path on one worker. The medians leave the first two steps out. Tokens and weights depend on
+            job's own path on one worker. With --documents a shard is as many micro-batches as its documents fill when
+            packed; tokens are those of documents then, as they always are. The medians leave the first two steps out. Tokens and weights depend on
             nothing but their numbers, so that the losses can be compared with another program's.
             """)
 
@@ -57,6 +58,12 @@ struct StepOptions: ParsableArguments {
     @Option(help: "V: shards of a step, each one micro-batch.")
     var virtualShards = 1
 
+    @Option(
+        help:
+            "Documents of mixed lengths up to --seq in a shard, packed into sequences; without it all are of --seq tokens."
+    )
+    var documents: Int?
+
     @Option(help: "Step size.")
     var learningRate = 1e-4
 
@@ -71,6 +78,9 @@ struct StepOptions: ParsableArguments {
         guard seq >= 2, seq <= 1 << 20 else { throw ValidationError("--seq must be in 2…1048576") }
         guard microBatch >= 1, steps >= 1, (1...4096).contains(virtualShards) else {
             throw ValidationError("--micro-batch and --steps must be at least 1, --virtual-shards in 1…4096")
+        }
+        if let documents, !(1...1 << 16).contains(documents) || seq < StepBench.shortest {
+            throw ValidationError("--documents must be in 1…65536, of --seq \(StepBench.shortest) at least")
         }
         guard learningRate > 0, learningRate.isFinite else { throw ValidationError("--learning-rate must be above 0") }
     }
@@ -89,11 +99,16 @@ struct StepOptions: ParsableArguments {
         let bench = try StepBench(
             configuration, directory, rank: rank, options: self, compute: compute)
         let run = bench.run { step, loss, seconds in
-            if !json { Output.line("step \(step)  loss \(loss)  \(Int(Double(bench.tokensPerStep) / seconds)) tok/s") }
+            if !json {
+                Output.line("step \(step)  loss \(loss)  \(Int(Double(bench.tokens(of: step)) / seconds)) tok/s")
+            }
         }
         let after = Ceiling.gemm(compute)
-        let ceiling = after.gigaflops > before.gigaflops ? after : before
-        let summary = bench.summary(run, ceiling, precision: machine.arithmetic.rawValue, name: name)
+        let peak = after.gigaflops > before.gigaflops ? after : before
+        let products = StepProducts(configuration, rows: seq * microBatch, trainsWeights: rank == nil)
+        let ceiling = products.ceiling(compute)
+        let summary = bench.summary(
+            run, ceiling: ceiling, peak: peak, precision: machine.arithmetic.rawValue, name: name)
         if json { Output.json(summary) } else { Output.line(summary.prettyText) }
     }
 }

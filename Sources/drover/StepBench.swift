@@ -1,4 +1,5 @@
 import Collectives
+import Datasets
 import Foundation
 import Kernels
 import ModelFiles
@@ -18,6 +19,8 @@ final class StepBench {
     /// What the steps took and gave.
     struct Run {
         var losses: [Double] = []
+        /// Input tokens of each step.
+        var tokens: [Int] = []
         /// Whole steps, and their parts, in seconds.
         var steps: [Double] = []
         var gradients: [Double] = []
@@ -38,9 +41,10 @@ final class StepBench {
         // Frozen weights are kept as products read them; trained ones are fp32.
         let kept = rank == nil ? Arithmetic.fp32 : compute.arithmetic
         let weights = try directory?.loadWeights(for: kept) ?? Self.drawn(configuration, kept, compute)
-        let method: TrainingMethod = rank.map {
-            .adapter(AdapterSpecification(rank: $0, alpha: Double(2 * $0), targets: .all), seed: 0, initial: nil)
-        } ?? .full
+        let method: TrainingMethod =
+            rank.map {
+                .adapter(AdapterSpecification(rank: $0, alpha: Double(2 * $0), targets: .all), seed: 0, initial: nil)
+            } ?? .full
         trainer = try Trainer(
             configuration: configuration, weights: weights.table, owner: weights, method: method, compute: compute,
             recomputes: options.gradientCheckpointing)
@@ -56,31 +60,29 @@ final class StepBench {
         }
     }
 
-    /// Input tokens of a step.
-    var tokensPerStep: Int { options.seq * options.microBatch * options.virtualShards }
-
     func run(progress: (Int, Double, Double) -> Void) -> Run {
         var run = Run()
         for step in 1...options.steps {
-            let batches = (0..<options.virtualShards).map { batch(step: step, shard: $0) }
-            let time = Measuring.seconds { self.step(step, batches, &run) }
+            let shards = shards(of: step)
+            let time = Measuring.seconds { self.step(step, shards, &run) }
             run.steps.append(time)
+            run.tokens.append(tokens(of: step))
             progress(step, run.losses[step - 1], time)
         }
         run.peakMiB = Measuring.peakMiB
-        let batches = (0..<options.virtualShards).map { batch(step: 1, shard: $0) }
+        let batches = shards(of: 1).flatMap { $0 }
         run.forward = Measuring.median((0..<3).map { _ in Measuring.seconds { _ = trainer.evaluate(batches) } })
         return run
     }
 
-    private func step(_ step: Int, _ batches: [MicroBatch], _ run: inout Run) {
+    private func step(_ step: Int, _ shards: [[MicroBatch]], _ run: inout Run) {
         var fold = TreeFold(tree: tree)
         var held: [(range: ShardRange, sum: FloatBuffer)] = []
         var (loss, tokens, gradientTime, foldTime) = (0.0, 0, 0.0, 0.0)
-        for (shard, batch) in batches.enumerated() {
+        for (shard, batches) in shards.enumerated() {
             let sum = free.popLast() ?? FloatBuffer(count: trainer.count)
             gradientTime += Measuring.seconds {
-                let gradient = trainer.shardGradient([batch], into: sum.pointer)
+                let gradient = trainer.shardGradient(batches, into: sum.pointer)
                 loss += gradient.lossSum
                 tokens += gradient.trainedTokens
             }
@@ -94,9 +96,10 @@ final class StepBench {
         run.folds.append(foldTime)
         run.losses.append(loss / Double(max(1, tokens)))
         let root = held[0].sum
-        run.updates.append(Measuring.seconds {
-            _ = trainer.apply(gradient: root.pointer, trainedTokens: tokens, update: update(step))
-        })
+        run.updates.append(
+            Measuring.seconds {
+                _ = trainer.apply(gradient: root.pointer, trainedTokens: tokens, update: update(step))
+            })
         free.append(root)
     }
 
@@ -117,13 +120,68 @@ final class StepBench {
             maxGradientNorm: 1)
     }
 
-    /// One micro-batch of whole sequences; every token but a sequence's last has a target.
-    private func batch(step: Int, shard: Int) -> MicroBatch {
-        let first = (step - 1) * options.virtualShards * options.microBatch + shard * options.microBatch
-        return MicroBatch(documents: (0..<options.microBatch).map { sequence in
-            let ids = Self.sequence(first + sequence, count: options.seq, vocabulary: trainer.configuration.vocabulary)
-            return (ids: ids, labels: ids)
-        })
+    /// The micro-batches of each shard; every token but a document's last has a target.
+    private func shards(of step: Int) -> [[MicroBatch]] {
+        (0..<options.virtualShards).map { shard in
+            let rows = Self.rows(documents(step, shard), packedInto: options.documents.map { _ in options.seq })
+            return stride(from: 0, to: rows.count, by: options.microBatch).map { first in
+                microBatch(rows[first..<min(first + options.microBatch, rows.count)].flatMap { $0 })
+            }
+        }
+    }
+
+    private func microBatch(_ documents: [Document]) -> MicroBatch {
+        MicroBatch(
+            documents: documents.map { document in
+                let ids = Self.sequence(
+                    document.number, count: document.length, vocabulary: trainer.configuration.vocabulary)
+                return (ids: ids, labels: ids)
+            })
+    }
+
+    /// Input tokens of a step.
+    func tokens(of step: Int) -> Int {
+        (0..<options.virtualShards).reduce(0) { sum, shard in
+            sum + documents(step, shard).reduce(0) { $0 + $1.length }
+        }
+    }
+
+    /// A piece of the test's text.
+    private struct Document {
+        var number: Int
+        var length: Int
+    }
+
+    private func documents(_ step: Int, _ shard: Int) -> [Document] {
+        let count = options.documents ?? options.microBatch
+        let first = ((step - 1) * options.virtualShards + shard) * count
+        return (first..<first + count).map { number in
+            Document(
+                number: number,
+                length: options.documents == nil ? options.seq : Self.length(number, most: options.seq))
+        }
+    }
+
+    /// Sequences of whole documents: each its own, or packed as a job packs them.
+    private static func rows(_ documents: [Document], packedInto capacity: Int?) -> [[Document]] {
+        guard let capacity else { return documents.map { [$0] } }
+        let table = Packing.bestFit(lengths: documents.map { UInt32($0.length) }, capacity: capacity)
+        return (0..<table.count).map { row in table.documents(of: row).map { documents[Int($0)] } }
+    }
+
+    /// The shortest document of mixed ones.
+    static let shortest = 16
+
+    /// Tokens of document `number` where they are mixed: 16 and the cube of an even spread up to `most`, so that half are
+    /// shorter than an eighth, as instructions are; scripts/bench/pytorch-step has the same.
+    ///
+    /// The spread is SplitMix64's (Steele, Lea & Flood 2014, figure 16).
+    static func length(_ number: Int, most: Int) -> Int {
+        var state = UInt64(number) &* 0x9E37_79B9_7F4A_7C15
+        state = (state ^ state >> 30) &* 0xBF58_476D_1CE4_E5B9
+        state = (state ^ state >> 27) &* 0x94D0_49BB_1331_11EB
+        let spread = (state ^ state >> 31) >> 52
+        return shortest + Int(UInt64(most - shortest) * spread * spread * spread >> 36)
     }
 
     /// Sequence `number` of the test's endless text; scripts/bench/pytorch-step makes the same.
@@ -140,20 +198,21 @@ final class StepBench {
 }
 
 extension StepBench {
-    /// The figures as JSON.
-    func summary(_ run: Run, _ ceiling: Ceiling.Gemm, precision: String, name: String) -> JSONValue {
+    /// The figures as JSON; `ceiling` in GFLOP/s is what the step's own products reach alone, `peak` the best product of all.
+    func summary(_ run: Run, ceiling: Double, peak: Ceiling.Gemm, precision: String, name: String) -> JSONValue {
         func steady(_ values: [Double]) -> Double {
             Measuring.median(values.count > Self.warmUp ? Array(values.dropFirst(Self.warmUp)) : values)
         }
         let seconds = steady(run.steps)
         let flops = Self.flopsPerToken(trainer.configuration, rank: rank, sequence: options.seq)
-        let rate = Double(tokensPerStep) / seconds
+        let rate = steady(zip(run.tokens, run.steps).map { Double($0) / $1 })
         return .members([
             "bench": .string(name), "model_type": .string(trainer.configuration.family.modelType),
             "precision": .string(precision), "threads": .int(compute.team.threads),
             "kernels": .string(compute.level.rawValue), "seq": .int(options.seq),
             "micro_batch": .int(options.microBatch), "virtual_shards": .int(options.virtualShards),
-            "tokens_per_step": .int(tokensPerStep), "steps": .int(options.steps),
+            "tokens_per_step": .int(run.tokens.reduce(0, +) / run.tokens.count), "steps": .int(options.steps),
+            "documents": options.documents.map(JSONValue.int) ?? .null,
             "lora": rank.map(JSONValue.int) ?? .null, "trained_parameters": .int(trainer.count),
             "tokens_per_second": .double(rate), "step_seconds": .double(seconds),
             "phases": .members([
@@ -162,9 +221,9 @@ extension StepBench {
                 "fold_seconds": .double(steady(run.folds)), "update_seconds": .double(steady(run.updates)),
             ]),
             "peak_rss_mib": .double(run.peakMiB), "flops_per_token": .double(flops),
-            "achieved_gflops": .double(flops * rate / 1e9), "gemm_ceiling_gflops": .double(ceiling.gigaflops),
-            "gemm_ceiling_library": .string(ceiling.library),
-            "efficiency": .double(flops * rate / 1e9 / ceiling.gigaflops),
+            "achieved_gflops": .double(flops * rate / 1e9), "gemm_ceiling_gflops": .double(ceiling),
+            "gemm_peak_gflops": .double(peak.gigaflops), "gemm_peak_library": .string(peak.library),
+            "efficiency": .double(flops * rate / 1e9 / ceiling),
             "losses": .array(run.losses.map(JSONValue.double)),
         ])
     }
@@ -174,17 +233,13 @@ extension StepBench {
     static func flopsPerToken(_ configuration: DecoderConfiguration, rank: Int?, sequence: Int) -> Double {
         let modules = configuration.linearModules
         // Of a mixture only what a token goes through counts.
-        let layers = modules.reduce(0.0) { $0 + Double($1.inputs * $1.outputs) * share($1) }
-        func share(_ module: LinearModule) -> Double {
-            guard let mixture = configuration.mixture,
-                [.expertGate, .expertUp, .expertDown].contains(module.slot)
-            else { return 1 }
-            return Double(mixture.perToken[module.layer]) / Double(mixture.experts)
-        }
+        let layers = modules.reduce(0.0) { $0 + Double($1.inputs * $1.outputs) * configuration.shareOfTokens($1) }
         let head = Double(configuration.vocabulary * configuration.width)
         let attention = 6 * Double(configuration.layers * sequence * configuration.queryWidth)
         guard let rank else { return 6 * (layers + head) + attention }
-        let factors = modules.reduce(0.0) { $0 + Double(rank * ($1.inputs + $1.outputs)) * share($1) }
+        let factors = modules.reduce(0.0) {
+            $0 + Double(rank * ($1.inputs + $1.outputs)) * configuration.shareOfTokens($1)
+        }
         return 4 * (layers + head) + 6 * factors + attention
     }
 }
