@@ -7,8 +7,8 @@ extension Compute {
     /// Gradients are those of the sum: `dh[T,D]` is overwritten (zero where untrained), `dHead[V,D]` and `dBias[V]` are
     /// added to. `rowLosses[T]` receives each row's loss (0 where untrained).
     ///
-    /// Trained rows are gathered and worked off in chunks of whole runs of 256 rows, whose logits fill at most 256 MiB
-    /// of `workspace`; how many runs make a chunk changes no bit.
+    /// Trained rows are gathered and worked off in chunks of whole runs of 256 rows, whose logits fill at most 64 MiB
+    /// of `workspace`, 256 where every chunk reads and writes `dHead`; how many runs make a chunk changes no bit.
     package func crossEntropy(
         _ h: UnsafePointer<Float>, head: Matrix, bias: UnsafePointer<Float>?,
         targets: UnsafePointer<Int32>, rows: Int, width: Int, vocabulary: Int, dh: UnsafeMutablePointer<Float>?,
@@ -21,8 +21,8 @@ extension Compute {
         rowLosses?.update(repeating: 0, count: rows)
         let chunk = CrossEntropyChunk(
             trained: trained.count, width: width, vocabulary: vocabulary,
-            gradient: dh != nil || dHead != nil || dBias != nil, isNative: arithmetic == .bf16 && native != nil,
-            workspace)
+            gradient: dh != nil || dHead != nil || dBias != nil, limit: (dHead == nil ? 64 : 256) << 20,
+            isNative: arithmetic == .bf16 && native != nil, workspace)
         var total = 0.0
         for start in stride(from: 0, to: trained.count, by: chunk.capacity) {
             let tokens = trained[start..<min(trained.count, start + chunk.capacity)]
@@ -120,11 +120,13 @@ private struct CrossEntropyChunk {
     /// `[R]`
     let targets: UnsafeMutablePointer<Int32>
 
-    init(trained: Int, width: Int, vocabulary: Int, gradient: Bool, isNative: Bool, _ workspace: Workspace) {
+    /// - Parameter limit: bytes of the logits where that leaves room for a run.
+    init(
+        trained: Int, width: Int, vocabulary: Int, gradient: Bool, limit: Int, isNative: Bool, _ workspace: Workspace
+    ) {
         let run = Int(DK_GEMM_K)
-        let budget = 64 << 20
         stride = isNative ? vocabulary : padded(vocabulary, to: 16)
-        capacity = max(1, min(trained, max(1, budget / (stride * run)) * run))
+        capacity = max(1, min(trained, max(1, limit / (4 * stride * run)) * run))
         (self.width, self.vocabulary, self.gradient) = (width, vocabulary, gradient)
         room = isNative ? padded(capacity, to: run) : capacity
         let parts = [room * stride, room * width, 2 * capacity, capacity].map { padded($0, to: 16) }
