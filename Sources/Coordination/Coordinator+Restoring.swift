@@ -7,8 +7,10 @@ extension Coordinator {
     package mutating func restore(_ entry: JournalEntry, at now: Instant) throws(DescriptionError) {
         switch entry {
         case .submitted(let id, let bytes):
-            jobs.append(JobRun(
-                id: id, description: try JobDescription(decoding: bytes), rates: rates, clockOffset: clockOffset, at: now))
+            jobs.append(
+                JobRun(
+                    id: id, description: try JobDescription(decoding: bytes), rates: rates, clockOffset: clockOffset,
+                    at: now))
             jobs[jobs.count - 1].bug = bug
         case .amended(let id, let bytes):
             let description = try JobDescription(decoding: bytes)
@@ -25,14 +27,11 @@ extension Coordinator {
             }
         case .recipe(let id, let step, _): update(id) { $0.issued = max($0.issued, step) }
         case .committed(let id, let step): update(id) { $0.restore(step) }
-        case .evaluated(let id, let step, _, _): if bug != .evaluationNotReplayed { update(id) { $0.evaluatedAt = step } }
+        case .evaluated(let id, let step, _, _):
+            if bug != .evaluationNotReplayed { update(id) { $0.evaluatedAt = step } }
         case .published(let id, let step): update(id) { $0.saved = max($0.saved, step) }
         case .found(let id, let step): update(id) { $0.find(step) }
-        case .rewound(let id, let step):
-            update(id) {
-                $0.find(step)
-                $0.rewind(to: step)
-            }
+        case .rewound(let id, let step): update(id) { $0.rewind(to: step) }
         case .profile(let id, let profile): update(id) { $0.profile = profile }
         case .planned(let id, let event): update(id) { $0.note(event) }
         case .ledger(let id, let entry, let digest):
@@ -47,7 +46,9 @@ extension Coordinator {
     }
 
     /// Whether the journal's replay remembers the same answers.
-    package func hasSameAnswers(as other: Coordinator) -> Bool { answers.count == other.answers.count && answers.last == other.answers.last }
+    package func hasSameAnswers(as other: Coordinator) -> Bool {
+        answers.count == other.answers.count && answers.last == other.answers.last
+    }
 
     /// Gives a job the lengths of its sequences, which the journal does not hold.
     package mutating func attach(_ index: SequenceIndex, to id: JobID) {
@@ -95,7 +96,6 @@ extension Coordinator {
             if isBack || run.saved != step {
                 if run.saved != step { run.cover(step, &output) }
                 run.rewindLedger(to: step, &output)
-                run.find(step)
                 run.rewind(to: step)
                 if run.bug != .rewindNotJournalled { output.journal.append(.rewound(id, to: step)) }
             }
@@ -147,7 +147,6 @@ extension JobRun {
         rewind(to: step)
         digests.removeSubrange(min(step + 1, digests.count)...)
         issued = min(issued, step)
-        trunk = trunk.map { min($0, step) }
         applied = min(applied, step)
         leased = min(leased, step)
     }
@@ -158,8 +157,9 @@ extension JobRun {
         if let trunk, trunk > step { self.trunk = nil }
     }
 
+    /// Goes back to the checkpoint of `step`, to compute what lies beyond it again.
     mutating func rewind(to step: Step) {
-        saved = step
+        find(step)
         guard step < committed else { return }
         tokens = tokens(after: step)
         history.removeSubrange(step...)
