@@ -73,14 +73,19 @@ let package = Package(
         module("Simulation", ["Terms", "Hashing", "Recipes", "Collectives", "Wire", "Budgeting", "Coordination"]),
 
         // MARK: L5 — where control plane and data plane meet
-        module("CoordinatorShell", [
-            "Terms", "Hashing", "Recipes", "Wire", "Budgeting", "Checkpoints", "Datasets", "Kernels", "Coordination",
-            "ZeroMQShell", "StorageShell", logging,
-        ]),
-        module("WorkerShell", [
-            "Terms", "Hashing", "Recipes", "Collectives", "Wire", "Checkpoints", "Datasets", "Kernels", "Models",
-            "Coordination", "Training", "ModelFiles", "ZeroMQShell", "StorageShell", logging,
-        ]),
+        module(
+            "CoordinatorShell",
+            [
+                "Terms", "Hashing", "Recipes", "Wire", "Budgeting", "Checkpoints", "Datasets", "Kernels",
+                "Coordination",
+                "ZeroMQShell", "StorageShell", logging,
+            ]),
+        module(
+            "WorkerShell",
+            [
+                "Terms", "Hashing", "Recipes", "Collectives", "Wire", "Checkpoints", "Datasets", "Kernels", "Models",
+                "Coordination", "Training", "ModelFiles", "ZeroMQShell", "StorageShell", logging,
+            ]),
 
         // MARK: L6 — the command line, one file a command
         .executableTarget(
@@ -95,7 +100,8 @@ let package = Package(
         .executableTarget(
             name: "fuzz",
             dependencies: [
-                "Terms", "ModelFiles", "Wire", "Recipes", "Collectives", "Kernels", "Coordination", "ZeroMQShell", "WorkerShell",
+                "Terms", "ModelFiles", "Wire", "Recipes", "Collectives", "Kernels", "Coordination", "ZeroMQShell",
+                "WorkerShell",
             ],
             swiftSettings: strict),
 

@@ -117,10 +117,11 @@ extension LedgerEvent {
         case 8: self = .covered(through: try Self.step(&reader))
         case 9: self = .rewound(to: try Self.step(&reader))
         case 10:
-            self = .warned(try reader.list(limit: BudgetUnit.allCases.count) { reader throws(ByteError) in
-                guard let unit = BudgetUnit(rawValue: try reader.integer()) else { throw .invalid("unit") }
-                return unit
-            })
+            self = .warned(
+                try reader.list(limit: BudgetUnit.allCases.count) { reader throws(ByteError) in
+                    guard let unit = BudgetUnit(rawValue: try reader.integer()) else { throw .invalid("unit") }
+                    return unit
+                })
         case 11:
             let position = try Self.step(&reader)
             self = .inherited(position: position, costs: try Costs(reading: &reader))

@@ -96,12 +96,14 @@ extension Quantity {
             let suffix = String(decoding: letters, as: UTF8.self)
             if suffix.isEmpty {
                 let written = text.filter { $0 != " " }
-                return .failure(QuantityFault(
-                    sentence: "'\(text)' has no unit; write \(written)s, \(written)m, \(written)h or \(written)d"))
+                return .failure(
+                    QuantityFault(
+                        sentence: "'\(text)' has no unit; write \(written)s, \(written)m, \(written)h or \(written)d"))
             }
             guard let index = timeUnits.firstIndex(where: { $0.suffix == suffix }) else {
-                return .failure(QuantityFault(
-                    sentence: "'\(suffix)' is no unit of time; use s, m, h or d, for instance 20m or 1h30m"))
+                return .failure(
+                    QuantityFault(
+                        sentence: "'\(suffix)' is no unit of time; use s, m, h or d, for instance 20m or 1h30m"))
             }
             guard index >= nextUnit else {
                 let sentence = "'\(text)' names its units out of order; write for instance 1h30m"

@@ -32,7 +32,8 @@ package struct RateCard: Sendable, Hashable {
     /// Measured time with what it costs; amounts that no longer fit stay at the largest.
     package func costs(coreTime: Int64, wallClock: Int64) -> Costs {
         Costs(
-            coreTime: coreTime, wallClock: wallClock, energy: energy(coreTime: coreTime), money: money(coreTime: coreTime))
+            coreTime: coreTime, wallClock: wallClock, energy: energy(coreTime: coreTime),
+            money: money(coreTime: coreTime))
     }
 
     /// Why a limit of this budget can't be kept with this card; nil when all can.

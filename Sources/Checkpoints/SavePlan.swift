@@ -84,8 +84,9 @@ package struct SavePlan: Sendable, Equatable {
             let piece = pieces[middle]
             let tensor = layout.tensors[piece.tensor]
             let isBefore =
-                if offset >= tensor.offset + tensor.elements { true } else if offset < tensor.offset { false }
-                else if piece.role != role { piece.role < role } else { offset >= piece.offset + piece.elements }
+                if offset >= tensor.offset + tensor.elements { true } else if offset < tensor.offset {
+                    false
+                } else if piece.role != role { piece.role < role } else { offset >= piece.offset + piece.elements }
             if isBefore { low = middle + 1 } else { high = middle }
         }
         guard low < pieces.count, pieces[low].role == role, pieces[low].offset <= offset,

@@ -27,8 +27,10 @@ package enum Partition {
         // Each shard goes to the member that would finish it first; ties to the lower rank, so the result is unique.
         for _ in 0..<shards {
             var best = 0
-            for member in 1..<max(1, rates.count) where
-                Double(counts[member] + 1) / usable[member] < Double(counts[best] + 1) / usable[best] {
+            for member in 1..<max(1, rates.count)
+            where
+                Double(counts[member] + 1) / usable[member] < Double(counts[best] + 1) / usable[best]
+            {
                 best = member
             }
             counts[best] += 1

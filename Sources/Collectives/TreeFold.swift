@@ -29,9 +29,10 @@ package struct TreeFold: Sendable, Equatable {
             let place = held.firstIndex(of: sibling)
         {
             held.remove(at: place)
-            merges.append(isLeft
-                ? Merge(left: current, right: sibling, parent: parent)
-                : Merge(left: sibling, right: current, parent: parent))
+            merges.append(
+                isLeft
+                    ? Merge(left: current, right: sibling, parent: parent)
+                    : Merge(left: sibling, right: current, parent: parent))
             current = parent
         }
         let place = held.firstIndex { $0 > current } ?? held.count

@@ -11,8 +11,9 @@ extension Coordinator {
         guard !isAnswered(request, &output) else { return }
         let id = nextJob
         output.journal.append(.submitted(id, description: job.description.encoded()))
-        jobs.append(JobRun(
-            id: id, description: job.description, job: job, rates: rates, clockOffset: clockOffset, at: now))
+        jobs.append(
+            JobRun(
+                id: id, description: job.description, job: job, rates: rates, clockOffset: clockOffset, at: now))
         jobs[jobs.count - 1].bug = bug
         update(id) { $0.openLedger(&output) }
         output.notices.append(.state(id, .queued, reason: "submitted"))
@@ -33,7 +34,9 @@ extension Coordinator {
 
     /// True when the request was carried out before: it gets its old answer.
     private func isAnswered(_ request: RequestKey?, _ output: inout CoordinatorOutput) -> Bool {
-        guard bug != .requestCarriedOutTwice, let known = answers.last(where: { $0.key == request }) else { return false }
+        guard bug != .requestCarriedOutTwice, let known = answers.last(where: { $0.key == request }) else {
+            return false
+        }
         output.answers.append(known)
         return true
     }

@@ -19,7 +19,9 @@ extension Coordinator {
         let leaving = sessions.count { $0.isWithdrawn && !$0.isDraining }
         withdraw(missing - free.count - leaving, for: short, plan, now, &output)
         free = sessions.indices.filter { sessions[$0].isFree }
-        for (job, count) in plan.targets where !free.isEmpty { assign(&free, to: job, atMost: count - jobs[job].workers, now, &output) }
+        for (job, count) in plan.targets where !free.isEmpty {
+            assign(&free, to: job, atMost: count - jobs[job].workers, now, &output)
+        }
         if !free.isEmpty { assignRest(&free, plan, now, &output) }
         if isAnyUnfit || !hopeless.isEmpty { failHopeless(now, &output) }
         notePlacementTime(now, isAnyUnfit)
@@ -32,7 +34,8 @@ extension Coordinator {
         return PlacementPlan.Claim(
             job: index, minimum: minimum, limit: job.description.memberLimit, held: job.workers,
             isWorthHolding: isWorthHolding(index, now),
-            isHopeless: isAnyUnfit && sessions.count { $0.role == .worker && !$0.isDraining && !$0.isUnfit(for: job.id, now) } < minimum)
+            isHopeless: isAnyUnfit
+                && sessions.count { $0.role == .worker && !$0.isDraining && !$0.isUnfit(for: job.id, now) } < minimum)
     }
 
     /// Progress that is in no checkpoint yet is worth a wait.
@@ -45,7 +48,9 @@ extension Coordinator {
     private mutating func keep(_ job: Int, _ count: Int) {
         var count = count
         for index in sessions.indices
-        where count > 0 && sessions[index].isWithdrawn && !sessions[index].isDraining && sessions[index].job == jobs[job].id {
+        where count > 0 && sessions[index].isWithdrawn && !sessions[index].isDraining
+            && sessions[index].job == jobs[job].id
+        {
             sessions[index].isWithdrawn = false
             jobs[job].workers += 1
             count -= 1
@@ -103,7 +108,9 @@ extension Coordinator {
         let planned = plan.targets.map(\.job)
         let chosen = Set(planned)
         var others: [Int] = []
-        for lane in queue.lanes where others.count < 64 { others += lane.jobs.prefix(64).filter { !chosen.contains($0) } }
+        for lane in queue.lanes where others.count < 64 {
+            others += lane.jobs.prefix(64).filter { !chosen.contains($0) }
+        }
         for job in planned + others where !free.isEmpty {
             assign(&free, to: job, atMost: jobs[job].description.memberLimit - jobs[job].workers, now, &output)
         }
@@ -221,20 +228,25 @@ extension Coordinator {
     mutating func enlist(_ index: Int) {
         let waits = !jobs[index].state.isAtRest && jobs[index].job != nil
         guard waits != jobs[index].isQueued else { return }
-        if bug == .newJobOverlooked, waits, jobs[index].committed == 0, !queue.lanes.allSatisfy(\.jobs.isEmpty) { return }
+        if bug == .newJobOverlooked, waits, jobs[index].committed == 0, !queue.lanes.allSatisfy(\.jobs.isEmpty) {
+            return
+        }
         jobs[index].isQueued = waits
         let (priority, project) = (jobs[index].description.priority, jobs[index].description.project)
         if waits {
             queue.insert(index, priority: priority, project: project)
             noteHolder(index)
-        } else { queue.remove(index, priority: priority, project: project) }
+        } else {
+            queue.remove(index, priority: priority, project: project)
+        }
         placementIsDue = true
     }
 
     mutating func noteHolder(_ index: Int) {
         guard jobs[index].isQueued else { return }
         let description = jobs[index].description
-        queue.note(index, priority: description.priority, project: description.project, hasWorkers: jobs[index].workers > 0)
+        queue.note(
+            index, priority: description.priority, project: description.project, hasWorkers: jobs[index].workers > 0)
     }
 }
 

@@ -72,7 +72,8 @@ extension Coordinator {
         }
         // A process that comes back takes the place of its own older connection.
         var unfit: [SessionRecord.Unfitness] = []
-        for old in sessions where old.id == session || (old.node == hello.node && old.role == .worker && hello.role == .worker) {
+        for old in sessions
+        where old.id == session || (old.node == hello.node && old.role == .worker && hello.role == .worker) {
             if old.node == hello.node, old.boot == hello.boot { unfit = old.unfit }
             remove(old.id, reason: "connected anew", now, &output)
             if old.id != session { output.commands.append(.close(old.id)) }
@@ -83,7 +84,10 @@ extension Coordinator {
             profile: hello.profile, dataEndpoint: hello.dataEndpoint, lastHeard: now)
         record.heard = number
         record.unfit = unfit
-        sessions.insert(record, at: sessions.last.map { $0.id < session } ?? true ? sessions.count : sessions.firstIndex { $0.id > session } ?? sessions.count)
+        sessions.insert(
+            record,
+            at: sessions.last.map { $0.id < session } ?? true
+                ? sessions.count : sessions.firstIndex { $0.id > session } ?? sessions.count)
         if hello.role == .worker { watch(now) }
         placementIsDue = true
         var welcome = Welcome(
@@ -135,7 +139,8 @@ extension Coordinator {
             giveUp(index, result.problem, now, &output)
         } else if result.parameters != UInt64(job.description.parameters) {
             giveUp(
-                index, "counts \(result.parameters) trained parameters where the job says \(job.description.parameters)",
+                index,
+                "counts \(result.parameters) trained parameters where the job says \(job.description.parameters)",
                 now, &output)
         } else if sessions[index].load == .loading {
             sessions[index].load = .loaded
@@ -148,7 +153,11 @@ extension Coordinator {
         guard sessions[index].role == .worker, !sessions[index].isDraining else { return }
         sessions[index].isDraining = true
         placementIsDue = true
-        if sessions[index].job == nil { output.sends.append((sessions[index].id, .shutdown)) } else { letGo(index, &output) }
+        if sessions[index].job == nil {
+            output.sends.append((sessions[index].id, .shutdown))
+        } else {
+            letGo(index, &output)
+        }
     }
 
     mutating func drain(_ node: NodeID, _ output: inout CoordinatorOutput) {

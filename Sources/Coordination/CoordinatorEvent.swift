@@ -84,7 +84,8 @@ package struct RequestKey: Sendable, Hashable {
 
     /// Reads 32 hexadecimal digits; nil when they are not.
     package init?(hex text: String) {
-        guard text.utf8.count == 32, let high = UInt64(text.prefix(16), radix: 16), let low = UInt64(text.suffix(16), radix: 16)
+        guard text.utf8.count == 32, let high = UInt64(text.prefix(16), radix: 16),
+            let low = UInt64(text.suffix(16), radix: 16)
         else { return nil }
         self.init(high: high, low: low)
     }

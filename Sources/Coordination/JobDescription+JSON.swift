@@ -15,8 +15,10 @@ extension JobDescription {
         func optional(_ value: Int?) -> JSONValue { value.map(JSONValue.int) ?? .null }
         func bits(_ value: Double) -> JSONValue { .string(String(value.bitPattern, radix: 16)) }
         let value = JSONValue.members([
-            "format": .string("drover-job/1"), "name": .string(name), "project": .string(project), "priority": .int(priority),
-            "workers_min": .int(workersMin), "workers_max": .int(workersMax), "exactness": .string(isExact ? "exact" : "equivalent"), "parameters": .int(parameters),
+            "format": .string("drover-job/1"), "name": .string(name), "project": .string(project),
+            "priority": .int(priority),
+            "workers_min": .int(workersMin), "workers_max": .int(workersMax),
+            "exactness": .string(isExact ? "exact" : "equivalent"), "parameters": .int(parameters),
             "sequences": .int(sequences), "global_batch": .int(globalBatch), "micro_batch": .int(microBatch),
             "virtual_shards": .int(virtualShards),
             "shuffle_seed": shuffleSeed.map { .string(String($0)) } ?? .null,
@@ -24,7 +26,7 @@ extension JobDescription {
             "schedule": .string(schedule.rawValue), "peak_rate": bits(peakRate), "warmup_ratio": bits(warmupRatio),
             "save_steps": .int(saveSteps), "save_ms": .int(saveMilliseconds), "eval_steps": .int(evaluationSteps),
             "eval_sequences": .int(evaluationSequences), "eval_shards": .int(evaluationShards),
-            "save_auto": .int(savesByCost ? 1 : 0), "user": .string(user), 
+            "save_auto": .int(savesByCost ? 1 : 0), "user": .string(user),
             "branch": branch.map {
                 .members([
                     "step": .int($0.step), "tokens": .int($0.tokens), "digest": .string(String($0.digest, radix: 16)),
@@ -36,16 +38,20 @@ extension JobDescription {
             "money_limit": optional(budget[.money].map(Int.init)),
             "currency": budget.currency.map(JSONValue.string) ?? .null, "warn_at": .int(Int(budget.warnAt)),
             "plan": .array(script.map(\.json)),
-            "save_total_limit": .int(saveTotalLimit), "keep_best": .int(keepBest), "keep_every": .int(keepEvery), "logging_steps": .int(loggingSteps),
-            "tensors": .array(tensors.map { tensor in
-                .members(["name": .string(tensor.name), "shape": .array(tensor.shape.map(JSONValue.int))])
-            }),
-            "files": .array(files.map { file in
-                .members([
-                    "kind": .string(file.kind.rawValue), "name": .string(file.name), "sha256": .string(file.digest.hex),
-                    "bytes": .int(file.size), "path": .string(file.path),
-                ])
-            }),
+            "save_total_limit": .int(saveTotalLimit), "keep_best": .int(keepBest), "keep_every": .int(keepEvery),
+            "logging_steps": .int(loggingSteps),
+            "tensors": .array(
+                tensors.map { tensor in
+                    .members(["name": .string(tensor.name), "shape": .array(tensor.shape.map(JSONValue.int))])
+                }),
+            "files": .array(
+                files.map { file in
+                    .members([
+                        "kind": .string(file.kind.rawValue), "name": .string(file.name),
+                        "sha256": .string(file.digest.hex),
+                        "bytes": .int(file.size), "path": .string(file.path),
+                    ])
+                }),
             "training": training,
         ])
         return Array(value.canonicalText.utf8)
@@ -72,7 +78,8 @@ extension JobDescription {
             beta1: try reader.real("beta1", within: 0...1), beta2: try reader.real("beta2", within: 0...1),
             schedule: try reader.schedule(), peakRate: try reader.real("peak_rate", within: 0...1e6),
             warmupRatio: try reader.real("warmup_ratio", within: 0...1), saveSteps: try reader.count("save_steps"),
-            saveMilliseconds: try reader.count("save_ms", most: 1 << 40), evaluationSteps: try reader.count("eval_steps"),
+            saveMilliseconds: try reader.count("save_ms", most: 1 << 40),
+            evaluationSteps: try reader.count("eval_steps"),
             evaluationSequences: try reader.count("eval_sequences"),
             evaluationShards: try reader.positive("eval_shards", most: WireLimits.ranges), files: try reader.files(),
             training: root["training"] ?? .null)
@@ -140,7 +147,8 @@ private struct FieldReader {
     }
     func branch() throws(DescriptionError) -> JobDescription.Branch? {
         guard let value = root["branch"], !value.isNull else { return nil }
-        guard let step = value["step"]?.int, (1...1 << 24).contains(step), let tokens = value["tokens"]?.int, tokens >= 0,
+        guard let step = value["step"]?.int, (1...1 << 24).contains(step), let tokens = value["tokens"]?.int,
+            tokens >= 0,
             tokens < 1 << 48, let digest = value["digest"]?.string.flatMap({ UInt64($0, radix: 16) })
         else { throw DescriptionError(problem: "`branch` names no state") }
         return JobDescription.Branch(step: step, tokens: tokens, digest: digest)

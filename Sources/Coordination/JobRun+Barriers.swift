@@ -25,7 +25,10 @@ extension JobRun {
         if step == trunkStep, trunk != step, step > 0 { return .trunk }
         guard step == committed else { return nil }
         if step == endStep, step > 0, saved != step || (savedFor != nil && savedFor != .final),
-            bug != .doneBeforeCheckpoint { return .final }
+            bug != .doneBeforeCheckpoint
+        {
+            return .final
+        }
         guard saved != step else { return nil }
         if wantsPause { return .pause }
         if let wantsSave { return wantsSave }
@@ -43,7 +46,9 @@ extension JobRun {
 
     /// Between two checkpoints by time; nil = only steps count.
     var saveInterval: Span? {
-        if description.savesByCost { return Self.interval(stall: pace.stallMilliseconds ?? 0, ran: meter.wall, failures) }
+        if description.savesByCost {
+            return Self.interval(stall: pace.stallMilliseconds ?? 0, ran: meter.wall, failures)
+        }
         return description.saveMilliseconds > 0 ? .milliseconds(Int64(description.saveMilliseconds)) : nil
     }
 
@@ -93,7 +98,9 @@ extension JobRun {
             }
         }
         // What waits for a standstill gets one: leases run out instead of being extended.
-        let isAwaited = changes || empties || wantsPause || ((wantsSave != nil || intervalIsOver(now)) && saving == nil && now >= saveAgainAt)
+        let isAwaited =
+            changes || empties || wantsPause
+            || ((wantsSave != nil || intervalIsOver(now)) && saving == nil && now >= saveAgainAt)
         if stands || !isAwaited { lease(now, &output) }
     }
 
@@ -129,7 +136,9 @@ extension JobRun {
     private mutating func orderEvaluation(_ now: Instant, _ output: inout CoordinatorOutput) {
         let intervals = Partition.intervals(
             shards: description.evaluationShards, rates: shardsPerMember.map { Double(max(1, $0)) })
-        let orders = intervals.map { EvaluationOrder(job: id, generation: generation, step: UInt64(applied), shards: $0) }
+        let orders = intervals.map {
+            EvaluationOrder(job: id, generation: generation, step: UInt64(applied), shards: $0)
+        }
         postOverhead(&output)
         evaluationOrderedAt = now
         evaluation = EvaluationRun(step: applied, orders: orders, results: Array(repeating: nil, count: members.count))
@@ -176,7 +185,9 @@ extension JobRun {
         lastSaveAt = now
         postOverhead(&output)
         output.commands.append(
-            .collect(id, step: applied, attempt: saveAttempts, kind: reason, digest: digests[bug == .mixedCheckpoint ? applied / 2 : applied]))
+            .collect(
+                id, step: applied, attempt: saveAttempts, kind: reason,
+                digest: digests[bug == .mixedCheckpoint ? applied / 2 : applied]))
         let slices = Partition.slices(parameters: description.parameters, members: members.count)
         for (rank, member) in members.enumerated() {
             let order = SaveOrder(
@@ -189,7 +200,9 @@ extension JobRun {
     mutating func snapshotTaken(
         _ order: SaveOrder, from session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
-        guard saving?.attempt == order.attempt, let rank = members.firstIndex(where: { $0.session == session }) else { return }
+        guard saving?.attempt == order.attempt, let rank = members.firstIndex(where: { $0.session == session }) else {
+            return
+        }
         saving?.copied[rank] = true
         if saving?.isCopied == true { pace.stallMilliseconds = (now - lastSaveAt).nanoseconds / 1_000_000 }
     }
@@ -212,10 +225,11 @@ extension JobRun {
         saved = step
         savedFor = run?.reason
         if bug != .checkpointNotJournalled { output.journal.append(.published(id, step: step)) }
-        output.notices.append(.saved(
-            id, step: step, kind: run?.reason ?? .periodic,
-            stall: run.flatMap { _ in pace.stallMilliseconds }.map(Span.milliseconds),
-            total: run.map { _ in now - lastSaveAt }))
+        output.notices.append(
+            .saved(
+                id, step: step, kind: run?.reason ?? .periodic,
+                stall: run.flatMap { _ in pace.stallMilliseconds }.map(Span.milliseconds),
+                total: run.map { _ in now - lastSaveAt }))
     }
 
     mutating func publishFailed(

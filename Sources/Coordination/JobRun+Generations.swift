@@ -26,7 +26,9 @@ extension JobRun {
     }
 
     /// Whether a worker's arithmetic gives the bits that this job has so far.
-    func fits(_ worker: SessionRecord) -> Bool { !description.isExact || profile == nil || profile == profile(of: worker) }
+    func fits(_ worker: SessionRecord) -> Bool {
+        !description.isExact || profile == nil || profile == profile(of: worker)
+    }
 
     mutating func gather(
         _ sessions: [SessionRecord], _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput
@@ -36,7 +38,8 @@ extension JobRun {
             gatheredAt = nil
             if wantsPause { return rest(.paused, reason: "paused by request", &output) }
             if state == .running || state == .starting {
-                move(to: .waitingForWorkers, reason: "\(workers.count) of \(description.memberMinimum) workers", &output)
+                move(
+                    to: .waitingForWorkers, reason: "\(workers.count) of \(description.memberMinimum) workers", &output)
             }
             return
         }
@@ -157,7 +160,8 @@ extension JobRun {
         guard members.count > 1, now >= rebalancesAfter, members.allSatisfy({ $0.step > 0 }) else { return false }
         let rates = memberRates(sessions)
         func span(_ counts: [Int]) -> Double { zip(counts, rates).map { Double($0) / max($1, 1e-9) }.max() ?? 0 }
-        return span(Self.intervals(shards: description.virtualShards, rates: rates).map(\.count)) < 0.9 * span(shardsPerMember)
+        return span(Self.intervals(shards: description.virtualShards, rates: rates).map(\.count)) < 0.9
+            * span(shardsPerMember)
     }
 
     /// Before the shards may be cut anew for their own sake; doubled each time.
@@ -175,7 +179,9 @@ extension JobRun {
     private static func intervals(shards: Int, rates: [Double]) -> [ShardRange] {
         var counts = Partition.intervals(shards: shards, rates: rates).map(\.count)
         for idle in counts.indices where counts[idle] == 0 {
-            let latest = counts.indices.filter { counts[$0] > 1 }.max { Double(counts[$0]) / rates[$0] < Double(counts[$1]) / rates[$1] }
+            let latest = counts.indices.filter { counts[$0] > 1 }.max {
+                Double(counts[$0]) / rates[$0] < Double(counts[$1]) / rates[$1]
+            }
             guard let latest else { break }
             counts[latest] -= 1
             counts[idle] += 1
@@ -197,12 +203,15 @@ extension JobRun {
     }
 
     /// Shards of the first step: whoever holds sums keeps them, the rest goes to the members in proportion to `intervals`.
-    private mutating func firstShards(_ standings: [Standing], _ intervals: [ShardRange], _ target: Step) -> [[ShardRange]] {
+    private mutating func firstShards(_ standings: [Standing], _ intervals: [ShardRange], _ target: Step)
+        -> [[ShardRange]]
+    {
         guard target < endStep, let tag = line(target + 1)?.tag else { return intervals.map { [$0] } }
         var owner = [Int?](repeating: nil, count: description.virtualShards)
         for (rank, standing) in standings.enumerated()
         where standing.hasState && Step(clamping: standing.step) == target && standing.heldTag == tag {
-            for node in standing.held where node.upper <= owner.count && owner[node.lower..<node.upper].allSatisfy({ $0 == nil }) {
+            for node in standing.held
+            where node.upper <= owner.count && owner[node.lower..<node.upper].allSatisfy({ $0 == nil }) {
                 for shard in node.lower..<node.upper { owner[shard] = rank }
             }
         }
@@ -223,7 +232,9 @@ extension JobRun {
         return members.indices.map { rank in
             var ranges: [ShardRange] = []
             for shard in owner.indices where owner[shard] == rank {
-                if let last = ranges.last, last.upper == shard { ranges[ranges.count - 1].upper += 1 } else {
+                if let last = ranges.last, last.upper == shard {
+                    ranges[ranges.count - 1].upper += 1
+                } else {
                     ranges.append(ShardRange(shard, shard + 1))
                 }
             }
@@ -255,7 +266,9 @@ extension JobRun {
     mutating func trouble(
         _ trouble: Trouble, from session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
-        guard trouble.generation == generation, let rank = members.firstIndex(where: { $0.session == session }) else { return }
+        guard trouble.generation == generation, let rank = members.firstIndex(where: { $0.session == session }) else {
+            return
+        }
         output.notices.append(.trouble(id, node: members[rank].node, text: trouble.text))
         switch trouble.kind {
         case .nonFinite:

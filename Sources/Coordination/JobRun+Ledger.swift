@@ -43,7 +43,8 @@ extension JobRun {
     /// Takes in a line of the journal; the line, and its digest, must follow from those before.
     mutating func restore(_ entry: LedgerEntry, _ digest: Digest) throws(DescriptionError) {
         func fault() -> DescriptionError {
-            DescriptionError(problem: "entry \(entry.sequence) of job \(id)'s ledger does not follow from those before it")
+            DescriptionError(
+                problem: "entry \(entry.sequence) of job \(id)'s ledger does not follow from those before it")
         }
         if ledger == nil {
             guard case .limited(let budget) = entry.event else { throw fault() }
@@ -65,7 +66,8 @@ extension JobRun {
     var unposted: Costs {
         guard let spent = ledger?.spent else { return .zero }
         return rates.costs(
-            coreTime: max(0, meter.coreMilliseconds - spent.coreTime), wallClock: max(0, meter.wallMilliseconds - spent.wallClock))
+            coreTime: max(0, meter.coreMilliseconds - spent.coreTime),
+            wallClock: max(0, meter.wallMilliseconds - spent.wallClock))
     }
 
     /// Accounts the time since the last posting as overhead: restoring, evaluating, saving, waiting.
@@ -97,7 +99,9 @@ extension JobRun {
             }
         }
         let number = nextLease
-        guard post(.reserved(lease: number, steps: steps, cost: cost, isEnding: isEnding), &output) == nil else { return false }
+        guard post(.reserved(lease: number, steps: steps, cost: cost, isEnding: isEnding), &output) == nil else {
+            return false
+        }
         nextLease = number + 1
         return true
     }
@@ -114,7 +118,9 @@ extension JobRun {
         let used = cost
         cost.steps = 1
         cost.tokens = Int64(recipe.inputTokens)
-        guard post(.charged(lease: lease.number, step: step, cost: cost, overhead: .zero), &output) == nil else { return false }
+        guard post(.charged(lease: lease.number, step: step, cost: cost, overhead: .zero), &output) == nil else {
+            return false
+        }
         if step == lease.steps.upperBound { post(.closed(lease: lease.number), &output) }
         if phase == .running { pace.note(used, total: ledger?.spent ?? .zero) }
         return true

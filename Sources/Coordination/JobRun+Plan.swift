@@ -35,7 +35,9 @@ extension JobRun {
         let event = planned(after: after, .topup, now)
         guard after >= current.trunk, current.trunk < current.end else { return adopt(event, now, &output) }
         // An anneal that has begun is only ever shortened; after it the job can go on from the trunk.
-        guard event.end < current.end, let shorter = cut(to: event.end, after: after, limit: event.limit) else { return }
+        guard event.end < current.end, let shorter = cut(to: event.end, after: after, limit: event.limit) else {
+            return
+        }
         adopt(shorter, now, &output)
     }
 
@@ -203,12 +205,17 @@ extension JobRun {
         let after = max(issued, leased)
         // What other jobs of the project took meanwhile can't be planned with.
         if projectShare.contains(where: { $0 != nil }), description.script.isEmpty,
-            case let (end, unit) = budgetEnd(after: after, now), let unit, unit.isExact, end < current.end {
+            case (let end, let unit) = budgetEnd(after: after, now), let unit, unit.isExact, end < current.end
+        {
             let left = LearningRateSchedule.annealLength(plannedSteps: end)
-            if end - after <= left, let event = cut(to: end, after: after, limit: unit.key) { adopt(event, now, &output) }
+            if end - after <= left, let event = cut(to: end, after: after, limit: unit.key) {
+                adopt(event, now, &output)
+            }
         }
         guard isMeasured else { return }
-        if description.script.isEmpty, after < current.trunk || current.trunk == current.end, let cause = occasion(current, after) {
+        if description.script.isEmpty, after < current.trunk || current.trunk == current.end,
+            let cause = occasion(current, after)
+        {
             isWarned = false
             adopt(planned(after: after, cause, now), now, &output)
         }

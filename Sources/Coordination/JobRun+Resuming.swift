@@ -25,7 +25,9 @@ extension JobRun {
         }
         let spent = ledger?.spent[unit] ?? 0
         var next = ""
-        if unit == .tokens, let tokens = job?.plan.inputTokens(of: committed + 1) { next = ", the next step takes \(tokens)" }
+        if unit == .tokens, let tokens = job?.plan.inputTokens(of: committed + 1) {
+            next = ", the next step takes \(tokens)"
+        }
         if !unit.isExact, let cost = stepCost(unit, withPauses: true) {
             next = ", a step takes about \(Int64(cost.rounded(.up))), the ending some more"
         }
@@ -55,7 +57,9 @@ extension JobRun {
 
     /// The state to go on from by default: the trunk of the plan that ended, where there is one.
     package var branchPoint: Step {
-        guard let event = plan.last, event.limit != nil, event.trunk < min(event.end, committed) else { return committed }
+        guard let event = plan.last, event.limit != nil, event.trunk < min(event.end, committed) else {
+            return committed
+        }
         return event.trunk == 0 || trunk == event.trunk ? event.trunk : committed
     }
 

@@ -15,7 +15,9 @@ extension JobRun {
     /// Steps that may be leased beyond the newest applied one: as many as fill a lease's time by the measured pace. A
     /// budget counts what was leased as good as spent: a job that has one goes in small leases.
     private var leaseWindow: Int {
-        guard pace.isKnown, limits.isUnlimited, projectShare.allSatisfy({ $0 == nil }), let pace = pace.mean(.wallClock), pace > 0 else {
+        guard pace.isKnown, limits.isUnlimited, projectShare.allSatisfy({ $0 == nil }),
+            let pace = pace.mean(.wallClock), pace > 0
+        else {
             return Self.leaseAhead
         }
         return min(max(Self.leaseAhead, Int(Self.leaseMilliseconds / pace)), Self.leaseMost)
@@ -99,7 +101,9 @@ extension JobRun {
                 guard step <= limit(), !awaitsTrunk else { break }
             }
             guard let line = line(step), isPaid(line.recipe, now, &output) else { break }
-            if step > committed, bug != .recipeNotJournalled { output.journal.append(.recipe(id, step, bytes: line.bytes)) }
+            if step > committed, bug != .recipeNotJournalled {
+                output.journal.append(.recipe(id, step, bytes: line.bytes))
+            }
             issued = max(issued, step)
             recipes.append(line.bytes)
             leased = step
@@ -110,7 +114,9 @@ extension JobRun {
     }
 
     /// True when the next step is the anneal's first and the trunk before it is not in the store yet.
-    private var awaitsTrunk: Bool { trunkStep != nil && leased == trunkStep && trunk != trunkStep && committed <= leased }
+    private var awaitsTrunk: Bool {
+        trunkStep != nil && leased == trunkStep && trunk != trunkStep && committed <= leased
+    }
 
     /// Reserves what a step may cost; when a limit forbids it after all, the job ends before it.
     private mutating func isPaid(_ recipe: Recipe, _ now: Instant, _ output: inout CoordinatorOutput) -> Bool {

@@ -145,7 +145,8 @@ package struct JobRun: Sendable {
     }
 
     /// A job whose sequence lengths `job` may bring along; `clockOffset` turns instants into milliseconds since 1970.
-    init(id: JobID, description: JobDescription, job: Job? = nil, rates: RateCard, clockOffset: Int64, at now: Instant) {
+    init(id: JobID, description: JobDescription, job: Job? = nil, rates: RateCard, clockOffset: Int64, at now: Instant)
+    {
         self.id = id
         self.description = description
         self.job = job
@@ -164,7 +165,9 @@ package struct JobRun: Sendable {
     }
 
     /// Whether that digest is the one on record for the state after a step.
-    package func knows(_ digest: UInt64, at step: Step) -> Bool { digests.indices.contains(step) && digests[step] == digest }
+    package func knows(_ digest: UInt64, at step: Step) -> Bool {
+        digests.indices.contains(step) && digests[step] == digest
+    }
 
     /// The step after which the job is done: its own length's, or where a budget stops it.
     package var endStep: Step { min(job?.plan.plannedSteps ?? Int.max, plan.last?.end ?? Int.max) }

@@ -34,9 +34,11 @@ package enum JobState: String, Sendable, CaseIterable {
     package func mayBecome(_ next: JobState) -> Bool {
         switch self {
         case .queued: [.starting, .paused, .failed, .cancelled, .budgetExhausted].contains(next)
-        case .starting: [.running, .waitingForWorkers, .queued, .paused, .failed, .cancelled, .budgetExhausted].contains(next)
+        case .starting:
+            [.running, .waitingForWorkers, .queued, .paused, .failed, .cancelled, .budgetExhausted].contains(next)
         case .running:
-            [.waitingForWorkers, .queued, .paused, .done, .failed, .cancelled, .budgetExhausted, .diverged].contains(next)
+            [.waitingForWorkers, .queued, .paused, .done, .failed, .cancelled, .budgetExhausted, .diverged].contains(
+                next)
         case .waitingForWorkers:
             [.running, .queued, .paused, .failed, .cancelled, .budgetExhausted].contains(next)
         case .paused: [.queued, .cancelled].contains(next)

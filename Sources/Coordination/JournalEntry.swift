@@ -41,9 +41,11 @@ package enum JournalEntry: Sendable, Equatable {
 
     package var job: JobID {
         switch self {
-        case .submitted(let job, _), .amended(let job, _), .state(let job, _, _), .generation(let job, _), .recipe(let job, _, _),
+        case .submitted(let job, _), .amended(let job, _), .state(let job, _, _), .generation(let job, _),
+            .recipe(let job, _, _),
             .committed(let job, _), .evaluated(let job, _, _, _), .published(let job, _), .rewound(let job, _),
-            .planned(let job, _), .ledger(let job, _, _), .branched(let job, _), .trunk(let job, _), .profile(let job, _),
+            .planned(let job, _), .ledger(let job, _, _), .branched(let job, _), .trunk(let job, _),
+            .profile(let job, _),
             .answered(let job, _, _), .found(let job, _):
             job
         case .projectLimited: JobID(0)

@@ -95,7 +95,9 @@ struct PlacementPlan: Sendable {
     private func share(_ project: String) -> Int { shares.first { $0.project == project }?.count ?? 0 }
 
     private mutating func add(_ count: Int, to project: String) {
-        if let place = shares.firstIndex(where: { $0.project == project }) { shares[place].count += count } else {
+        if let place = shares.firstIndex(where: { $0.project == project }) {
+            shares[place].count += count
+        } else {
             shares.append((project, count))
         }
     }

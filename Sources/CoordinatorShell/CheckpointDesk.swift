@@ -130,7 +130,9 @@ final class CheckpointDesk: @unchecked Sendable {
     }
 
     private static func isOn(_ run: JobRun, _ record: CheckpointRecord) -> Bool {
-        guard let digest = record.manifest.extras["state_digest"]?.string.flatMap({ UInt64($0, radix: 16) }) else { return true }
+        guard let digest = record.manifest.extras["state_digest"]?.string.flatMap({ UInt64($0, radix: 16) }) else {
+            return true
+        }
         return run.knows(digest, at: record.manifest.step)
     }
 
@@ -164,7 +166,9 @@ final class CheckpointDesk: @unchecked Sendable {
         guard part.arrived.insert(header.offset).inserted, part.missing >= elements else { return }
         if known == nil { partial.append(part) }
         let start = part.bytes.pointer + (Int(header.offset) - plan.pieces[index].offset)
-        payload.withUnsafeBytes { UnsafeMutableRawPointer(start).copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+        payload.withUnsafeBytes {
+            UnsafeMutableRawPointer(start).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
+        }
         part.missing -= elements
         guard part.missing == 0 else { return }
         partial.removeAll { $0.piece == index }
@@ -196,7 +200,8 @@ final class CheckpointDesk: @unchecked Sendable {
         guard let offset = Int(exactly: header.offset), let count = Int(exactly: header.count), count > 0,
             header.attempt == awaited.withLock({ $0 }),
             let index = plan.piece(TensorRole.allCases[Int(header.role)], holding: offset),
-            collection.withLock({ $0.map { Int(exactly: header.step) == $0.step && $0.digests[index] == nil } ?? false }),
+            collection.withLock({ $0.map { Int(exactly: header.step) == $0.step && $0.digests[index] == nil } ?? false }
+            ),
             case let piece = plan.pieces[index], offset + count <= piece.offset + piece.elements
         else { return nil }
         return (index, count)
@@ -260,13 +265,17 @@ final class CheckpointDesk: @unchecked Sendable {
                 epoch: current.progress.samples / max(1, description.sequences)),
             model: Manifest.Model(
                 config: fileDigest(.model) { $0.name == "config.json" }
-                    ?? Digest.sha256(of: encoded), base: Self.digest(of: description.files.filter { $0.kind == .model }),
+                    ?? Digest.sha256(of: encoded),
+                base: Self.digest(of: description.files.filter { $0.kind == .model }),
                 tokenizer: fileDigest(.model) { $0.name == "tokenizer.json" }, jobFile: Digest.sha256(of: encoded)),
-            numerics: .members(["reduce": .string("bintree-f32-v1"), "virtual_shards": .int(description.virtualShards),
-                "gradient_wire": description.training["gradient_wire"] ?? .string("fp32")]),
+            numerics: .members([
+                "reduce": .string("bintree-f32-v1"), "virtual_shards": .int(description.virtualShards),
+                "gradient_wire": description.training["gradient_wire"] ?? .string("fp32"),
+            ]),
             optimizer: .members(["kind": .string("adamw"), "t": .int(current.step)]),
             schedule: .members([
-                "kind": .string(description.schedule.rawValue), "peak_bits": .string(String(description.peakRate.bitPattern, radix: 16)),
+                "kind": .string(description.schedule.rawValue),
+                "peak_bits": .string(String(description.peakRate.bitPattern, radix: 16)),
                 "plan_events": .array(current.progress.plan.map(\.json)),
             ]),
             data: Manifest.DataPosition(
@@ -294,7 +303,8 @@ final class CheckpointDesk: @unchecked Sendable {
         let space = try store.space().available
         guard space >= needed else {
             throw DeskError(
-                description: "the disk has \(space) bytes free and a checkpoint needs \(needed): free some, or prune with a "
+                description:
+                    "the disk has \(space) bytes free and a checkpoint needs \(needed): free some, or prune with a "
                     + "lower save_total_limit; the checkpoints that are there stay as they are")
         }
     }
@@ -318,7 +328,9 @@ final class CheckpointDesk: @unchecked Sendable {
     // MARK: Serving
 
     /// The chunks that answer a request for state, or nil when the step is not stored.
-    func serve(_ header: DataHeader) throws -> [(header: DataHeader, payload: UnsafeRawPointer, count: Int, owner: AnyObject)]? {
+    func serve(_ header: DataHeader) throws -> [(
+        header: DataHeader, payload: UnsafeRawPointer, count: Int, owner: AnyObject
+    )]? {
         guard let step = Step(exactly: header.step), let lower = Int(exactly: header.offset),
             let count = Int(exactly: header.count), lower + count <= layout.elements, let state = try state(of: step)
         else { return nil }
@@ -337,7 +349,9 @@ final class CheckpointDesk: @unchecked Sendable {
 
     private func state(of step: Step) throws -> Buffers? {
         if let restored, restored.step == step { return restored.state }
-        guard let record = try store.scan(Self.run).records.first(where: { $0.manifest.step == step }) else { return nil }
+        guard let record = try store.scan(Self.run).records.first(where: { $0.manifest.step == step }) else {
+            return nil
+        }
         let state = Buffers(elements: layout.elements)
         try store.restore(RestorePlan(manifest: record.manifest, layout: layout), into: state.flat)
         restored = (step, state)

@@ -90,7 +90,8 @@ package enum BudgetReport {
         }
         if quantity.unit == .money {
             guard limits.currency == nil || limits.currency == quantity.currency else {
-                throw DeskError(description: "the budget is in \(limits.currency ?? ""), not in \(quantity.currency ?? "")")
+                throw DeskError(
+                    description: "the budget is in \(limits.currency ?? ""), not in \(quantity.currency ?? "")")
             }
             raised.currency = quantity.currency
         }
@@ -122,7 +123,8 @@ package enum BudgetReport {
         guard !lines.isEmpty else { return ledger == nil ? nil : "the ledger has no lines" }
         do throws(LedgerError) {
             var replayed = try Ledger.replay(lines.map(\.entry))
-            for (sealed, line) in zip(replayed.seal({ Digest.sha256(of: $0) }), lines) where sealed.digest != line.digest {
+            for (sealed, line) in zip(replayed.seal({ Digest.sha256(of: $0) }), lines)
+            where sealed.digest != line.digest {
                 return "entry \(sealed.entry.sequence) of the ledger does not fit the chain"
             }
             if let fault = replayed.conservationFault { return fault }
@@ -144,7 +146,8 @@ package enum BudgetReport {
         }
         return .members([
             "project": .string(name), "limits": .object(shown),
-            "spent": .object(JSONObject(BudgetUnit.allCases.map { ($0.key, .double(Quantity.displayed(spent[$0], of: $0))) })),
+            "spent": .object(
+                JSONObject(BudgetUnit.allCases.map { ($0.key, .double(Quantity.displayed(spent[$0], of: $0))) })),
             "jobs": .array(jobs.map { .int(Int($0.id.number)) }),
             "currency": limits.currency.map(JSONValue.string) ?? .null,
         ])
@@ -173,15 +176,16 @@ package enum BudgetReport {
                 groups.append((name, sum, 1))
             }
         }
-        return .array(groups.sorted { $0.name < $1.name }.map { group in
-            var object = JSONObject([
-                (key: key, value: .string(group.name)), (key: "jobs", value: .int(group.jobs)),
-            ])
-            for unit in BudgetUnit.allCases {
-                object[unit.key] = .double(Quantity.displayed(group.costs[unit], of: unit))
-            }
-            return .object(object)
-        })
+        return .array(
+            groups.sorted { $0.name < $1.name }.map { group in
+                var object = JSONObject([
+                    (key: key, value: .string(group.name)), (key: "jobs", value: .int(group.jobs)),
+                ])
+                for unit in BudgetUnit.allCases {
+                    object[unit.key] = .double(Quantity.displayed(group.costs[unit], of: unit))
+                }
+                return .object(object)
+            })
     }
 }
 

@@ -11,7 +11,9 @@ extension CoordinatorService {
     func moveData() throws {
         var chunks = 0
         // What the disk does not take yet stays in the network: workers wait, memory does not grow.
-        while chunks < 256, !desks.contains(where: { $0.desk.checkpoints.isFull }), let frames = try data.receive(limit: 4) {
+        while chunks < 256, !desks.contains(where: { $0.desk.checkpoints.isFull }),
+            let frames = try data.receive(limit: 4)
+        {
             chunks += 1
             try receiveData(frames)
         }
@@ -42,9 +44,10 @@ extension CoordinatorService {
         case .stateRequest:
             guard let chunks = try desk(header.job)?.checkpoints.serve(header) else { return }
             for chunk in chunks {
-                pending.append(PendingChunk(
-                    route: route, header: chunk.header.encoded(), payload: chunk.payload, count: chunk.count,
-                    owner: chunk.owner))
+                pending.append(
+                    PendingChunk(
+                        route: route, header: chunk.header.encoded(), payload: chunk.payload, count: chunk.count,
+                        owner: chunk.owner))
             }
         case .fileRequest: try serveFile(header, frames[2].bytes, route)
         case .file: files?.receive(header, frames[2].bytes)
@@ -81,8 +84,9 @@ extension CoordinatorService {
             answer.offset = UInt64(start)
             let count = min(WireLimits.chunkBytes, bytes.count - start)
             answer.count = UInt64(count)
-            pending.append(PendingChunk(
-                route: route, header: answer.encoded(), payload: owner.start + start, count: count, owner: owner))
+            pending.append(
+                PendingChunk(
+                    route: route, header: answer.encoded(), payload: owner.start + start, count: count, owner: owner))
         }
     }
 }

@@ -36,7 +36,8 @@ extension CoordinatorService {
         var placed = description
         for index in placed.files.indices {
             guard let place = place(placed.files[index], by: key) else {
-                throw DeskError(description: "the file \(placed.files[index].name) has not been brought to the coordinator")
+                throw DeskError(
+                    description: "the file \(placed.files[index].name) has not been brought to the coordinator")
             }
             placed.files[index].path = place
         }
@@ -51,7 +52,9 @@ extension CoordinatorService {
                 let (received, isComplete) = try files.progress(number)
                 return .members(["received": .int(received), "complete": .bool(isComplete)])
             }
-            guard let file = Self.fileRequest(request) else { return Self.problem("an upload names `sha256` and `bytes`") }
+            guard let file = Self.fileRequest(request) else {
+                return Self.problem("an upload names `sha256` and `bytes`")
+            }
             return .members(["upload": .int(Int(try files.begin(file.digest, size: file.size, from: session)))])
         } catch { return Self.problem("\(error)") }
     }
@@ -69,9 +72,10 @@ extension CoordinatorService {
                 "path": .string(RepositoryLayout.manifest(CheckpointDesk.run, record.name)),
                 "text": .string(String(decoding: manifest, as: UTF8.self)),
             ]),
-            "objects": .array(record.manifest.objects.map {
-                .members(["sha256": .string($0.digest.hex), "bytes": .int($0.length)])
-            }),
+            "objects": .array(
+                record.manifest.objects.map {
+                    .members(["sha256": .string($0.digest.hex), "bytes": .int($0.length)])
+                }),
         ])
     }
 

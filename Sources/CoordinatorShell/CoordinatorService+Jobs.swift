@@ -16,7 +16,9 @@ extension CoordinatorService {
         let id = core.nextJob
         let job = Job(description: description, index: try Self.sequenceIndex(description))
         try openDesk(id, job, keepingThrough: description.branch?.step ?? 0)
-        if let branch = description.branch { _ = try desk(id)?.checkpoints.recover(step: branch.step, of: nil, at: Self.wallClock) }
+        if let branch = description.branch {
+            _ = try desk(id)?.checkpoints.recover(step: branch.step, of: nil, at: Self.wallClock)
+        }
         try feed(.submitted(job, request: request))
     }
 
@@ -38,8 +40,9 @@ extension CoordinatorService {
         guard step - logged >= desk.description.loggingSteps, let run = core.job(id) else { return }
         var missing: [Step: CommittedStep] = [:]
         try journal.replay { _, stored in
-            guard stored.job == id, let entry = try? Coordination.JournalEntry(
-                job: stored.job, kind: Int(stored.kind), payload: stored.payload),
+            guard stored.job == id,
+                let entry = try? Coordination.JournalEntry(
+                    job: stored.job, kind: Int(stored.kind), payload: stored.payload),
                 case .committed(_, let committed) = entry, committed.step > logged, committed.step <= step
             else { return }
             missing[committed.step] = committed
@@ -58,7 +61,8 @@ extension CoordinatorService {
         let cache = try TokenCache(path: file.path, verifying: false)
         let range = 0..<cache.train.sequenceCount
         return SequenceIndex(
-            tokens: range.map { Int32(cache.train.tokens($0)) }, trained: range.map { Int32(cache.train.trainedTokens($0)) })
+            tokens: range.map { Int32(cache.train.tokens($0)) },
+            trained: range.map { Int32(cache.train.trainedTokens($0)) })
     }
 
     /// Replays the journal into the core.
@@ -67,11 +71,14 @@ extension CoordinatorService {
         var entries: [Coordination.JournalEntry] = []
         try journal.replay { _, stored in
             do {
-                entries.append(try Coordination.JournalEntry(
-                    job: stored.job, kind: Int(stored.kind), payload: stored.payload))
+                entries.append(
+                    try Coordination.JournalEntry(
+                        job: stored.job, kind: Int(stored.kind), payload: stored.payload))
             } catch { failure = failure ?? error }
         }
-        if let failure { throw DeskError(description: "the journal holds an entry that this release can't read: \(failure)") }
+        if let failure {
+            throw DeskError(description: "the journal holds an entry that this release can't read: \(failure)")
+        }
         let now = Self.now()
         _ = try adjust { core in
             for entry in entries { try core.restore(entry, at: now) }
@@ -123,7 +130,8 @@ extension CoordinatorService {
     }
 
     /// A job whose budget ran out: the checkpoint to go on from must be sound before its line is left.
-    private func goOn(_ id: JobID, _ desk: JobDesk, from point: ResumePoint) throws -> (step: Step, rejected: [String]) {
+    private func goOn(_ id: JobID, _ desk: JobDesk, from point: ResumePoint) throws -> (step: Step, rejected: [String])
+    {
         guard let run = core.job(id) else { return (0, []) }
         let target = point == .trunk ? run.branchPoint : run.committed
         var found: (step: Step, rejected: [String]) = (run.committed, [])
@@ -151,7 +159,9 @@ extension CoordinatorService {
         }
         // Whoever held a newer state is gone.
         guard let found, run.state != .budgetExhausted, run.state != .done, run.state != .cancelled else { return }
-        if found.step != run.saved, let output = adjust({ core in core.noteFound(found.step, of: id) }) { try carryOut(output) }
+        if found.step != run.saved, let output = adjust({ core in core.noteFound(found.step, of: id) }) {
+            try carryOut(output)
+        }
     }
 
     static var wallClock: Int { Int(Date().timeIntervalSince1970 * 1000) }
@@ -203,7 +213,8 @@ extension CoordinatorService {
         guard let run = core.job(id) else { return .null }
         let digest = desk(id)?.checkpoints.modelDigest(at: run.committed)
         return .members([
-            "event": .string("end"), "state": .string(run.state.rawValue), "reason": .string(desk(id)?.lastReason ?? run.reason),
+            "event": .string("end"), "state": .string(run.state.rawValue),
+            "reason": .string(desk(id)?.lastReason ?? run.reason),
             "steps": .int(run.committed), "tokens": .int(run.tokens),
             "loss": run.newest.map { .double($0.loss) } ?? .null,
             "model_sha256": digest.map { .string($0.hex) } ?? .null, "trunk": run.trunk.map(JSONValue.int) ?? .null,
@@ -221,8 +232,10 @@ extension Notice {
     var job: JobID? {
         switch self {
         case .joined, .left, .refused, .suspected: nil
-        case .generation(let id, _, _, _), .ready(let id, _, _), .committed(let id, _), .evaluated(let id, _, _, _), .saved(let id, _, _, _, _),
-            .saveFailed(let id, _, _), .rewound(let id, _), .planned(let id, _), .warned(let id, _, _, _), .trouble(let id, _, _), .state(let id, _, _):
+        case .generation(let id, _, _, _), .ready(let id, _, _), .committed(let id, _), .evaluated(let id, _, _, _),
+            .saved(let id, _, _, _, _),
+            .saveFailed(let id, _, _), .rewound(let id, _), .planned(let id, _), .warned(let id, _, _, _),
+            .trouble(let id, _, _), .state(let id, _, _):
             id
         }
     }

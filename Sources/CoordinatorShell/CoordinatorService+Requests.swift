@@ -55,7 +55,9 @@ extension CoordinatorService {
     }
 
     /// Takes in a job whose description and job file the client has resolved.
-    private func submit(_ request: JSONValue, _ name: RequestKey?, by key: KeyBook.Entry?, _ reply: (JSONValue) -> Void) throws {
+    private func submit(_ request: JSONValue, _ name: RequestKey?, by key: KeyBook.Entry?, _ reply: (JSONValue) -> Void)
+        throws
+    {
         do {
             guard let text = request["description"]?.string, let yaml = request["resolved"]?.string else {
                 throw DeskError(description: "a submission needs `description` and `resolved`")
@@ -80,7 +82,8 @@ extension CoordinatorService {
         let after = request["after_step"]?.int ?? 0
         let path = "\(options.jobFolder(job))/trainer_log.jsonl"
         for line in (FileManager.default.contents(atPath: path) ?? Data()).split(separator: 0x0A) {
-            guard let value = try? JSONValue.parse(Array(line)), let step = value["current_steps"]?.int, step > after else {
+            guard let value = try? JSONValue.parse(Array(line)), let step = value["current_steps"]?.int, step > after
+            else {
                 continue
             }
             reply(Self.tagged("step", value), last: false)
@@ -113,7 +116,8 @@ extension CoordinatorService {
     /// One job as `drover jobs --json` shows it.
     package static func status(_ run: JobRun) -> JSONValue {
         .members([
-            "job": .int(Int(run.id.number)), "name": .string(run.description.name), "state": .string(run.state.rawValue),
+            "job": .int(Int(run.id.number)), "name": .string(run.description.name),
+            "state": .string(run.state.rawValue),
             "reason": .string(run.reason), "step": .int(run.committed), "total_steps": .int(run.plannedSteps),
             "tokens": .int(run.tokens), "loss": run.newest.map { .double($0.loss) } ?? .null,
             "workers": .int(run.workerCount), "generation": .int(Int(run.generation.number)),

@@ -46,7 +46,8 @@ extension CoordinatorService {
     func revoke(_ request: JSONValue) throws -> JSONValue {
         guard gate != nil else { return Self.problem("this coordinator knows no keys") }
         let connected = worker(request)
-        let text = connected.flatMap { session in connections.first { $0.session == session.id }?.key }
+        let text =
+            connected.flatMap { session in connections.first { $0.session == session.id }?.key }
             ?? request["worker"]?.string ?? ""
         guard let key = try? CurvePublicKey(text), gate?.entry(key.text) != nil else { return Self.noWorker(request) }
         try revoke(key)
@@ -72,7 +73,8 @@ extension CoordinatorService {
     func status(_ session: SessionRecord) -> JSONValue {
         let connection = connections.first { $0.session == session.id }
         return .members([
-            "worker": .string(session.node.description), "node": .string(session.node.hex), "name": .string(session.name), "threads": .int(session.threads),
+            "worker": .string(session.node.description), "node": .string(session.node.hex),
+            "name": .string(session.name), "threads": .int(session.threads),
             "job": session.job.map { .int(Int($0.number)) } ?? .null,
             "shards_per_second": session.rate.map { .double($0) } ?? .null,
             "silent": .bool(session.isSuspected),

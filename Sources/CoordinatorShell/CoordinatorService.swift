@@ -110,7 +110,8 @@ package final class CoordinatorService: @unchecked Sendable {
         let journal = try SQLiteJournal(folder: options.state)
         self.journal = journal
         waker = poller.waker
-        precondition(options.isClosed || PeerAddress.isLoopback(options.listen), "an open coordinator stays on loopback")
+        precondition(
+            options.isClosed || PeerAddress.isLoopback(options.listen), "an open coordinator stays on loopback")
         // The gate stands before anybody can knock.
         let gate = options.isClosed ? try Gate(folder: options.state, journal: journal) : nil
         self.gate = gate
@@ -246,9 +247,10 @@ package final class CoordinatorService: @unchecked Sendable {
 
     func carryOut(_ output: CoordinatorOutput) throws {
         if !output.journal.isEmpty {
-            try journal.append(output.journal.map { entry in
-                StorageShell.JournalEntry(job: entry.job, kind: UInt16(entry.kind), payload: entry.encoded())
-            })
+            try journal.append(
+                output.journal.map { entry in
+                    StorageShell.JournalEntry(job: entry.job, kind: UInt16(entry.kind), payload: entry.encoded())
+                })
         }
         for (session, message) in output.sends { send(message, to: session) }
         for command in output.commands { try carryOut(command) }

@@ -49,7 +49,9 @@ final class FileDesk {
 
     /// Begins to take in a file; its chunks carry the number.
     func begin(_ digest: Digest, size: Int, from session: SessionID) throws -> UInt32 {
-        guard uploads.count < Self.most else { throw DeskError(description: "\(Self.most) files are arriving already: try again") }
+        guard uploads.count < Self.most else {
+            throw DeskError(description: "\(Self.most) files are arriving already: try again")
+        }
         let free = try POSIXFileSystem().space(root).available
         guard size < free else {
             throw DeskError(description: "the coordinator has \(free) bytes free, the file takes \(size)")
@@ -90,7 +92,9 @@ final class FileDesk {
         let part = "\(root)/\(number).part"
         defer { try? FileManager.default.removeItem(atPath: part) }
         if let problem = upload.problem { throw DeskError(description: problem) }
-        guard upload.hasher.finish() == upload.digest else { throw DeskError(description: "the file arrived with other bytes than named") }
+        guard upload.hasher.finish() == upload.digest else {
+            throw DeskError(description: "the file arrived with other bytes than named")
+        }
         try upload.handle.synchronize()
         try upload.handle.close()
         let fileSystem = POSIXFileSystem()

@@ -92,7 +92,8 @@ package final class Gate {
 
     /// Durable first, then true.
     private func write(_ entries: [KeyBook.Entry], removing keys: [CurvePublicKey]) throws {
-        let settings = keys.map { JournalSetting(Self.prefix + $0.text, nil) }
+        let settings =
+            keys.map { JournalSetting(Self.prefix + $0.text, nil) }
             + entries.map { JournalSetting(Self.prefix + $0.key.text, $0.json.text) }
         _ = try journal.append([], settings: settings)
         for key in keys { book.remove(key) }
@@ -102,7 +103,8 @@ package final class Gate {
     /// Proves at start that a key that nobody knows stays outside; throws when it gets in.
     func test(_ endpoint: String) throws {
         let stranger = try ZeroMQSocket(
-            .dealer, {
+            .dealer,
+            {
                 var options = ZeroMQSocket.Options(frameBytes: 4096, queue: 1)
                 options.curve = .client(try CurveKeyPair.generate(), server: keys.publicKey)
                 return options
@@ -116,7 +118,8 @@ package final class Gate {
             try answer()
             while let event = try monitor.connectionEvent() {
                 if event.kind == .established {
-                    throw DeskError(description: "a key that nobody knows got in: this libzmq is not safe to listen with")
+                    throw DeskError(
+                        description: "a key that nobody knows got in: this libzmq is not safe to listen with")
                 }
                 if event.kind == .refused { return }
             }

@@ -53,7 +53,8 @@ struct JobEvents {
     }
 
     private func line(
-        _ step: CommittedStep, tokens: Int, ledger: Ledger?, elapsed: Double, throughput: JSONValue, remaining: JSONValue
+        _ step: CommittedStep, tokens: Int, ledger: Ledger?, elapsed: Double, throughput: JSONValue,
+        remaining: JSONValue
     ) -> JSONValue {
         let samples = min(step.step * description.globalBatch, description.totalSequences)
         return .members([
@@ -62,7 +63,8 @@ struct JobEvents {
             "grad_norm": .double(step.gradientNorm), "tokens": .int(tokens), "total_tokens": .int(totalTokens),
             "throughput": throughput, "elapsed_time": .double(elapsed), "remaining_time": remaining,
             "workers": .int(step.workers), "generation": .int(Int(step.generation.number)),
-            "core_hours": ledger.map { .double(Quantity.displayed($0.spent.coreTime, of: .coreTime)) } ?? .null, "budget": budget(ledger),
+            "core_hours": ledger.map { .double(Quantity.displayed($0.spent.coreTime, of: .coreTime)) } ?? .null,
+            "budget": budget(ledger),
         ])
     }
 
@@ -76,7 +78,8 @@ struct JobEvents {
         }
         guard let nearest else { return .null }
         return .members([
-            "limit": .string(nearest.unit.key), "spent": .double(Quantity.displayed(spent[nearest.unit], of: nearest.unit)),
+            "limit": .string(nearest.unit.key),
+            "spent": .double(Quantity.displayed(spent[nearest.unit], of: nearest.unit)),
             "total": .double(Quantity.displayed(nearest.limit, of: nearest.unit)),
         ])
     }
@@ -108,7 +111,8 @@ struct JobEvents {
             ])
         case .ready(_, let generation, let time):
             .members([
-                "event": .string("generation_ready"), "generation": .int(Int(generation.number)), "seconds": .double(time.seconds),
+                "event": .string("generation_ready"), "generation": .int(Int(generation.number)),
+                "seconds": .double(time.seconds),
             ])
         case .committed: nil
         case .evaluated(_, let step, let loss, let tokens):
@@ -119,7 +123,8 @@ struct JobEvents {
         case .saved(_, let step, let kind, let stall, let total):
             .members([
                 "event": .string("checkpoint"), "step": .int(step), "kind": .string(kind.rawValue),
-                "stall_s": stall.map { .double($0.seconds) } ?? .null, "total_s": total.map { .double($0.seconds) } ?? .null,
+                "stall_s": stall.map { .double($0.seconds) } ?? .null,
+                "total_s": total.map { .double($0.seconds) } ?? .null,
             ])
         case .saveFailed(_, let step, let problem):
             .members(["event": .string("checkpoint_failed"), "step": .int(step), "problem": .string(problem)])

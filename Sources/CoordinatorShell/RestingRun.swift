@@ -45,9 +45,10 @@ package struct RestingRun {
         }
         guard let run = writer.job(job) else { throw DeskError(description: "the journal knows no job \(job)") }
         let output = writer.handle(.limited(job, try BudgetReport.raised(run.limits, by: text)), at: now)
-        try journal.append(output.journal.map {
-            StorageShell.JournalEntry(job: $0.job, kind: UInt16($0.kind), payload: $0.encoded())
-        })
+        try journal.append(
+            output.journal.map {
+                StorageShell.JournalEntry(job: $0.job, kind: UInt16($0.kind), payload: $0.encoded())
+            })
         core = writer
         lines += output.journal.compactMap {
             if case .ledger(let id, let entry, let digest) = $0 { (id, entry, digest) } else { nil }
@@ -75,7 +76,8 @@ package struct RestingRun {
         for run in core.jobs {
             if let fault = BudgetReport.fault(ledger(run.id), run.ledger) { faults.append("job \(run.id): \(fault)") }
             if let ledger = run.ledger, ledger.position != run.committed {
-                faults.append("job \(run.id): its ledger stands at step \(ledger.position), its journal at \(run.committed)")
+                faults.append(
+                    "job \(run.id): its ledger stands at step \(ledger.position), its journal at \(run.committed)")
             }
             guard let records = try store(run.id)?.scan(CheckpointDesk.run).records else { continue }
             let steps = records.map(\.manifest.step)
@@ -86,7 +88,8 @@ package struct RestingRun {
                 faults.append("job \(run.id): its trunk of step \(trunk) is not in the store")
             }
             if run.state == .budgetExhausted, run.committed > 0, !steps.contains(run.committed) {
-                faults.append("job \(run.id) is out of budget at step \(run.committed), of which there is no checkpoint")
+                faults.append(
+                    "job \(run.id) is out of budget at step \(run.committed), of which there is no checkpoint")
             }
         }
         return faults

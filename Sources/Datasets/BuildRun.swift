@@ -31,8 +31,9 @@ struct BuildRun {
             for row in batch { try take(row, of: file, into: &writer) }
             report(number, bytesRead: reader.bytesRead)
             if faultCount == 0, writer.unmarkedBytes >= builder.markBytes, let position = reader.position {
-                try writer.mark(BuildJournal.Mark(
-                    file: number, position: position, filesEnd: filesEnd, counts: counts))
+                try writer.mark(
+                    BuildJournal.Mark(
+                        file: number, position: position, filesEnd: filesEnd, counts: counts))
             }
             if builder.isCancelled() { throw .interrupted }
         }
@@ -41,10 +42,11 @@ struct BuildRun {
 
     private func report(_ number: Int, bytesRead: Int) {
         let before = resumed.map { bytes[..<$0.file].reduce(0, +) + ($0.position?.offset ?? 0) } ?? 0
-        builder.progress(BuildProgress(
-            file: builder.files[number].path, rows: counts.rows, tokens: counts.tokens,
-            bytesRead: bytes[..<number].reduce(0, +) + bytesRead, bytesTotal: bytes.reduce(0, +),
-            elapsed: builder.now() - start, tokensBefore: resumed?.counts.tokens ?? 0, bytesBefore: before))
+        builder.progress(
+            BuildProgress(
+                file: builder.files[number].path, rows: counts.rows, tokens: counts.tokens,
+                bytesRead: bytes[..<number].reduce(0, +) + bytesRead, bytesTotal: bytes.reduce(0, +),
+                elapsed: builder.now() - start, tokensBefore: resumed?.counts.tokens ?? 0, bytesBefore: before))
     }
 
     private mutating func take(
@@ -75,8 +77,10 @@ struct BuildRun {
         guard sample.count > limit else { return sample }
         switch builder.settings.excess {
         case .error:
-            note(line, file, "the row has \(sample.count) tokens, cutoff_len is \(limit); "
-                + "raise it or set excess_length to drop or truncate")
+            note(
+                line, file,
+                "the row has \(sample.count) tokens, cutoff_len is \(limit); "
+                    + "raise it or set excess_length to drop or truncate")
             return nil
         case .drop:
             counts.dropped += 1

@@ -33,8 +33,10 @@ struct CSVSplitter {
                 continue
             }
             guard fields.count == header.count else {
-                return RawRow(line: line, content: .broken(
-                    "the row has \(fields.count) fields and the header \(header.count)"))
+                return RawRow(
+                    line: line,
+                    content: .broken(
+                        "the row has \(fields.count) fields and the header \(header.count)"))
             }
             let members = zip(header, fields).map { (key: $0, value: Self.value($1, of: $0)) }
             return RawRow(line: line, content: .value(.object(JSONObject(members))))

@@ -22,22 +22,24 @@ package enum CacheKey {
             ])
         }
         let date = maker.date
-        return .sha256(of: JSONValue.members([
-            "version": .int(version),
-            "files": .array(list),
-            "tokenizer": .string(tokenizer.hex),
-            "template": maker.template.map { .string(Digest.sha256(of: $0.name + "\n" + $0.source).hex) } ?? .null,
-            "variables": .object(maker.variables),
-            "date": .array([date.year, date.month, date.day, date.hour, date.minute, date.second].map(JSONValue.int)),
-            "stage": .string(maker.stage.rawValue),
-            "train_on_prompt": .bool(maker.trainOnPrompt),
-            "vocabulary": .int(maker.vocabularyCount),
-            "cutoff_len": .int(settings.cutoffLength),
-            "excess_length": .string(settings.excess.rawValue),
-            "packing": .bool(settings.packing),
-            "val_size": validation(settings.validation),
-            "seed": .string(String(settings.seed)),
-        ]).canonicalText)
+        return .sha256(
+            of: JSONValue.members([
+                "version": .int(version),
+                "files": .array(list),
+                "tokenizer": .string(tokenizer.hex),
+                "template": maker.template.map { .string(Digest.sha256(of: $0.name + "\n" + $0.source).hex) } ?? .null,
+                "variables": .object(maker.variables),
+                "date": .array(
+                    [date.year, date.month, date.day, date.hour, date.minute, date.second].map(JSONValue.int)),
+                "stage": .string(maker.stage.rawValue),
+                "train_on_prompt": .bool(maker.trainOnPrompt),
+                "vocabulary": .int(maker.vocabularyCount),
+                "cutoff_len": .int(settings.cutoffLength),
+                "excess_length": .string(settings.excess.rawValue),
+                "packing": .bool(settings.packing),
+                "val_size": validation(settings.validation),
+                "seed": .string(String(settings.seed)),
+            ]).canonicalText)
     }
 
     private static func names(_ columns: ColumnMap) -> JSONValue {

@@ -86,8 +86,9 @@ package struct DatasetBuilder {
         guard !writer.lengths.isEmpty else {
             writer.discard()
             guard run.counts.dropped == 0 else {
-                throw .settings("all \(run.counts.dropped) rows are longer than cutoff_len \(settings.cutoffLength); "
-                    + "raise cutoff_len or set excess_length: truncate")
+                throw .settings(
+                    "all \(run.counts.dropped) rows are longer than cutoff_len \(settings.cutoffLength); "
+                        + "raise cutoff_len or set excess_length: truncate")
             }
             throw .noRows(paths: files.map(\.path))
         }

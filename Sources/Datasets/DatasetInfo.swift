@@ -67,8 +67,9 @@ package enum DatasetInfo {
             guard let entry = object[name] else {
                 throw .settings("\(path): names no data set `\(name)`; it has \(object.keys.joined(separator: ", "))")
             }
-            do { files += try DatasetEntry(entry, name: name, in: path).files(folder(of: path), weight: file.weight) }
-            catch {
+            do {
+                files += try DatasetEntry(entry, name: name, in: path).files(folder(of: path), weight: file.weight)
+            } catch {
                 let way = names == nil && object.members.count > 1 ? "; to use only some: \(path)#NAME,NAME" : ""
                 throw .settings("\(path): `\(name)` \(error)\(way)")
             }

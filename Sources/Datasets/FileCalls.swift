@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #endif
 
 /// The few file calls that the data layer makes, with errors as sentences.
@@ -21,9 +21,9 @@ enum FileCalls {
     ) throws(DatasetError) -> Int {
         while true {
             #if canImport(Glibc)
-            let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
+                let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
             #else
-            let count = Musl.read(descriptor, buffer.baseAddress, buffer.count)
+                let count = Musl.read(descriptor, buffer.baseAddress, buffer.count)
             #endif
             if count >= 0 { return count }
             guard errno == EINTR else { throw .unreadable(path: path, reason: lastError) }
@@ -38,11 +38,13 @@ enum FileCalls {
         while done < bytes.count {
             let rest = bytes.baseAddress! + done
             #if canImport(Glibc)
-            let count = offset.map { pwrite(descriptor, rest, bytes.count - done, $0 + done) }
-                ?? Glibc.write(descriptor, rest, bytes.count - done)
+                let count =
+                    offset.map { pwrite(descriptor, rest, bytes.count - done, $0 + done) }
+                    ?? Glibc.write(descriptor, rest, bytes.count - done)
             #else
-            let count = offset.map { pwrite(descriptor, rest, bytes.count - done, off_t($0 + done)) }
-                ?? Musl.write(descriptor, rest, bytes.count - done)
+                let count =
+                    offset.map { pwrite(descriptor, rest, bytes.count - done, off_t($0 + done)) }
+                    ?? Musl.write(descriptor, rest, bytes.count - done)
             #endif
             if count < 0 {
                 if errno == EINTR { continue }

@@ -136,9 +136,11 @@ extension RowParser {
         guard turns.contains(where: \.isTrained) else {
             throw RowProblem("`\(key)` has no assistant's turn to train on")
         }
-        return Conversation(turns: turns, tools: try columns.tools.flatMap { key throws(RowProblem) in
-            try tools(object, key)
-        })
+        return Conversation(
+            turns: turns,
+            tools: try columns.tools.flatMap { key throws(RowProblem) in
+                try tools(object, key)
+            })
     }
 
     /// One turn of a ShareGPT conversation; with OpenAI's calls where it has some.

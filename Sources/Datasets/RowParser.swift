@@ -94,9 +94,12 @@ package enum RowParser {
         if let history = columns.history { turns += try pairs(object, history) }
         turns.append(Turn("user", question))
         turns.append(Turn("assistant", try string(object, response)))
-        return .chat(Conversation(turns: turns, tools: try columns.tools.flatMap { key throws(RowProblem) in
-            try tools(object, key)
-        }))
+        return .chat(
+            Conversation(
+                turns: turns,
+                tools: try columns.tools.flatMap { key throws(RowProblem) in
+                    try tools(object, key)
+                }))
     }
 
     /// Earlier turns as a list of pairs; none when the column is absent or null.

@@ -53,9 +53,11 @@ struct RowSource: ~Copyable {
         let kind = Self.kind(of: path)
         switch kind {
         case "parquet", "arrow", "feather":
-            throw .unsupported(path: path, advice: "\(kind) files are not read; convert with Python: "
-                + "`import pandas; pandas.read_\(kind == "parquet" ? "parquet" : "feather")(\"…\")"
-                + ".to_json(\"data.jsonl\", orient=\"records\", lines=True, force_ascii=False)`")
+            throw .unsupported(
+                path: path,
+                advice: "\(kind) files are not read; convert with Python: "
+                    + "`import pandas; pandas.read_\(kind == "parquet" ? "parquet" : "feather")(\"…\")"
+                    + ".to_json(\"data.jsonl\", orient=\"records\", lines=True, force_ascii=False)`")
         case "gz", "zst", "xz", "bz2", "zip":
             throw .unsupported(path: path, advice: "compressed files are not read; unpack it first")
         default: break

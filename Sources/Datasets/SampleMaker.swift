@@ -61,7 +61,8 @@ package struct SampleMaker: Sendable {
             let (text, trained) = try rendering(of: conversation)
             encode(text, trained: trained, into: &sample)
             if let last = trained.last, last.upperBound == text.count,
-                scanner.matches(in: text, section: last).isEmpty {
+                scanner.matches(in: text, section: last).isEmpty
+            {
                 // A template without an end-of-turn mark would never teach the model to stop.
                 appendEndOfText(to: &sample)
             }
@@ -90,8 +91,9 @@ package struct SampleMaker: Sendable {
     /// The written conversation and the byte ranges that are trained.
     private func rendering(of conversation: Conversation) throws(RowProblem) -> (MarkedText, [Range<Int>]) {
         guard let template else {
-            throw RowProblem("the model has no chat template, so turns can't be written; give `template`: "
-                + ChatTemplate.builtInNames.joined(separator: ", "))
+            throw RowProblem(
+                "the model has no chat template, so turns can't be written; give `template`: "
+                    + ChatTemplate.builtInNames.joined(separator: ", "))
         }
         let mask = TurnMask(template: template, variables: variables, date: date)
         if trainsEverything {

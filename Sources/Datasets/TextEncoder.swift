@@ -61,7 +61,8 @@ package struct TokenizerEncoder: TextEncoder {
         }
         // Behind a line feed the text is no start, so it gets no prefix.
         let ids = tokenizer.encode("\n" + text, matchSpecials: false)
-        return ids.starts(with: guardIDs) ? Array(ids.dropFirst(guardIDs.count))
+        return ids.starts(with: guardIDs)
+            ? Array(ids.dropFirst(guardIDs.count))
             : tokenizer.encode(text, matchSpecials: false)
     }
 

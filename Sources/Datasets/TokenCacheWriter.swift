@@ -1,10 +1,11 @@
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
 import Hashing
 package import Terms
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
 
 /// Writes a token cache once: samples as they come, then the sequences; nothing appears under the final name before all
 /// of it is durable.
@@ -84,7 +85,8 @@ package struct TokenCacheWriter: ~Copyable {
         let start = TokenCacheHeader(key: key).encoded()
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: bufferSize, alignment: 16)
         defer { buffer.deallocate() }
-        let isOurs = try FileCalls.read(descriptor, into: .init(rebasing: buffer[..<start.count]), path: path)
+        let isOurs =
+            try FileCalls.read(descriptor, into: .init(rebasing: buffer[..<start.count]), path: path)
             == start.count && buffer[..<start.count].elementsEqual(start)
         for entry in isOurs ? BuildJournal.read(path: journal) : [] {
             var hasher = head.hasher
@@ -185,9 +187,9 @@ package struct TokenCacheWriter: ~Copyable {
 
     private mutating func put(_ values: [some FixedWidthInteger]) throws(DatasetError) {
         #if _endian(little)
-        values.withUnsafeBytes { buffer.append(contentsOf: $0) }
+            values.withUnsafeBytes { buffer.append(contentsOf: $0) }
         #else
-        for value in values { withUnsafeBytes(of: value.littleEndian) { buffer.append(contentsOf: $0) } }
+            for value in values { withUnsafeBytes(of: value.littleEndian) { buffer.append(contentsOf: $0) } }
         #endif
         if buffer.count >= Self.bufferSize { try flush() }
     }

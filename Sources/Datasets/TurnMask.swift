@@ -25,7 +25,8 @@ struct TurnMask {
     func trainedRanges(of conversation: Conversation) throws(RowProblem) -> (MarkedText, [Range<Int>]) {
         let whole = try render(conversation.turns[...], of: conversation)
         // Marks that don't stand where their blocks wrote tell nothing; the prefixes still do.
-        let ranges = template.marksGenerations && !whole.hasMisplacedRanges
+        let ranges =
+            template.marksGenerations && !whole.hasMisplacedRanges
             ? try marked(whole, conversation) : try differences(whole.text, conversation)
         return (whole.text, ranges.filter { !$0.isEmpty })
     }

@@ -1,5 +1,6 @@
-import struct Crypto.SHA256
 package import Terms
+
+import struct Crypto.SHA256
 
 /// SHA-256 (FIPS 180-4) fed piece by piece; how the bytes are cut into pieces never matters.
 package struct SHA256Hasher: Sendable {

@@ -5,8 +5,9 @@ extension JobReader {
         guard case .list(let elements) = node.content else {
             let advice = node.scalar.map { $0.isNull ? "null" : "\($0.description); write [{path: \($0.text)}]" }
             written[JobKey.dataset.rawValue]?.isValid = false
-            report("dataset takes \(JobKind.datasets.description), not \(advice ?? node.description)", at: node.origin,
-                   key: "dataset")
+            report(
+                "dataset takes \(JobKind.datasets.description), not \(advice ?? node.description)", at: node.origin,
+                key: "dataset")
             return
         }
         if elements.isEmpty {
@@ -20,8 +21,9 @@ extension JobReader {
         var draft = DatasetDraft(origin: node.origin)
         guard case .mapping(let members) = node.content else {
             let advice = node.scalar.map { "\($0.description); write '- path: \($0.text)'" } ?? node.description
-            report("an entry of dataset is a mapping with path, type and weight, not \(advice)", at: node.origin,
-                   key: "dataset.\(index)")
+            report(
+                "an entry of dataset is a mapping with path, type and weight, not \(advice)", at: node.origin,
+                key: "dataset.\(index)")
             draft.isFaulty = true
             return draft
         }
@@ -39,8 +41,9 @@ extension JobReader {
         guard let (_, kind, _, _) = JobKeyTable.datasetFields.first(where: { $0.name == field }) else {
             let known = JobKeyTable.datasetFields.map(\.name)
             draft.isFaulty = true
-            report("'\(field)' is no key of a dataset's entry; it has \(known.joined(separator: ", "))", at: keyOrigin,
-                   key: name, nearest: EditDistance.nearest(to: field, among: known))
+            report(
+                "'\(field)' is no key of a dataset's entry; it has \(known.joined(separator: ", "))", at: keyOrigin,
+                key: name, nearest: EditDistance.nearest(to: field, among: known))
             return
         }
         let isOverride = if case .override = node.origin { true } else { false }

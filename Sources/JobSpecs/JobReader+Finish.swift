@@ -45,8 +45,9 @@ extension JobReader {
         }
         for other in given.dropFirst() {
             let advice = "\(first.name)=null on the command line takes the file's away"
-            report("\(spelled(first)) and \(spelled(other)) contradict each other: a job has one length (\(advice))",
-                   at: origin(other), key: spelled(other))
+            report(
+                "\(spelled(first)) and \(spelled(other)) contradict each other: a job has one length (\(advice))",
+                at: origin(other), key: spelled(other))
         }
     }
 
@@ -54,8 +55,9 @@ extension JobReader {
         guard isUsable(.finetuningType) else { return }
         if self[.finetuningType] == .text(FinetuningType.full.rawValue) {
             for key in JobKey.loraKeys + [.adapterNameOrPath] where isGiven(key) {
-                report("\(spelled(key)) contradicts finetuning_type full: it is for lora", at: origin(key),
-                       key: spelled(key))
+                report(
+                    "\(spelled(key)) contradicts finetuning_type full: it is for lora", at: origin(key),
+                    key: spelled(key))
             }
         } else if !isGiven(.adapterNameOrPath) {
             // With an adapter to start from, its own config fills what is not given.
@@ -98,8 +100,9 @@ extension JobReader {
         else { return }
         if case .integer(let shards) = self[.virtualShards], most > shards {
             let place = origin(.workersMax) ?? origin(.virtualShards)
-            report("workers.max \(most) is more than virtual_shards \(shards): a worker runs whole shards, so the rest "
-                + "would stand idle", at: place, key: "workers.max")
+            report(
+                "workers.max \(most) is more than virtual_shards \(shards): a worker runs whole shards, so the rest "
+                    + "would stand idle", at: place, key: "workers.max")
         }
         if least > most {
             let place = origin(.workersMin) ?? origin(.workersMax)
@@ -111,8 +114,9 @@ extension JobReader {
         guard self[.finetuningType] == .text(FinetuningType.full.rawValue), case .names(let formats) = self[.export]
         else { return }
         for format in formats where format != ExportFormat.hf.rawValue {
-            report("export \(format) contradicts finetuning_type full: there is no adapter; write hf",
-                   at: origin(.export), key: "export")
+            report(
+                "export \(format) contradicts finetuning_type full: there is no adapter; write hf",
+                at: origin(.export), key: "export")
         }
     }
 }

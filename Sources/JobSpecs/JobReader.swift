@@ -137,12 +137,14 @@ struct JobReader {
             return
         }
         if group == nil, let owner = JobKeyTable.groups.first(where: { JobKeyTable.find("\($0).\(name)") != nil }) {
-            report("'\(name)' stands under \(owner): write '\(owner): {\(name): …}'", at: origin, key: full,
-                   nearest: "\(owner).\(name)")
+            report(
+                "'\(name)' stands under \(owner): write '\(owner): {\(name): …}'", at: origin, key: full,
+                nearest: "\(owner).\(name)")
             return
         }
         if JobKeyTable.find(name) != nil, group != nil || name.contains(".") {
-            let place = group.map { "is no key under \($0), but one of the file itself" }
+            let place =
+                group.map { "is no key under \($0), but one of the file itself" }
                 ?? "is nested: write it under its group"
             report("'\(name)' \(place)", at: origin, key: full)
             return

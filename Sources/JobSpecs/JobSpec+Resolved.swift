@@ -8,11 +8,15 @@ extension JobSpec {
             case (.path, .text(let path)) where !key.entry.words.contains(path):
                 (key, .text(Self.absolute(path, in: workingDirectory)))
             case (.datasets, .datasets(let datasets)):
-                (key, .datasets(datasets.map { dataset in
-                    var dataset = dataset
-                    dataset.path = Self.absolute(dataset.path, in: workingDirectory)
-                    return dataset
-                }))
+                (
+                    key,
+                    .datasets(
+                        datasets.map { dataset in
+                            var dataset = dataset
+                            dataset.path = Self.absolute(dataset.path, in: workingDirectory)
+                            return dataset
+                        })
+                )
             default: nil
             }
         }
@@ -84,9 +88,11 @@ extension JobValue {
         case .duration(let milliseconds): Quantity.durationText(milliseconds)
         case .amount(let quantity): quantity.text
         case .names(let names): "[" + names.map(YAMLText.scalar).joined(separator: ", ") + "]"
-        case .datasets(let datasets): "[" + datasets.map {
-            "{path: \(YAMLText.scalar($0.path)), type: \($0.type.rawValue), weight: \(YAMLText.number($0.weight))}"
-        }.joined(separator: ", ") + "]"
+        case .datasets(let datasets):
+            "["
+                + datasets.map {
+                    "{path: \(YAMLText.scalar($0.path)), type: \($0.type.rawValue), weight: \(YAMLText.number($0.weight))}"
+                }.joined(separator: ", ") + "]"
         }
     }
 }
@@ -106,7 +112,8 @@ enum YAMLText {
     /// Text as a plain scalar where nobody could take it for anything else, otherwise in double quotes.
     static func scalar(_ text: String) -> String {
         let scalar = SpecScalar(text: text, isPlain: true)
-        let isTyped = scalar.isNull || scalar.bool != nil || scalar.isOldBool || scalar.isNumber
+        let isTyped =
+            scalar.isNull || scalar.bool != nil || scalar.isOldBool || scalar.isNumber
             || scalar.integer != nil
         let isWord = text.utf8.allSatisfy { byte in
             (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)

@@ -33,8 +33,10 @@ struct RepeatedKey {
         var changed = lines
         // A private-use character keeps the columns and is no key of anybody.
         changed[found.line - 1][markColumn(found, lines[found.line - 1])] = replacement(found)
-        return RepeatedKey(key: key, firstLine: first.line, position: SpecPosition(
-            line: found.line, column: markColumn(found, lines[found.line - 1], includingQuote: true) + 1),
+        return RepeatedKey(
+            key: key, firstLine: first.line,
+            position: SpecPosition(
+                line: found.line, column: markColumn(found, lines[found.line - 1], includingQuote: true) + 1),
             textWithoutIt: join(changed))
     }
 

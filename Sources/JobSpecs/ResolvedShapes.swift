@@ -14,9 +14,11 @@ package struct ResolvedShapes: Sendable, Hashable {
     /// What a job's keys give.
     package init(_ spec: JobSpec) {
         microBatchSize = spec.microBatchSize ?? Self.microBatchSize(cutoffLen: spec.cutoffLen)
-        virtualShards = spec.virtualShards ?? Self.virtualShards(
-            workersMax: spec.workers.upperBound, finetuningType: spec.finetuningType,
-            globalBatchSize: spec.globalBatchSize, cutoffLen: spec.cutoffLen)
+        virtualShards =
+            spec.virtualShards
+            ?? Self.virtualShards(
+                workersMax: spec.workers.upperBound, finetuningType: spec.finetuningType,
+                globalBatchSize: spec.globalBatchSize, cutoffLen: spec.cutoffLen)
     }
 
     /// Rows that make a micro-batch of about 2,048 tokens: `max(1, 2048 / cutoffLen)`.

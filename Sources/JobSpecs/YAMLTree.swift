@@ -76,8 +76,9 @@ struct YAMLTree {
                     report("the key '\(keys.first ?? "")' stands twice in one mapping", at: first, key: keys.first)
                     return nil
                 }
-                report("the key '\(repeated.key)' stands a second time; its first place is line \(repeated.firstLine)",
-                       at: repeated.position, key: repeated.key)
+                report(
+                    "the key '\(repeated.key)' stands a second time; its first place is line \(repeated.firstLine)",
+                    at: repeated.position, key: repeated.key)
                 repeats.append(repeated.position)
                 text = repeated.textWithoutIt
             } catch {

@@ -33,7 +33,11 @@ package struct GradientWire: Sendable {
         switch format {
         case .fp32: range.count * 4
         case .bf16: range.count * 2
-        case .int8: range.count + pieces(range).reduce(0) { $0 + ($1.upperBound + Self.block - 1) / Self.block - $1.lowerBound / Self.block }
+        case .int8:
+            range.count
+                + pieces(range).reduce(0) {
+                    $0 + ($1.upperBound + Self.block - 1) / Self.block - $1.lowerBound / Self.block
+                }
         }
     }
 

@@ -81,7 +81,8 @@ package final class NativeProducts: @unchecked Sendable {
         guard gemm.k > 0, gemm.ldc == gemm.columns, gemm.ldb == naturalStep else { return false }
         if gemm.a_transposed != 0 { return runTurned(gemm, rows: rows, compute) }
         let shape = shape(k: gemm.k, columns: gemm.columns)
-        let height = shape.height(for: rows), tail = rows % height == 0 ? height : shape.tail(of: rows % height, height)
+        let height = shape.height(for: rows)
+        let tail = rows % height == 0 ? height : shape.tail(of: rows % height, height)
         let (adds, biased) = (gemm.accumulate != 0, gemm.bias != nil)
         guard let whole = shape.product(rows: height, adds: adds, biased: biased),
             let last = tail == height ? whole : shape.product(rows: tail, adds: adds, biased: biased),

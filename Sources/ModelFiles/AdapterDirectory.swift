@@ -100,7 +100,8 @@ package struct AdapterDirectory: Sendable {
             let suffix = [".lora_A.weight", ".lora_B.weight"].first { entry.name.hasSuffix($0) }
             guard let suffix, entry.name.hasPrefix(prefix), entry.name.count > prefix.count + suffix.count else {
                 throw .unsupportedAdapter(
-                    path: file.path, problem: "the tensor `\(entry.name)` is no LoRA factor of a linear layer, "
+                    path: file.path,
+                    problem: "the tensor `\(entry.name)` is no LoRA factor of a linear layer, "
                         + "only those are supported; merge the adapter with peft instead")
             }
             stems.insert(String(entry.name.dropFirst(prefix.count).dropLast(suffix.count)))

@@ -144,7 +144,8 @@ struct Activations {
         finalStatistics = cutter.statistics(rows)
         streams = (0..<plan.keptStreams).map { _ in cutter.take(stream) }
         blocks = (0..<plan.keptBlocks).map { _ in cutter.block(configuration, rows) }
-        gradients = plan.hasGradients
+        gradients =
+            plan.hasGradients
             ? Gradients(
                 stream: cutter.take(stream), normalised: cutter.take(stream),
                 branch: configuration.family.block == .sandwich ? cutter.take(stream) : nil,

@@ -89,7 +89,8 @@ package struct AdapterSpecification: Sendable, Equatable {
             }
             guard alpha.isFinite else { throw .invalidAdapter("alpha of \(site.path) is not finite") }
             let divisor = isRankStabilised ? Double(rank).squareRoot() : Double(rank)
-            let hasOuter = site.slot == .stackedGateUp
+            let hasOuter =
+                site.slot == .stackedGateUp
                 && sites.contains { $0.slot == .stackedDown && $0.layer == site.layer && chosen.contains($0) }
             adapted.append(AdaptedModule(site, rank: rank, scale: Float(alpha / divisor), hasOuter: hasOuter))
         }

@@ -112,7 +112,8 @@ package final class Decoder: @unchecked Sendable {
         embeddingGradient = layout?[embeddingName]?.offset
         headGradient = layout?[headName]?.offset
         positionsGradient = positionsName.flatMap { layout?[$0]?.offset }
-        lowestTrained = embeddingGradient != nil
+        lowestTrained =
+            embeddingGradient != nil
             ? 0 : blocks.firstIndex { $0.isTrained } ?? configuration.layers
         rotaryTable = configuration.rotary.map(RotaryTable.init)
     }

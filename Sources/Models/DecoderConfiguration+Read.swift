@@ -1,5 +1,5 @@
-package import Terms
 internal import Kernels
+package import Terms
 
 extension DecoderConfiguration {
     /// A configuration from config.json, in the dialect of older checkpoints or of transformers 5.

@@ -47,10 +47,11 @@ package struct ParameterLayout: Sendable, Equatable {
 
     /// The two factors of every adapted layer, under their PEFT names.
     package init(adapter modules: [AdaptedModule]) {
-        self.init(modules.flatMap { module in
-            let rows = module.rank * module.stack
-            return [(module.nameA, [rows, module.inputs]), (module.nameB, [module.outputs, rows])]
-        })
+        self.init(
+            modules.flatMap { module in
+                let rows = module.rank * module.stack
+                return [(module.nameA, [rows, module.inputs]), (module.nameB, [module.outputs, rows])]
+            })
     }
 
     /// The entry called `name`.

@@ -134,7 +134,10 @@ struct FaultPlan {
     var canFailJobs: Bool {
         loadFails > 0 || healFails > 0 || wrongStates > 0 || intervals.contains { $0.fault == .localTrouble }
     }
-    var canPauseJobs: Bool { publishFails > 0 || intervals.contains { $0.fault == .diskFull } || intervals.contains { $0.fault == .operatorPauses } }
+    var canPauseJobs: Bool {
+        publishFails > 0 || intervals.contains { $0.fault == .diskFull }
+            || intervals.contains { $0.fault == .operatorPauses }
+    }
 }
 
 extension Fault {

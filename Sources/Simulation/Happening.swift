@@ -1,5 +1,5 @@
-import Coordination
 import Collectives
+import Coordination
 import Terms
 
 /// Something that will happen at an instant.

@@ -72,9 +72,10 @@ final class Reference {
             let bytes = recipe.encoded()
             let tag = recipe.tag
             let root = Self.sum(of: tree.root, state: before, tag: tag)
-            steps.append(Line(
-                bytes: bytes, tag: tag, root: root, digest: Self.apply(root, to: before, tag: tag),
-                tokens: (steps.last?.tokens ?? 0) + recipe.inputTokens, recipe: recipe))
+            steps.append(
+                Line(
+                    bytes: bytes, tag: tag, root: root, digest: Self.apply(root, to: before, tag: tag),
+                    tokens: (steps.last?.tokens ?? 0) + recipe.inputTokens, recipe: recipe))
         }
         return steps[step - 1]
     }

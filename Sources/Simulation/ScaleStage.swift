@@ -21,7 +21,8 @@ package struct ScaleStage {
     /// Jobs that run.
     package var runningCount: Int { core.jobs.count { $0.state == .running } }
 
-    private static let index = SequenceIndex(tokens: Array(repeating: 10, count: 64), trained: Array(repeating: 9, count: 64))
+    private static let index = SequenceIndex(
+        tokens: Array(repeating: 10, count: 64), trained: Array(repeating: 9, count: 64))
 
     private mutating func feed(_ event: CoordinatorEvent) {
         now = now + Span(nanoseconds: 1000)
@@ -39,10 +40,12 @@ package struct ScaleStage {
             switch message {
             case .assign(let assignment):
                 placements += 1
-                inbox.append((session, .assigned(AssignmentResult(job: assignment.job, parameters: 10_000, problem: ""))))
+                inbox.append(
+                    (session, .assigned(AssignmentResult(job: assignment.job, parameters: 10_000, problem: ""))))
             case .prepare(let job, let generation):
                 let standing = Standing(
-                    job: job, generation: generation, hasState: false, step: 0, digest: 0, reports: [], held: [], heldTag: 0)
+                    job: job, generation: generation, hasState: false, step: 0, digest: 0, reports: [], held: [],
+                    heldTag: 0)
                 inbox.append((session, .prepared(standing)))
             case .begin(let roster):
                 let position = Position(
@@ -58,7 +61,8 @@ package struct ScaleStage {
     package mutating func submit(jobs: Int) {
         for number in 0..<jobs {
             var description = JobDescription(
-                name: "job \(number)", parameters: 10_000, sequences: 64, globalBatch: 8, microBatch: 1, virtualShards: 8,
+                name: "job \(number)", parameters: 10_000, sequences: 64, globalBatch: 8, microBatch: 1,
+                virtualShards: 8,
                 shuffleSeed: UInt64(number), totalSequences: 8 * 100, beta1: 0.9, beta2: 0.999, schedule: .cosine,
                 peakRate: 1e-3, warmupRatio: 0.1)
             description.project = "project \(number % 20)"
@@ -103,7 +107,9 @@ package struct ScaleStage {
         var next = ScaleStage()
         next.core = Coordinator(epoch: 2, dataEndpoint: "head:data")
         next.now = now
-        for (job, kind, payload) in journal { try next.core.restore(JournalEntry(job: job, kind: kind, payload: payload), at: now) }
+        for (job, kind, payload) in journal {
+            try next.core.restore(JournalEntry(job: job, kind: kind, payload: payload), at: now)
+        }
         for job in next.core.jobs where !job.state.isAtRest { next.core.attach(Self.index, to: job.id) }
         next.feed(.deadline)
         next.join(workers: 0..<workers)

@@ -9,17 +9,24 @@ import Wire
 extension SimulatedCluster {
     /// Makes an entry durable, after holding it against what is on record.
     func append(_ entry: JournalEntry) {
-        guard let again = try? JournalEntry(job: entry.job, kind: entry.kind, payload: entry.encoded()), again == entry else {
+        guard let again = try? JournalEntry(job: entry.job, kind: entry.kind, payload: entry.encoded()), again == entry
+        else {
             return fail(.i9, "a journal entry does not survive its bytes: \(entry)")
         }
         head.journal.append(entry)
-        do { try head.mirror.restore(entry, at: clock(Self.headEnd)) } catch { return fail(.i9, "a journal entry can't be replayed: \(error)") }
+        do { try head.mirror.restore(entry, at: clock(Self.headEnd)) } catch {
+            return fail(.i9, "a journal entry can't be replayed: \(error)")
+        }
         if case .submitted(let id, let bytes) = entry {
-            guard let description = try? JobDescription(decoding: bytes), let place = description.training["sim"]?.int else {
+            guard let description = try? JobDescription(decoding: bytes), let place = description.training["sim"]?.int
+            else {
                 return fail(.i9, "a journalled job description does not decode")
             }
-            if head.records.contains(where: { $0.id == id }) { return fail(.i3, "the number of job \(id) is given twice") }
-            if requests.count(where: { if case .submit(let reference) = $0.event { reference == place } else { false } }) > 0,
+            if head.records.contains(where: { $0.id == id }) {
+                return fail(.i3, "the number of job \(id) is given twice")
+            }
+            if requests.count(where: { if case .submit(let reference) = $0.event { reference == place } else { false } }
+            ) > 0,
                 head.records.contains(where: { $0.reference == place })
             {
                 return fail(.i3, "a submission is carried out twice, as job \(id)")
@@ -48,16 +55,22 @@ extension SimulatedCluster {
             if state.isAtRest { inspection.forgetLoads(of: id) }
             checkEnding(record, run, reason)
         case .generation(let id, let generation):
-            if generation != record.generation.next { fail(.i1, "job \(id): generation \(generation) after \(record.generation)") }
+            if generation != record.generation.next {
+                fail(.i1, "job \(id): generation \(generation) after \(record.generation)")
+            }
             record.generation = generation
         case .recipe(let id, let step, let bytes):
             if step <= record.recipes.count {
-                if record.recipes[step - 1] != bytes { fail(.i5, "job \(id): the recipe of step \(step) is issued with other contents") }
+                if record.recipes[step - 1] != bytes {
+                    fail(.i5, "job \(id): the recipe of step \(step) is issued with other contents")
+                }
             } else {
                 if step != record.recipes.count + 1 { fail(.i5, "job \(id): the recipe of step \(step) leaves a gap") }
                 record.recipes.append(bytes)
             }
-            if bytes != reference.line(step).bytes { fail(.i5, "job \(id): the recipe of step \(step) is not the job's") }
+            if bytes != reference.line(step).bytes {
+                fail(.i5, "job \(id): the recipe of step \(step) is not the job's")
+            }
         case .committed(_, let step): check(step, run, &record)
         case .evaluated(let id, let step, let lossSum, let tokens):
             let parts = (0..<reference.description.evaluationShards).map {
@@ -74,12 +87,17 @@ extension SimulatedCluster {
             }
         case .rewound(_, let step): record.committed = min(record.committed, step)
         case .planned(let id, let event):
-            if !event.isWellFormed || event.after < record.recipes.count { fail(.b10, "job \(id): a plan changes the past: \(event)") }
+            if !event.isWellFormed || event.after < record.recipes.count {
+                fail(.b10, "job \(id): a plan changes the past: \(event)")
+            }
             reference.adopt(event)
         case .ledger(_, let entry, _): check(entry, run, &record)
         case .branched(let id, let step):
-            if record.state != .budgetExhausted { fail(.b6, "job \(id) leaves its line while it is \(record.state.rawValue)") }
-            if step > 0, !record.checkpoints.contains(where: { $0.step == step && $0.digest == reference.digest(step) }) {
+            if record.state != .budgetExhausted {
+                fail(.b6, "job \(id) leaves its line while it is \(record.state.rawValue)")
+            }
+            if step > 0, !record.checkpoints.contains(where: { $0.step == step && $0.digest == reference.digest(step) })
+            {
                 fail(.b6, "job \(id): goes back to step \(step), of which there is no checkpoint")
             }
             record.recipes.removeSubrange(min(step, record.recipes.count)...)
@@ -95,10 +113,14 @@ extension SimulatedCluster {
     /// Invariants of a job's ledger (its mirror has taken the entry, and with it the chain, already).
     private func check(_ entry: LedgerEntry, _ run: JobRun, _ record: inout SimulatedCoordinator.JobRecord) {
         guard let ledger = run.ledger else { return fail(.b8, "job \(run.id): its ledger is not replayed") }
-        func wrong(_ invariant: Invariant, _ what: String) { fail(invariant, "job \(run.id), ledger entry \(entry.sequence): \(what)") }
+        func wrong(_ invariant: Invariant, _ what: String) {
+            fail(invariant, "job \(run.id), ledger entry \(entry.sequence): \(what)")
+        }
         if let fault = ledger.conservationFault { wrong(.b1, fault) }
         for unit in BudgetUnit.allCases where unit.isExact {
-            if let limit = ledger.budget[unit], ledger.spent[unit] > limit { wrong(.b2, "more \(unit.key) are spent than allowed") }
+            if let limit = ledger.budget[unit], ledger.spent[unit] > limit {
+                wrong(.b2, "more \(unit.key) are spent than allowed")
+            }
         }
         for unit in BudgetUnit.allCases where !unit.isExact {
             if ledger.spent[unit] < record.spent[unit] { wrong(.b9, "\(unit.key) that was spent is forgotten") }
@@ -115,7 +137,9 @@ extension SimulatedCluster {
         if step.step != record.committed + 1 { wrong("counts after step \(record.committed)") }
         if step.digest != line.digest { wrong("the state is not the undisturbed run's") }
         if step.lossSum != line.root.loss { wrong("the loss is not the undisturbed run's") }
-        if step.inputTokens != line.recipe.inputTokens || step.trainedTokens != line.recipe.trainedTokens { wrong("tokens") }
+        if step.inputTokens != line.recipe.inputTokens || step.trainedTokens != line.recipe.trainedTokens {
+            wrong("tokens")
+        }
         if step.learningRate != line.recipe.learningRate { wrong("learning rate") }
         if step.generation > record.generation || step.workers == 0 { wrong("counts in no generation") }
         if step.step > record.recipes.count { wrong("counts before its recipe is durable") }
@@ -134,7 +158,9 @@ extension SimulatedCluster {
         func wrong(_ what: String) { fail(.i8, "job \(record.id) is \(record.state.rawValue): \(what) (\(reason))") }
         switch record.state {
         case .done:
-            if record.committed != reference.plannedSteps { wrong("only \(record.committed) of \(reference.plannedSteps) steps count") }
+            if record.committed != reference.plannedSteps {
+                wrong("only \(record.committed) of \(reference.plannedSteps) steps count")
+            }
             if newest != record.committed { wrong("its newest checkpoint is of step \(newest)") }
         case .budgetExhausted:
             guard let event = run.plan.last else { return wrong("it has no plan") }
@@ -144,8 +170,12 @@ extension SimulatedCluster {
             if record.committed > 0, !record.checkpoints.contains(where: { $0.step == record.committed }) {
                 wrong("its newest checkpoint is of step \(newest)")
             }
-            if record.committed != max(event.end, event.after) { wrong("it ends at step \(record.committed), its plan at \(event.end)") }
-            let isKept = record.checkpoints.contains { $0.step == event.trunk && ($0.kind == .trunk || $0.kind == .final) }
+            if record.committed != max(event.end, event.after) {
+                wrong("it ends at step \(record.committed), its plan at \(event.end)")
+            }
+            let isKept = record.checkpoints.contains {
+                $0.step == event.trunk && ($0.kind == .trunk || $0.kind == .final)
+            }
             if event.trunk > 0, event.trunk <= record.committed, !isKept {
                 fail(.b6, "job \(record.id): its trunk of step \(event.trunk) is not in the store (\(reason))")
             }
@@ -163,12 +193,18 @@ extension SimulatedCluster {
     /// Invariant: replaying the journal gives what the live core knows.
     func compareWithMirror(_ place: String) {
         guard let core = head.core else { return }
-        if !core.hasSameAnswers(as: head.mirror) { return fail(.i9, "the journal gives other answers than the core has \(place)") }
-        guard core.jobs.count == head.mirror.jobs.count else { return fail(.i9, "the journal knows other jobs than the core \(place)") }
+        if !core.hasSameAnswers(as: head.mirror) {
+            return fail(.i9, "the journal gives other answers than the core has \(place)")
+        }
+        guard core.jobs.count == head.mirror.jobs.count else {
+            return fail(.i9, "the journal knows other jobs than the core \(place)")
+        }
         for (live, replayed) in zip(core.jobs, head.mirror.jobs) {
             if let ledger = live.ledger, ledger.position != live.committed {
                 return fail(
-                    .b4, "job \(live.id): its ledger stands at step \(ledger.position), the job at \(live.committed) \(place)")
+                    .b4,
+                    "job \(live.id): its ledger stands at step \(ledger.position), the job at \(live.committed) \(place)"
+                )
             }
             if let difference = live.durableDifference(from: replayed, inDetail: place == "at a restart") {
                 return fail(.i9, "job \(live.id): the journal gives another \(difference) than the core has \(place)")
@@ -184,8 +220,12 @@ extension SimulatedCluster {
         switch message {
         case .welcome(let welcome):
             let worker = workers[connections[head.connectionOfSession[Int(session.number) - 1]].worker]
-            if worker.session?.hello.lastEpoch ?? 0 > welcome.epoch, connections[head.connectionOfSession[Int(session.number) - 1]].boot == worker.boot {
-                fail(.i2, "a coordinator of epoch \(welcome.epoch) takes in w\(worker.index), which has seen a newer one")
+            if worker.session?.hello.lastEpoch ?? 0 > welcome.epoch,
+                connections[head.connectionOfSession[Int(session.number) - 1]].boot == worker.boot
+            {
+                fail(
+                    .i2, "a coordinator of epoch \(welcome.epoch) takes in w\(worker.index), which has seen a newer one"
+                )
             }
             newestEpoch = max(newestEpoch, welcome.epoch)
         case .assign(let assignment): checkLoadPause(assignment.job, session)
@@ -193,11 +233,14 @@ extension SimulatedCluster {
             guard let place = record(lease.job) else { return fail(.i4, "a lease of an unknown job") }
             let record = head.records[place]
             check(end: lease, record)
-            if lease.generation != record.generation { fail(.i1, "a lease of generation \(lease.generation) in \(record.generation)") }
+            if lease.generation != record.generation {
+                fail(.i1, "a lease of generation \(lease.generation) in \(record.generation)")
+            }
             for bytes in lease.recipes {
                 // The step stands behind the version, as a little-endian u64.
                 var reader = ByteReader(bytes[2...])
-                guard let step = try? Int(clamping: reader.integer(UInt64.self)), record.recipes.indices.contains(step - 1),
+                guard let step = try? Int(clamping: reader.integer(UInt64.self)),
+                    record.recipes.indices.contains(step - 1),
                     record.recipes[step - 1] == bytes
                 else { return fail(.i4, "a lease leaves before its recipe is durable") }
             }
@@ -222,7 +265,9 @@ extension SimulatedCluster {
         {
             fail(.i1, "job \(record.id): a lease of steps \(first) to \(last) goes past its end at \(step)")
         }
-        if last > record.committed + JobRun.leaseMost + 4 { fail(.i1, "job \(record.id): step \(last) is leased when \(record.committed) count") }
+        if last > record.committed + JobRun.leaseMost + 4 {
+            fail(.i1, "job \(record.id): step \(last) is leased when \(record.committed) count")
+        }
     }
 
     /// Invariants on what one event brought about.
@@ -234,7 +279,9 @@ extension SimulatedCluster {
         switch message {
         case .report(let report):
             for case .committed(let id, let step) in output.journal {
-                guard let place = record(id), head.records[place].generation != report.position.generation else { continue }
+                guard let place = record(id), head.records[place].generation != report.position.generation else {
+                    continue
+                }
                 fail(.i7, "job \(id): step \(step.step) counts by a report of generation \(report.position.generation)")
             }
         case .assigned(let result) where !result.problem.isEmpty:
@@ -248,9 +295,13 @@ extension SimulatedCluster {
     private func checkSilence(_ output: CoordinatorOutput) {
         for case .left(let node, let name, let reason) in output.notices where reason.hasPrefix("silent") {
             for case .close(let session) in output.commands {
-                guard workers[connections[head.connectionOfSession[Int(session.number) - 1]].worker].node == node else { continue }
+                guard workers[connections[head.connectionOfSession[Int(session.number) - 1]].worker].node == node else {
+                    continue
+                }
                 let silence = now - head.heardAt[Int(session.number) - 1]
-                if silence < times.deadAfter - .milliseconds(50) { fail(.i10, "\(name) is given up after \(silence.seconds) s of silence") }
+                if silence < times.deadAfter - .milliseconds(50) {
+                    fail(.i10, "\(name) is given up after \(silence.seconds) s of silence")
+                }
             }
         }
     }
@@ -264,7 +315,9 @@ extension SimulatedCluster {
         if shards != Array(0..<reference.description.virtualShards) || first.sorted() != shards {
             fail(.i1, "generation \(roster.generation) does not share out every shard once")
         }
-        if Step(roster.target) > record.committed { fail(.i5, "generation \(roster.generation) starts beyond what counts") }
+        if Step(roster.target) > record.committed {
+            fail(.i5, "generation \(roster.generation) starts beyond what counts")
+        }
         if roster.target > 0, roster.digest != reference.digest(Step(roster.target)) {
             fail(.i7, "generation \(roster.generation) starts from another state than the job's")
         }
@@ -299,7 +352,11 @@ extension SimulatedCluster {
     }
 
     func check(_ notice: Notice) {
-        if case .left(let node, _, _) = notice { inspection.forgetLoads { self.workers[self.connections[self.head.connectionOfSession[Int($0.number) - 1]].worker].node == node } }
+        if case .left(let node, _, _) = notice {
+            inspection.forgetLoads {
+                self.workers[self.connections[self.head.connectionOfSession[Int($0.number) - 1]].worker].node == node
+            }
+        }
         if case .saveFailed(let id, _, _) = notice { inspection.saveFailed(id, now) }
         guard keepsStory else { return }
         switch notice {
@@ -319,7 +376,8 @@ extension SimulatedCluster {
         case .suspected(_, let name, let silence): tell("\(name) is silent for \(Int(silence.seconds)) s")
         case .refused(let name, let reason): tell("\(name) refused: \(reason)")
         case .planned(let id, let event): tell("job \(id): plan \(event.json.canonicalText)")
-        case .warned(let id, let unit, let spent, let limit): tell("job \(id): \(spent) of \(limit) \(unit.key) are spent")
+        case .warned(let id, let unit, let spent, let limit):
+            tell("job \(id): \(spent) of \(limit) \(unit.key) are spent")
         case .state, .ready: break
         }
     }

@@ -26,7 +26,9 @@ extension SimulatedCluster {
         head.core = core
         inspection.headStarts(now)
         compareWithMirror("at a restart")
-        if head.epoch <= newestEpoch, !head.isOldBackup { fail(.i2, "the epoch does not rise at a start: \(head.epoch)") }
+        if head.epoch <= newestEpoch, !head.isOldBackup {
+            fail(.i2, "the epoch does not rise at a start: \(head.epoch)")
+        }
         if !head.isOldBackup {
             if head.backups.count == 4 { head.backups.removeFirst() }
             head.backups.append(head.image)
@@ -163,7 +165,9 @@ extension SimulatedCluster {
     }
 
     private func send(_ message: Message, to session: SessionID) {
-        guard session.number > 0, session.number < head.nextSession else { return fail(.model, "a message to an unknown session") }
+        guard session.number > 0, session.number < head.nextSession else {
+            return fail(.model, "a message to an unknown session")
+        }
         let connection = head.connectionOfSession[Int(session.number) - 1]
         guard connections[connection].session == session else { return }
         connections[connection].sent += 1
@@ -176,8 +180,10 @@ extension SimulatedCluster {
             head.collections.removeAll { $0.job == id && !$0.isWriting }
             guard let record = record(id) else { return fail(.i4, "a save of an unknown job") }
             let parameters = references[head.records[record].reference].description.parameters
-            head.collections.append(.init(
-                job: id, step: step, attempt: attempt, digest: digest, kind: kind, missing: UInt64(parameters), begunAt: now))
+            head.collections.append(
+                .init(
+                    job: id, step: step, attempt: attempt, digest: digest, kind: kind, missing: UInt64(parameters),
+                    begunAt: now))
             checkSavePause(id)
             if digest != references[head.records[record].reference].digest(step) {
                 fail(.i7, "a save of step \(step) asks for another digest than the job's")
@@ -196,7 +202,11 @@ extension SimulatedCluster {
 
     /// Submits the job whose undisturbed run is at place `reference`.
     func submit(_ reference: Int) {
-        ask(add(Request(event: .submit(reference: reference), key: RequestKey(high: dice.bits(), low: UInt64(requests.count)))))
+        ask(
+            add(
+                Request(
+                    event: .submit(reference: reference),
+                    key: RequestKey(high: dice.bits(), low: UInt64(requests.count)))))
     }
 
     func add(_ request: Request) -> Int {
@@ -225,13 +235,17 @@ extension SimulatedCluster {
     /// A client hears the answer; a second one must be the same.
     private func hear(_ answer: RequestAnswer) {
         let place = Int(answer.key.low)
-        if let known = requests[place].answer, known != answer { fail(.i3, "a request that came twice gets another answer") }
+        if let known = requests[place].answer, known != answer {
+            fail(.i3, "a request that came twice gets another answer")
+        }
         requests[place].answer = answer
     }
 
     /// An operator grants a job half as much again, and a little.
     func grant(_ job: JobID) {
-        guard head.core != nil, head.stalledUntil <= now, let record = record(job), let run = head.core?.job(job) else { return }
+        guard head.core != nil, head.stalledUntil <= now, let record = record(job), let run = head.core?.job(job) else {
+            return
+        }
         var limits = run.limits
         for unit in BudgetUnit.allCases { limits[unit] = limits[unit].map { $0 + $0 / 2 + 2 } }
         guard limits != run.limits else { return }
@@ -259,7 +273,8 @@ extension SimulatedCluster {
         case .stateRequest:
             guard let place = record(chunk.job) else { return }
             guard let found = head.records[place].checkpoints.last(where: { $0.step == chunk.step }) else {
-                return fail(.i4, "a worker is to heal from a checkpoint of step \(chunk.step) that the store does not hold")
+                return fail(
+                    .i4, "a worker is to heal from a checkpoint of step \(chunk.step) that the store does not hold")
             }
             var answer = chunk
             answer.kind = .state
@@ -270,9 +285,11 @@ extension SimulatedCluster {
     }
 
     private func collect(_ chunk: Chunk) {
-        guard let place = head.collections.firstIndex(where: {
-            $0.job == chunk.job && $0.attempt == chunk.attempt && $0.step == chunk.step && !$0.isWriting
-        }) else { return }
+        guard
+            let place = head.collections.firstIndex(where: {
+                $0.job == chunk.job && $0.attempt == chunk.attempt && $0.step == chunk.step && !$0.isWriting
+            })
+        else { return }
         guard chunk.digest == head.collections[place].digest else {
             return fail(.i7, "a checkpoint of step \(chunk.step) mixes states")
         }
@@ -284,7 +301,8 @@ extension SimulatedCluster {
         head.storeIsFreeAt = end
         schedule(
             .storeFinishes(
-                life: head.life, job: chunk.job, attempt: chunk.attempt, isGood: isCalm || (!dice.chance(plan.publishFails) && head.diskIsFullUntil <= end)),
+                life: head.life, job: chunk.job, attempt: chunk.attempt,
+                isGood: isCalm || (!dice.chance(plan.publishFails) && head.diskIsFullUntil <= end)),
             at: end)
     }
 

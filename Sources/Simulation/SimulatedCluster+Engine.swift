@@ -18,10 +18,11 @@ extension SimulatedCluster {
         let tree = references[loaded.job].tree
         let shards = max(1, recipe.shards.count)
         enqueue(
-            .compute(Computing(
-                id: id, generation: generation, step: recipe.step, tag: recipe.tag, era: worker.era,
-                load: (recipe.sequenceCount + shards - 1) / shards,
-                targets: ranges.flatMap { tree.maximalNodes(in: $0) }, fold: TreeFold(tree: tree))),
+            .compute(
+                Computing(
+                    id: id, generation: generation, step: recipe.step, tag: recipe.tag, era: worker.era,
+                    load: (recipe.sequenceCount + shards - 1) / shards,
+                    targets: ranges.flatMap { tree.maximalNodes(in: $0) }, fold: TreeFold(tree: tree))),
             worker)
     }
 
@@ -41,7 +42,8 @@ extension SimulatedCluster {
     /// Gives away the last target that is not begun.
     func give(_ plea: Chunk, _ worker: SimulatedWorker) -> ShardRange? {
         guard worker.isRunning, case .compute(var computing) = worker.tasks[0], computing.generation == plea.generation,
-            computing.id == plea.job, computing.step == plea.step, computing.tag == plea.tag, computing.era == worker.era,
+            computing.id == plea.job, computing.step == plea.step, computing.tag == plea.tag,
+            computing.era == worker.era,
             !computing.isHelp, computing.next + 1 < computing.targets.count
         else { return nil }
         let node = computing.targets.removeLast()
@@ -103,7 +105,8 @@ extension SimulatedCluster {
     }
 
     func taskEnds(_ worker: SimulatedWorker, _ boot: Int, _ ticket: Int) {
-        guard worker.isAlive, worker.boot == boot, worker.ticket == ticket, worker.isRunning, !worker.tasks.isEmpty else { return }
+        guard worker.isAlive, worker.boot == boot, worker.ticket == ticket, worker.isRunning, !worker.tasks.isEmpty
+        else { return }
         worker.isRunning = false
         if case .compute(var computing) = worker.tasks[0] {
             if goOn(&computing, worker) {
@@ -120,7 +123,9 @@ extension SimulatedCluster {
     private func post(_ mail: SimulatedWorker.Mail, _ worker: SimulatedWorker) {
         worker.mail.append(mail)
         if worker.mail.count == 1 {
-            schedule(.mail(worker: worker.index, boot: worker.boot), after: dice.span(microseconds: 1...300) * Int64(mailScale))
+            schedule(
+                .mail(worker: worker.index, boot: worker.boot),
+                after: dice.span(microseconds: 1...300) * Int64(mailScale))
         }
     }
 
@@ -138,7 +143,9 @@ extension SimulatedCluster {
     private func begin(_ computing: inout Computing, _ worker: SimulatedWorker) {
         computing.startedAt = now
         computing.planned = 0
-        guard computing.era == worker.era, computing.next < computing.targets.count, let loaded = worker.loaded else { return }
+        guard computing.era == worker.era, computing.next < computing.targets.count, let loaded = worker.loaded else {
+            return
+        }
         let target = computing.targets[computing.next]
         computing.fold = TreeFold(tree: references[loaded.job].tree)
         computing.sums = []
@@ -152,7 +159,8 @@ extension SimulatedCluster {
         computing.planned = computing.missing.count
         let base = worker.shardTime * Int64(max(1, computing.load))
         computing.shardTime = Span(nanoseconds: base.nanoseconds / 2 + Int64(dice.below(Int(base.nanoseconds) + 1)))
-        computing.isNonFinite = computing.planned > 0 && (worker.poisons > 0 || (!isCalm && dice.chance(plan.nonFinite)))
+        computing.isNonFinite =
+            computing.planned > 0 && (worker.poisons > 0 || (!isCalm && dice.chance(plan.nonFinite)))
         if computing.isNonFinite, worker.poisons > 0 { worker.poisons -= 1 }
     }
 
@@ -162,7 +170,10 @@ extension SimulatedCluster {
             loaded.id == computing.id
         else {
             if computing.planned > 0, worker.loaded?.id == computing.id {
-                fail(.i5, "w\(worker.index) computes step \(computing.step) on a state of step \(worker.state.map { "\($0.step)" } ?? "none")")
+                fail(
+                    .i5,
+                    "w\(worker.index) computes step \(computing.step) on a state of step \(worker.state.map { "\($0.step)" } ?? "none")"
+                )
             }
             return false
         }
@@ -183,11 +194,17 @@ extension SimulatedCluster {
             computing.sums = []
             if bug == .nonFiniteSumSent, computing.isNonFinite, computing.next < computing.targets.count {
                 let poison = Reference.Sum(value: 0, loss: 0)
-                post(.node(computing.targets[computing.next], poison, computing.generation, step: computing.step, tag: computing.tag), worker)
+                post(
+                    .node(
+                        computing.targets[computing.next], poison, computing.generation, step: computing.step,
+                        tag: computing.tag), worker)
             } else if computing.isNonFinite, computing.era == worker.era {
                 faults += 1
-                post(.event(.nonFinite(
-                    computing.id, computing.generation, step: computing.step, problem: "a loss is not finite")), worker)
+                post(
+                    .event(
+                        .nonFinite(
+                            computing.id, computing.generation, step: computing.step, problem: "a loss is not finite")),
+                    worker)
             }
             return false
         }
@@ -199,12 +216,17 @@ extension SimulatedCluster {
         }
         if computing.next < computing.targets.count { return true }
         if computing.isHelp {
-            post(.event(.helped(computing.id, computing.generation, step: computing.step, shards: computing.shards)), worker)
+            post(
+                .event(.helped(computing.id, computing.generation, step: computing.step, shards: computing.shards)),
+                worker)
             return false
         }
-        post(.event(.computed(
-            computing.id, computing.generation, step: computing.step,
-            microseconds: UInt64(max(1, computing.spent.nanoseconds / 1000)), shards: computing.shards)), worker)
+        post(
+            .event(
+                .computed(
+                    computing.id, computing.generation, step: computing.step,
+                    microseconds: UInt64(max(1, computing.spent.nanoseconds / 1000)), shards: computing.shards)), worker
+        )
         return false
     }
 
@@ -233,8 +255,10 @@ extension SimulatedCluster {
             worker.state = (0, references[loaded.job].initialDigest)
         case .finishHealing(let roster, let isBroken): finishHealing(roster, isBroken, worker)
         case .quiesce(let id, let generation):
-            post(.event(.quiesced(
-                id, generation, held: worker.held.sums.map(\.node).sorted(), tag: worker.held.tag)), worker)
+            post(
+                .event(
+                    .quiesced(
+                        id, generation, held: worker.held.sums.map(\.node).sorted(), tag: worker.held.tag)), worker)
         }
     }
 
@@ -244,7 +268,10 @@ extension SimulatedCluster {
     ) {
         guard let loaded = worker.loaded, loaded.id == id else { return }
         guard let state = worker.state, state.step == recipe.step - 1 else {
-            return fail(.i5, "w\(worker.index) applies step \(recipe.step) to a state of step \(worker.state.map { "\($0.step)" } ?? "none")")
+            return fail(
+                .i5,
+                "w\(worker.index) applies step \(recipe.step) to a state of step \(worker.state.map { "\($0.step)" } ?? "none")"
+            )
         }
         let digest = Reference.apply(sum, to: state.digest, tag: tag)
         worker.state = (recipe.step, digest)
@@ -264,7 +291,9 @@ extension SimulatedCluster {
         }
         let isRight = state.step == Step(roster.target) && (roster.target == 0 || state.digest == roster.digest)
         if isBroken || !isRight {
-            if !isBroken, plan.wrongStates == 0 { fail(.i5, "w\(worker.index) healed to step \(state.step), the roster says \(roster.target)") }
+            if !isBroken, plan.wrongStates == 0 {
+                fail(.i5, "w\(worker.index) healed to step \(state.step), the roster says \(roster.target)")
+            }
             post(.event(.healFailed(roster.job, roster.generation, problem: "the state has another digest")), worker)
         } else {
             post(.event(.healed(roster.job, roster.generation, digest: state.digest)), worker)

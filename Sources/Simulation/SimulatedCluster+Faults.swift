@@ -40,7 +40,9 @@ extension SimulatedCluster {
         case .workerCrashes, .workerStalls, .workerLeaves, .workerJoins, .localTrouble: strikeWorker(fault)
         case .coordinatorCrashes: crashCoordinator()
         case .coordinatorStalls:
-            if head.core != nil, head.stalledUntil <= now { stall(Self.headEnd, for: dice.span(milliseconds: 100...40_000)) }
+            if head.core != nil, head.stalledUntil <= now {
+                stall(Self.headEnd, for: dice.span(milliseconds: 100...40_000))
+            }
         case .powerFails:
             for worker in workers where worker.isAlive {
                 kill(worker)
@@ -48,7 +50,9 @@ extension SimulatedCluster {
             }
             crashCoordinator()
             // Boot clocks start over.
-            for process in clocks.indices { clocks[process].ahead = Int64(dice.below(100)) * 1_000_000_000 - now.nanoseconds }
+            for process in clocks.indices {
+                clocks[process].ahead = Int64(dice.below(100)) * 1_000_000_000 - now.nanoseconds
+            }
         case .operatorPauses, .operatorResumes, .operatorCancels, .operatorSaves, .operatorResizes, .operatorGrants:
             strikeJob(fault)
         case .operatorDrains: drainWorker(dice.below(workers.count))
@@ -76,7 +80,8 @@ extension SimulatedCluster {
         case .kill:
             kill(worker)
             schedule(.workerStarts(worker: worker.index), after: dice.span(milliseconds: 20...20_000))
-        case .cutControl: if let connection = worker.connection { cut(connection, tellsCoordinator: true, tellsWorker: true) }
+        case .cutControl:
+            if let connection = worker.connection { cut(connection, tellsCoordinator: true, tellsWorker: true) }
         case .breakLink: if other != worker.index { breakLink(from: worker.index, to: other) }
         case .crashCoordinator: crashCoordinator()
         }
@@ -99,7 +104,11 @@ extension SimulatedCluster {
         case .oneWayPartition:
             guard let connection = worker.connection else { return }
             let until = now + dice.span(milliseconds: 100...40_000)
-            if dice.chance(500) { connections[connection].losesToCoordinatorUntil = until } else { connections[connection].losesToWorkerUntil = until }
+            if dice.chance(500) {
+                connections[connection].losesToCoordinatorUntil = until
+            } else {
+                connections[connection].losesToWorkerUntil = until
+            }
         case .workerRepeats:
             guard let connection = worker.connection, !worker.spoken.isEmpty else { return }
             sendToCoordinator(connection, worker.spoken)
@@ -114,8 +123,10 @@ extension SimulatedCluster {
             let until = now + dice.span(milliseconds: 200...8000)
             connections[connection].passesFrom = until
             for other in 0...Self.workerLimit {
-                linkArrivals[link(from: worker.index, to: other)] = max(linkArrivals[link(from: worker.index, to: other)], until)
-                linkArrivals[link(from: other, to: worker.index)] = max(linkArrivals[link(from: other, to: worker.index)], until)
+                linkArrivals[link(from: worker.index, to: other)] = max(
+                    linkArrivals[link(from: worker.index, to: other)], until)
+                linkArrivals[link(from: other, to: worker.index)] = max(
+                    linkArrivals[link(from: other, to: worker.index)], until)
             }
         }
     }
@@ -154,7 +165,9 @@ extension SimulatedCluster {
             kill(worker)
             schedule(.workerStarts(worker: worker.index), after: dice.span(milliseconds: 20...20_000))
         case .workerStalls:
-            if worker.isAlive, worker.stalledUntil <= now { stall(worker.index, for: dice.span(milliseconds: 50...60_000)) }
+            if worker.isAlive, worker.stalledUntil <= now {
+                stall(worker.index, for: dice.span(milliseconds: 50...60_000))
+            }
         case .workerLeaves:
             guard worker.isAlive, worker.stalledUntil <= now else { return }
             feed(worker, .stopRequested)
@@ -213,12 +226,16 @@ extension SimulatedCluster {
             grant(record.id)
             order(.resume, record.id)
         }
-        if bug == .doneJobResumes, let job = head.core?.jobs.first(where: { $0.state == .done }) { order(.resume, job.id) }
+        if bug == .doneJobResumes, let job = head.core?.jobs.first(where: { $0.state == .done }) {
+            order(.resume, job.id)
+        }
     }
 
     /// Whether every job that was submitted, or will be, has come to its end.
     var isOver: Bool {
-        guard isCalm, waitingSubmissions == 0, head.core != nil, requests.allSatisfy({ $0.answer != nil }) else { return false }
+        guard isCalm, waitingSubmissions == 0, head.core != nil, requests.allSatisfy({ $0.answer != nil }) else {
+            return false
+        }
         return head.records.allSatisfy { $0.state == .done || $0.state == .cancelled || $0.state == .budgetExhausted }
     }
 }

@@ -70,13 +70,17 @@ extension SimulatedCluster {
             let isThere = worker.isAlive && worker.boot == connection.boot && !connection.isCut
             let silence = now - max(inspection.heardAt[worker.index], inspection.headSince)
             if !isThere, silence > times.deadAfter * 2 + .seconds(10) {
-                fail(.l3, "the coordinator still counts on w\(worker.index), which is gone for \(Int(silence.seconds)) s")
+                fail(
+                    .l3, "the coordinator still counts on w\(worker.index), which is gone for \(Int(silence.seconds)) s"
+                )
             }
         }
         guard let calm = inspection.calmSince else { return }
         for worker in workers where worker.isAlive && worker.stalledUntil <= now {
             let since = max(inspection.welcomeAt[worker.index], max(calm, inspection.headSince))
-            if now - since > Self.welcomePatience { fail(.l5, "w\(worker.index) is not taken in for \(Int((now - since).seconds)) s") }
+            if now - since > Self.welcomePatience {
+                fail(.l5, "w\(worker.index) is not taken in for \(Int((now - since).seconds)) s")
+            }
         }
     }
 
@@ -86,11 +90,17 @@ extension SimulatedCluster {
             let (reports, recipes) = worker.session?.queueLengths ?? (0, 0)
             if reports > WorkerSession.reportsKept { fail(.l6, "w\(worker.index) keeps \(reports) reports") }
             if recipes > 2 * JobRun.leaseMost { fail(.l6, "w\(worker.index) keeps \(recipes) recipes") }
-            if worker.tasks.count > 64 || worker.waitingRequests.count > 64 { fail(.l6, "w\(worker.index)'s queues grow") }
+            if worker.tasks.count > 64 || worker.waitingRequests.count > 64 {
+                fail(.l6, "w\(worker.index)'s queues grow")
+            }
         }
         guard let core = head.core else { return }
-        if core.sessions.count > 4 * workers.count { fail(.l6, "\(core.sessions.count) sessions of \(workers.count) workers") }
-        if head.collections.count > 4 * head.records.count + 4 { fail(.l6, "\(head.collections.count) checkpoints are collected") }
+        if core.sessions.count > 4 * workers.count {
+            fail(.l6, "\(core.sessions.count) sessions of \(workers.count) workers")
+        }
+        if head.collections.count > 4 * head.records.count + 4 {
+            fail(.l6, "\(head.collections.count) checkpoints are collected")
+        }
     }
 
     /// L1 and L2: what runs gets on.
@@ -109,7 +119,8 @@ extension SimulatedCluster {
 
     /// L7: a checkpoint that failed is not tried again at once.
     func checkSavePause(_ job: JobID) {
-        guard let failed = inspection.failedSaves.first(where: { $0.job == job }), now - failed.at < .milliseconds(1900) else { return }
+        guard let failed = inspection.failedSaves.first(where: { $0.job == job }), now - failed.at < .milliseconds(1900)
+        else { return }
         fail(.l7, "a checkpoint of job \(job) is tried again at once")
     }
 
@@ -120,7 +131,6 @@ extension SimulatedCluster {
         fail(.l7, "a worker that could not load job \(job) is asked again at once")
     }
 }
-
 
 extension Message {
     /// Its kind, for people.

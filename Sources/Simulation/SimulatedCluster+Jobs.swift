@@ -61,7 +61,9 @@ extension SimulatedCluster {
             let isSlow = dice.chance(plan.slowWorkers)
             let worker = addMachine(
                 threads: dice.within(1...8), shardTime: dice.span(milliseconds: isSlow ? 200...400 : 5...60))
-            schedule(.workerStarts(worker: worker.index), after: dice.span(milliseconds: 0...(dice.chance(300) ? 8000 : 300)))
+            schedule(
+                .workerStarts(worker: worker.index), after: dice.span(milliseconds: 0...(dice.chance(300) ? 8000 : 300))
+            )
         }
         let jobs = dice.pick([1, 1, 1, 2, 3])
         for place in 0..<jobs {
@@ -141,5 +143,7 @@ extension SimulatedCluster {
     package func generation(_ job: JobID) -> Generation { head.core?.job(job)?.generation ?? Generation(0) }
 
     /// The step of a job's newest checkpoint in the store, 0 = none.
-    package func checkpoint(_ job: JobID) -> Step { record(job).flatMap { head.records[$0].checkpoints.last?.step } ?? 0 }
+    package func checkpoint(_ job: JobID) -> Step {
+        record(job).flatMap { head.records[$0].checkpoints.last?.step } ?? 0
+    }
 }

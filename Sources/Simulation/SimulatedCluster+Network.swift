@@ -15,9 +15,15 @@ extension SimulatedCluster {
         var arrival = max(
             now + delay(), connections[connection].lastToCoordinator + Span(nanoseconds: 1),
             connections[connection].passesFrom)
-        if isOutOfOrder() { arrival = arrival + delay() * 4 } else { connections[connection].lastToCoordinator = arrival }
+        if isOutOfOrder() {
+            arrival = arrival + delay() * 4
+        } else {
+            connections[connection].lastToCoordinator = arrival
+        }
         schedule(.arrivesAtCoordinator(connection: connection, message: message), at: arrival)
-        if isDoubled() { schedule(.arrivesAtCoordinator(connection: connection, message: message), at: arrival + delay() * 3) }
+        if isDoubled() {
+            schedule(.arrivesAtCoordinator(connection: connection, message: message), at: arrival + delay() * 3)
+        }
     }
 
     private func isLost(_ until: Instant) -> Bool {
@@ -38,13 +44,17 @@ extension SimulatedCluster {
             connections[connection].passesFrom)
         if isOutOfOrder() { arrival = arrival + delay() * 4 } else { connections[connection].lastToWorker = arrival }
         schedule(.arrivesAtWorker(connection: connection, message: message), at: arrival)
-        if isDoubled() { schedule(.arrivesAtWorker(connection: connection, message: message), at: arrival + delay() * 3) }
+        if isDoubled() {
+            schedule(.arrivesAtWorker(connection: connection, message: message), at: arrival + delay() * 3)
+        }
     }
 
     /// A message that its connection did not deliver may go out again first thing on the next one, as queues do.
     private func lose(_ connection: Int, _ message: [UInt8]) {
         let worker = workers[connections[connection].worker]
-        guard worker.isAlive, worker.boot == connections[connection].boot, dice.chance(plan.repeatedMessages) else { return }
+        guard worker.isAlive, worker.boot == connections[connection].boot, dice.chance(plan.repeatedMessages) else {
+            return
+        }
         worker.backlog.append(message)
     }
 
@@ -52,7 +62,9 @@ extension SimulatedCluster {
         guard head.core != nil, connections[id].life == head.life else { return }
         if connections[id].isCut, !dice.chance(plan.lateMessages) { return lose(id, message) }
         let session = connections[id].session ?? nameSession(id)
-        guard let decoded = try? Message(decoding: message) else { return fail(.model, "a message does not decode at the coordinator") }
+        guard let decoded = try? Message(decoding: message) else {
+            return fail(.model, "a message does not decode at the coordinator")
+        }
         trace.note(now, what: 1, whom: connections[id].worker, message)
         let number = Message.number(of: message)
         let event = CoordinatorEvent.received(decoded, from: session, number: number)
@@ -60,7 +72,8 @@ extension SimulatedCluster {
             // Whatever else is due is done first; that can be the end of the session.
             feedCoordinator(.deadline)
             guard head.core != nil, heardNumber(session) != nil else { return }
-            return feedCoordinatorInVain(event, "a message that came twice, or too late, changes something: \(decoded.name)")
+            return feedCoordinatorInVain(
+                event, "a message that came twice, or too late, changes something: \(decoded.name)")
         }
         feedCoordinator(event)
     }
@@ -90,7 +103,9 @@ extension SimulatedCluster {
         // What an old connection left in the socket's queue comes before anything of a newer one.
         guard id >= worker.newestHeard else { return }
         worker.newestHeard = id
-        guard let decoded = try? Message(decoding: message) else { return fail(.model, "a message does not decode at a worker") }
+        guard let decoded = try? Message(decoding: message) else {
+            return fail(.model, "a message does not decode at a worker")
+        }
         trace.note(now, what: 2, whom: worker.index, message)
         let number = Message.number(of: message)
         let isLate = worker.connection != id
@@ -101,7 +116,9 @@ extension SimulatedCluster {
     }
 
     func coordinatorHears(_ id: Int) {
-        guard head.core != nil, connections[id].life == head.life, !connections[id].isClosedAtCoordinator else { return }
+        guard head.core != nil, connections[id].life == head.life, !connections[id].isClosedAtCoordinator else {
+            return
+        }
         connections[id].isClosedAtCoordinator = true
         guard let session = connections[id].session else { return }
         connections[id].session = nil
@@ -139,7 +156,9 @@ extension SimulatedCluster {
         for message in backlog { sendToCoordinator(id, message) }
         let leftOver = worker.leftOver
         worker.leftOver = []
-        for (old, message) in leftOver { schedule(.arrivesAtWorker(connection: old, message: message), after: dice.span(microseconds: 1...30)) }
+        for (old, message) in leftOver {
+            schedule(.arrivesAtWorker(connection: old, message: message), after: dice.span(microseconds: 1...30))
+        }
         trace.note(now, what: 5, whom: worker.index)
         feed(worker, .connected)
     }
@@ -165,7 +184,9 @@ extension SimulatedCluster {
     }
 
     func arrive(_ chunk: Chunk, from: Int, to: Int, link life: Int) {
-        tellEvent("chunk w\(from) to w\(to)", (linkLives[link(from: from, to: to)] == life ? "" : "lost ") + "\(chunk.kind) of step \(chunk.step)")
+        tellEvent(
+            "chunk w\(from) to w\(to)",
+            (linkLives[link(from: from, to: to)] == life ? "" : "lost ") + "\(chunk.kind) of step \(chunk.step)")
         // What was on a broken connection can still lie in the receiver's queue.
         guard linkLives[link(from: from, to: to)] == life || dice.chance(plan.lateMessages) else { return }
         if to == Self.headEnd { return storeReceives(chunk, from: from) }

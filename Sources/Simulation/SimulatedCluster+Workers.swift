@@ -25,9 +25,11 @@ extension SimulatedCluster {
         worker.boot += 1
         worker.hasLeft = false
         inspection.welcomeAt[worker.index] = now
-        worker.session = WorkerSession(hello: Hello(
-            role: .worker, node: worker.node, boot: UInt64(worker.boot), name: "w\(worker.index)",
-            threads: UInt32(worker.threads), dataEndpoint: "w\(worker.index):data", profile: 1, lastEpoch: worker.lastEpoch),
+        worker.session = WorkerSession(
+            hello: Hello(
+                role: .worker, node: worker.node, boot: UInt64(worker.boot), name: "w\(worker.index)",
+                threads: UInt32(worker.threads), dataEndpoint: "w\(worker.index):data", profile: 1,
+                lastEpoch: worker.lastEpoch),
             bug: bug)
         tell("w\(worker.index) starts")
         trace.note(now, what: 12, whom: worker.index)
@@ -66,7 +68,9 @@ extension SimulatedCluster {
         tellEvent("w\(worker.index)", event)
         let epoch = worker.session?.hello.lastEpoch ?? 0
         guard let output = worker.session?.handle(event, at: clock(worker.index)) else { return }
-        if let session = worker.session, session.hello.lastEpoch < epoch { fail(.i2, "w\(worker.index) goes back to an older epoch") }
+        if let session = worker.session, session.hello.lastEpoch < epoch {
+            fail(.i2, "w\(worker.index) goes back to an older epoch")
+        }
         carryOut(output, worker)
     }
 
@@ -82,7 +86,8 @@ extension SimulatedCluster {
         // A refusal says nothing but that a hello is wanted.
         let isSaid = output.sends.contains { if case .hello = $0 { false } else { true } }
         if isWelcomed || isObeyed || isSaid {
-            let why = "w\(worker.index): a \(message.name) that came \(isLate ? "from an older connection" : "twice") changes something"
+            let why =
+                "w\(worker.index): a \(message.name) that came \(isLate ? "from an older connection" : "twice") changes something"
             fail(isLate ? .i2 : .i3, why)
         }
         carryOut(output, worker)
@@ -93,7 +98,11 @@ extension SimulatedCluster {
             worker.sent += 1
             let bytes = message.encoded(number: worker.sent)
             worker.spoken = bytes
-            if let connection = worker.connection { sendToCoordinator(connection, bytes) } else { worker.backlog.append(bytes) }
+            if let connection = worker.connection {
+                sendToCoordinator(connection, bytes)
+            } else {
+                worker.backlog.append(bytes)
+            }
         }
         worker.deadline = output.deadline
         if let deadline = output.deadline, deadline - clock(worker.index) > times.heartbeat * 2 + .seconds(4) {
@@ -156,7 +165,9 @@ extension SimulatedCluster {
             if let connection = worker.connection { cut(connection, tellsCoordinator: true, tellsWorker: false) }
             worker.hasLeft = true
             kill(worker)
-            if !isCalm, plan.until > Instant(nanoseconds: 0) { schedule(.workerStarts(worker: worker.index), after: dice.span(milliseconds: 500...20_000)) }
+            if !isCalm, plan.until > Instant(nanoseconds: 0) {
+                schedule(.workerStarts(worker: worker.index), after: dice.span(milliseconds: 500...20_000))
+            }
         }
     }
 
@@ -200,14 +211,17 @@ extension SimulatedCluster {
 
     /// Asks each source for its part; what is in memory is being overwritten from now on.
     private func ask(_ worker: SimulatedWorker, _ roster: Roster, _ sources: [Int]) {
-        guard !sources.contains(where: { $0 < 0 || $0 == worker.index }) else { return fail(.i5, "a worker is to heal from itself") }
+        guard !sources.contains(where: { $0 < 0 || $0 == worker.index }) else {
+            return fail(.i5, "a worker is to heal from itself")
+        }
         // Requests are lost in the first instants, states later.
         let usual = Span.milliseconds(1) * Int64(networkScale)
         provoke(worker, with: sources, within: dice.chance(500) ? usual : usual * Int64(100 * healingScale))
         worker.state = nil
         worker.healing = .init(roster: roster, parts: Array(repeating: nil, count: sources.count))
         for (part, source) in sources.enumerated() {
-            var chunk = Chunk(kind: .stateRequest, job: roster.job, generation: roster.generation, step: Step(roster.target))
+            var chunk = Chunk(
+                kind: .stateRequest, job: roster.job, generation: roster.generation, step: Step(roster.target))
             chunk.part = part
             send(chunk, from: worker.index, to: source)
         }
@@ -227,7 +241,10 @@ extension SimulatedCluster {
         if entered < chunk.generation { return worker.waitingRequests.append((chunk, other)) }
         guard entered == chunk.generation else { return }
         guard let state = worker.state, state.step == chunk.step else {
-            return fail(.i5, "w\(worker.index) is a source of step \(chunk.step) and has \(worker.state.map { "\($0.step)" } ?? "nothing")")
+            return fail(
+                .i5,
+                "w\(worker.index) is a source of step \(chunk.step) and has \(worker.state.map { "\($0.step)" } ?? "nothing")"
+            )
         }
         var answer = chunk
         answer.kind = .state
@@ -292,7 +309,8 @@ extension SimulatedCluster {
     }
 
     private func receiveState(_ chunk: Chunk, _ worker: SimulatedWorker) {
-        guard var healing = worker.healing, healing.roster.generation == chunk.generation, healing.roster.job == chunk.job,
+        guard var healing = worker.healing, healing.roster.generation == chunk.generation,
+            healing.roster.job == chunk.job,
             chunk.part < healing.parts.count
         else { return }
         healing.parts[chunk.part] = chunk.digest

@@ -120,7 +120,9 @@ package final class SimulatedCluster {
     }
 
     func tellEvent(_ who: @autoclosure () -> String, _ event: @autoclosure () -> Any) {
-        if keepsEvents { story.append("\(Double(now.nanoseconds / 1000) / 1e6) \(who()): \(String("\(event())".prefix(300)))") }
+        if keepsEvents {
+            story.append("\(Double(now.nanoseconds / 1000) / 1e6) \(who()): \(String("\(event())".prefix(300)))")
+        }
     }
 
     // MARK: Time
@@ -166,8 +168,10 @@ package final class SimulatedCluster {
             .taskEnds(let worker, _, _), .mail(let worker, _):
             worker
         case .chunk(_, _, let to, _): to
-        case .coordinatorStarts, .workerStarts, .wakesUp, .strikes, .strikesOnce, .hits, .submits, .asksAgain, .backupEnds, .inspects,
-            .calm, .operatorLooks: -1
+        case .coordinatorStarts, .workerStarts, .wakesUp, .strikes, .strikesOnce, .hits, .submits, .asksAgain,
+            .backupEnds, .inspects,
+            .calm, .operatorLooks:
+            -1
         }
     }
 

@@ -45,8 +45,10 @@ struct SimulatedExchange {
     private mutating func place(_ step: Step, _ tag: UInt64) -> Int {
         if let known = steps.firstIndex(where: { $0.step == step && $0.tag == tag }) { return known }
         steps.removeAll { $0.step < step - 1 }
-        steps.append(Sums(
-            step: step, tag: tag, fold: TreeFold(tree: tree), roots: Array(repeating: nil, count: roster.members.count)))
+        steps.append(
+            Sums(
+                step: step, tag: tag, fold: TreeFold(tree: tree),
+                roots: Array(repeating: nil, count: roster.members.count)))
         return steps.count - 1
     }
 
@@ -56,9 +58,10 @@ struct SimulatedExchange {
         let isFirst = step == Step(clamping: roster.target) + 1
         func missing(_ member: Member) -> Int {
             (isFirst ? member.firstShards : [member.shards]).reduce(0) { count, range in
-                count + (range.lower..<range.upper).count { shard in
-                    !sums.fold.held.contains { $0.lower <= shard && shard < $0.upper }
-                }
+                count
+                    + (range.lower..<range.upper).count { shard in
+                        !sums.fold.held.contains { $0.lower <= shard && shard < $0.upper }
+                    }
             }
         }
         let late = roster.members.indices.filter { $0 != rank && missing(roster.members[$0]) > 1 }
@@ -74,9 +77,13 @@ struct SimulatedExchange {
         }
         steps[place].values.append((node, sum))
         for merge in merges {
-            guard let left = steps[place].values.firstIndex(where: { $0.node == merge.left }) else { return [.wrong("merge")] }
+            guard let left = steps[place].values.firstIndex(where: { $0.node == merge.left }) else {
+                return [.wrong("merge")]
+            }
             let first = steps[place].values.remove(at: left).sum
-            guard let right = steps[place].values.firstIndex(where: { $0.node == merge.right }) else { return [.wrong("merge")] }
+            guard let right = steps[place].values.firstIndex(where: { $0.node == merge.right }) else {
+                return [.wrong("merge")]
+            }
             let second = steps[place].values.remove(at: right).sum
             steps[place].values.append((merge.parent, Reference.add(first, second)))
         }

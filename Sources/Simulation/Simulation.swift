@@ -38,7 +38,8 @@ package enum Simulation {
         if !isOver { cluster.failAsUnfinished() }
         return SimulationResult(
             seed: seed, events: cluster.events, faults: cluster.faults, traceDigest: cluster.traceDigest(),
-            failure: cluster.failure.map { "\($0.invariant.rawValue): \($0.text)" }, invariant: cluster.failure?.invariant)
+            failure: cluster.failure.map { "\($0.invariant.rawValue): \($0.text)" },
+            invariant: cluster.failure?.invariant)
     }
 
     /// Virtual time within which every job must have come to its end; faults last a tenth of it at most.

@@ -47,7 +47,9 @@ package final class ObjectStore: Sendable {
         let store = ObjectStore(root, fileSystem, staging, 1, isBeside: true)
         do throws(FileError) {
             if try !fileSystem.makeFolder(store.stagingFolder) {
-                for name in try fileSystem.list(store.stagingFolder) { try fileSystem.remove(store.stagingFolder + "/" + name) }
+                for name in try fileSystem.list(store.stagingFolder) {
+                    try fileSystem.remove(store.stagingFolder + "/" + name)
+                }
             }
         } catch { throw .file(error) }
         return store

@@ -58,7 +58,8 @@ package enum StorageError: Error, Equatable, CustomStringConvertible {
     package var isTransient: Bool {
         switch self {
         case .file(let error): error.isTransient
-        case .journalFailed(_, let code, _): code & 0xFF == 13 /* SQLITE_FULL */
+        // SQLITE_FULL
+        case .journalFailed(_, let code, _): code & 0xFF == 13
         default: false
         }
     }

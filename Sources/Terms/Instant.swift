@@ -6,8 +6,12 @@ package struct Instant: Sendable, Hashable, Comparable {
     package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
     package static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
-    package static func + (left: Instant, right: Span) -> Instant { Instant(nanoseconds: left.nanoseconds + right.nanoseconds) }
-    package static func - (left: Instant, right: Instant) -> Span { Span(nanoseconds: left.nanoseconds - right.nanoseconds) }
+    package static func + (left: Instant, right: Span) -> Instant {
+        Instant(nanoseconds: left.nanoseconds + right.nanoseconds)
+    }
+    package static func - (left: Instant, right: Instant) -> Span {
+        Span(nanoseconds: left.nanoseconds - right.nanoseconds)
+    }
 }
 
 /// A length of time in whole nanoseconds.

@@ -34,7 +34,9 @@ extension JSONValue {
     /// Reads one JSON text (RFC 8259, UTF-8), total: any bytes give a value or a `JSONError`.
     ///
     /// A lone surrogate escape becomes U+FFFD, as Rust's and Python's UTF-8 writers do.
-    package static func parse(_ bytes: UnsafeRawBufferPointer, limits: JSONLimits = JSONLimits()) throws(JSONError) -> JSONValue {
+    package static func parse(_ bytes: UnsafeRawBufferPointer, limits: JSONLimits = JSONLimits()) throws(JSONError)
+        -> JSONValue
+    {
         var parser = JSONParser(bytes: bytes, limits: limits)
         return try parser.document()
     }
@@ -181,7 +183,9 @@ private struct JSONParser {
         let start = at
         at += 1
         let first = at
-        while at < bytes.count, bytes[at] != UInt8(ascii: "\""), bytes[at] != UInt8(ascii: "\\"), bytes[at] >= 0x20 { at += 1 }
+        while at < bytes.count, bytes[at] != UInt8(ascii: "\""), bytes[at] != UInt8(ascii: "\\"), bytes[at] >= 0x20 {
+            at += 1
+        }
         guard at < bytes.count else { throw error("a string does not end", at: start) }
         if bytes[at] == UInt8(ascii: "\"") {
             let text = try utf8(bytes[first..<at], at: first)
@@ -231,7 +235,10 @@ private struct JSONParser {
         let mark = at
         at += 2
         let low = try hex4()
-        guard (0xDC00..<0xE000).contains(low) else { at = mark; return "\u{FFFD}" }
+        guard (0xDC00..<0xE000).contains(low) else {
+            at = mark
+            return "\u{FFFD}"
+        }
         return Unicode.Scalar(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)) ?? "\u{FFFD}"
     }
 

@@ -101,7 +101,10 @@ package struct JSONObject: Sendable, Equatable {
     }
 
     private mutating func reindex() {
-        guard members.count > Self.linearLimit else { positions = nil; return }
+        guard members.count > Self.linearLimit else {
+            positions = nil
+            return
+        }
         positions = Dictionary(uniqueKeysWithValues: members.enumerated().map { (ByteText($1.key), $0) })
     }
 

@@ -35,7 +35,8 @@ extension JSONValue {
             }
             out.append(UInt8(ascii: "]"))
         case .object(let object):
-            let members = sorted
+            let members =
+                sorted
                 ? object.members.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) } : object.members
             out.append(UInt8(ascii: "{"))
             for (index, member) in members.enumerated() {

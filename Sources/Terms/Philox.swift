@@ -6,7 +6,9 @@ package struct Philox: Sendable, Equatable {
     private let key: (UInt32, UInt32)
     private let stream: UInt64
 
-    package static func == (left: Philox, right: Philox) -> Bool { left.key == right.key && left.stream == right.stream }
+    package static func == (left: Philox, right: Philox) -> Bool {
+        left.key == right.key && left.stream == right.stream
+    }
 
     /// Draws for one purpose; the purposes are listed in `RandomPurpose`.
     package init(seed: UInt64, purpose: RandomPurpose, stream: UInt64 = 0) {

@@ -65,7 +65,10 @@ enum CanonicalComposition {
         var start = 0
         while start < result.count {
             var end = start + 1
-            guard result[start].order != 0 else { start = end; continue }
+            guard result[start].order != 0 else {
+                start = end
+                continue
+            }
             while end < result.count, result[end].order != 0 { end += 1 }
             let marks = result[start..<end].enumerated().sorted {
                 ($0.element.order, $0.offset) < ($1.element.order, $1.offset)

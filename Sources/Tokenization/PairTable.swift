@@ -65,9 +65,11 @@ struct PairTable: Sendable {
         slots.withUnsafeBufferPointer { slots in
             ranks.withUnsafeBufferPointer { ranks in
                 results.withUnsafeBufferPointer { results in
-                    body(View(
-                        slots: slots.baseAddress!, mask: slots.count - 1, shift: shift, ranks: ranks, results: results,
-                        hasDistinctRanks: hasDistinctRanks))
+                    body(
+                        View(
+                            slots: slots.baseAddress!, mask: slots.count - 1, shift: shift, ranks: ranks,
+                            results: results,
+                            hasDistinctRanks: hasDistinctRanks))
                 }
             }
         }

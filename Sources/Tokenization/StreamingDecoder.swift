@@ -76,7 +76,10 @@ package struct StreamingDecoder: Sendable {
     private mutating func appendStripped(_ text: ArraySlice<UInt8>, _ strip: [UInt8], to output: inout [UInt8]) {
         var text = text
         while stripsLeft > 0, !text.isEmpty {
-            guard text.starts(with: strip) else { stripsLeft = 0; break }
+            guard text.starts(with: strip) else {
+                stripsLeft = 0
+                break
+            }
             text = text.dropFirst(strip.count)
             stripsLeft -= 1
         }

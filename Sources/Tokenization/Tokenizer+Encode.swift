@@ -25,8 +25,10 @@ extension Tokenizer {
         concurrently((texts.count + chunk - 1) / chunk) { index in
             storage.pool.withScratch { scratch in
                 for text in index * chunk..<min((index + 1) * chunk, texts.count) {
-                    results.set(text, encode(
-                        texts[text], addSpecialTokens: addSpecialTokens, matchSpecials: matchSpecials, scratch))
+                    results.set(
+                        text,
+                        encode(
+                            texts[text], addSpecialTokens: addSpecialTokens, matchSpecials: matchSpecials, scratch))
                 }
             }
         }

@@ -112,10 +112,12 @@ extension BPEModel {
         }
         vocabulary = file.vocabulary
         guard file.merges.count < PairTable.ruleLimit else { throw component.unsupported("so many merges") }
-        pairs = PairTable(file.merges.enumerated().map { rank, merge in
-            PairTable.Rule(
-                left: UInt32(merge.left), right: UInt32(merge.right), rank: UInt32(rank), result: UInt32(merge.result))
-        })
+        pairs = PairTable(
+            file.merges.enumerated().map { rank, merge in
+                PairTable.Rule(
+                    left: UInt32(merge.left), right: UInt32(merge.right), rank: UInt32(rank),
+                    result: UInt32(merge.result))
+            })
         fusesUnknown = try component.bool("fuse_unk", absent: false)
         if let unknown = component.object["unk_token"]?.string {
             guard let id = vocabulary.id(of: Array(unknown.utf8)) else {
@@ -128,8 +130,9 @@ extension BPEModel {
         if isByteLevel {
             symbols = .bytes(vocabulary.byteSymbols)
         } else {
-            symbols = .characters(CharacterSymbols(
-                tokens: vocabulary.singleCharacters, byteTokens: byteFallback ? vocabulary.byteTokens : nil))
+            symbols = .characters(
+                CharacterSymbols(
+                    tokens: vocabulary.singleCharacters, byteTokens: byteFallback ? vocabulary.byteTokens : nil))
         }
         if try component.bool("ignore_merges", absent: false) {
             wholeWords = isByteLevel ? vocabulary.decodedFromStandIns : vocabulary

@@ -28,9 +28,10 @@ package struct TrainedVocabulary: Sendable, Equatable {
         ])
         let document: JSONValue = .members([
             "version": .string("1.0"), "truncation": .null, "padding": .null,
-            "added_tokens": .array(specialTokens.indices.map {
-                .object(JSONObject([("id", .int(tokens.count + $0))] + flags($0)))
-            }),
+            "added_tokens": .array(
+                specialTokens.indices.map {
+                    .object(JSONObject([("id", .int(tokens.count + $0))] + flags($0)))
+                }),
             "normalizer": .members(["type": .string("NFC")]),
             "pre_tokenizer": .members(["type": .string("Sequence"), "pretokenizers": .array([split, byteLevel])]),
             "post_processor": byteLevel, "decoder": byteLevel, "model": model,
@@ -52,9 +53,10 @@ package struct TrainedVocabulary: Sendable, Equatable {
             "end_of_word_suffix": .null, "fuse_unk": .bool(false), "byte_fallback": .bool(false),
             "ignore_merges": .bool(false),
             "vocab": .object(JSONObject(spellings.enumerated().map { ($1, .int($0)) })),
-            "merges": .array(merges.map {
-                .array([.string(spellings[Int($0.left)]), .string(spellings[Int($0.right)])])
-            }),
+            "merges": .array(
+                merges.map {
+                    .array([.string(spellings[Int($0.left)]), .string(spellings[Int($0.right)])])
+                }),
         ])
     }
 

@@ -100,7 +100,8 @@ package final class Trainer: @unchecked Sendable {
             shard.lossSum += decoder.lossAndGradient(batch, step: step, gradient: gradient)
             shard.trainedTokens += batch.trainedTokens
         }
-        shard.isFinite = shard.lossSum.isFinite
+        shard.isFinite =
+            shard.lossSum.isFinite
             && (shard.trainedTokens == 0 || compute.sumOfSquares(gradient, count: count).isFinite)
         return shard
     }

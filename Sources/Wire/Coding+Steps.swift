@@ -94,7 +94,9 @@ extension Roster: WireCodable {
         members = try reader.list(limit: WireLimits.members) { (reader) throws(ByteError) in try Member(from: &reader) }
         target = try reader.integer()
         digest = try reader.integer()
-        sources = try reader.list(limit: WireLimits.members) { (reader) throws(ByteError) in try reader.integer(UInt32.self) }
+        sources = try reader.list(limit: WireLimits.members) { (reader) throws(ByteError) in
+            try reader.integer(UInt32.self)
+        }
         guard sources.allSatisfy({ Int($0) < members.count }) else { throw .invalid("source rank") }
     }
 }
@@ -138,7 +140,9 @@ extension EvaluationResult: WireCodable {
     init(from reader: inout ByteReader) throws(ByteError) {
         order = try EvaluationOrder(from: &reader)
         lossSums = try reader.list(limit: WireLimits.ranges) { (reader) throws(ByteError) in try reader.double() }
-        tokens = try reader.list(limit: WireLimits.ranges) { (reader) throws(ByteError) in try reader.integer(UInt64.self) }
+        tokens = try reader.list(limit: WireLimits.ranges) { (reader) throws(ByteError) in
+            try reader.integer(UInt64.self)
+        }
         guard lossSums.count == order.shards.count, tokens.count == lossSums.count else { throw .invalid("evaluation") }
     }
 }

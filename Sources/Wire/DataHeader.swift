@@ -101,7 +101,9 @@ package struct DataHeader: Sendable, Equatable {
         offset = try reader.integer()
         count = try reader.integer()
         // No vector or file is longer, and no sum or product of these two can overflow.
-        guard offset <= Self.extent, count <= Self.extent, offset + count <= Self.extent else { throw .invalid("range") }
+        guard offset <= Self.extent, count <= Self.extent, offset + count <= Self.extent else {
+            throw .invalid("range")
+        }
         recipeTag = try reader.integer()
         lossSum = try reader.double()
         sender = try NodeID(from: &reader)

@@ -7,11 +7,16 @@ extension Message {
 
     /// One number a message type; never re-used.
     private enum Tag: UInt8 {
-        case hello = 1, welcome, refuse, heartbeat, heartbeatReply, goodbye, shutdown, drain
-        case assign = 16, assigned, release
-        case prepare = 32, prepared, begin, ready
-        case lease = 48, report, evaluate, evaluated, save, snapshotTaken, trouble
-        case request = 64, reply
+        case hello = 1
+        case welcome, refuse, heartbeat, heartbeatReply, goodbye, shutdown, drain
+        case assign = 16
+        case assigned, release
+        case prepare = 32
+        case prepared, begin, ready
+        case lease = 48
+        case report, evaluate, evaluated, save, snapshotTaken, trouble
+        case request = 64
+        case reply
     }
 
     /// The message's bytes: magic, number, tag, fields.
@@ -24,31 +29,67 @@ extension Message {
         writer.integer(number)
         func begin(_ tag: Tag) { writer.integer(tag.rawValue) }
         switch self {
-        case .hello(let value): begin(.hello); value.write(into: &writer)
-        case .welcome(let value): begin(.welcome); value.write(into: &writer)
-        case .refuse(let value): begin(.refuse); value.write(into: &writer)
-        case .heartbeat(let value): begin(.heartbeat); value.write(into: &writer)
-        case .heartbeatReply(let value): begin(.heartbeatReply); value.write(into: &writer)
+        case .hello(let value):
+            begin(.hello)
+            value.write(into: &writer)
+        case .welcome(let value):
+            begin(.welcome)
+            value.write(into: &writer)
+        case .refuse(let value):
+            begin(.refuse)
+            value.write(into: &writer)
+        case .heartbeat(let value):
+            begin(.heartbeat)
+            value.write(into: &writer)
+        case .heartbeatReply(let value):
+            begin(.heartbeatReply)
+            value.write(into: &writer)
         case .goodbye: begin(.goodbye)
         case .shutdown: begin(.shutdown)
         case .drain: begin(.drain)
-        case .assign(let value): begin(.assign); value.write(into: &writer)
-        case .assigned(let value): begin(.assigned); value.write(into: &writer)
-        case .release(let job): begin(.release); job.write(into: &writer)
+        case .assign(let value):
+            begin(.assign)
+            value.write(into: &writer)
+        case .assigned(let value):
+            begin(.assigned)
+            value.write(into: &writer)
+        case .release(let job):
+            begin(.release)
+            job.write(into: &writer)
         case .prepare(let job, let generation):
             begin(.prepare)
             job.write(into: &writer)
             generation.write(into: &writer)
-        case .prepared(let value): begin(.prepared); value.write(into: &writer)
-        case .begin(let value): begin(.begin); value.write(into: &writer)
-        case .ready(let value): begin(.ready); value.write(into: &writer)
-        case .lease(let value): begin(.lease); value.write(into: &writer)
-        case .report(let value): begin(.report); value.write(into: &writer)
-        case .evaluate(let value): begin(.evaluate); value.write(into: &writer)
-        case .evaluated(let value): begin(.evaluated); value.write(into: &writer)
-        case .save(let value): begin(.save); value.write(into: &writer)
-        case .snapshotTaken(let value): begin(.snapshotTaken); value.write(into: &writer)
-        case .trouble(let value): begin(.trouble); value.write(into: &writer)
+        case .prepared(let value):
+            begin(.prepared)
+            value.write(into: &writer)
+        case .begin(let value):
+            begin(.begin)
+            value.write(into: &writer)
+        case .ready(let value):
+            begin(.ready)
+            value.write(into: &writer)
+        case .lease(let value):
+            begin(.lease)
+            value.write(into: &writer)
+        case .report(let value):
+            begin(.report)
+            value.write(into: &writer)
+        case .evaluate(let value):
+            begin(.evaluate)
+            value.write(into: &writer)
+        case .evaluated(let value):
+            begin(.evaluated)
+            value.write(into: &writer)
+        case .save(let value):
+            begin(.save)
+            value.write(into: &writer)
+        case .snapshotTaken(let value):
+            begin(.snapshotTaken)
+            value.write(into: &writer)
+        case .trouble(let value):
+            begin(.trouble)
+            value.write(into: &writer)
         case .request(let id, let body):
             begin(.request)
             writer.integer(id)
@@ -95,7 +136,8 @@ extension Message {
             self = .request(id: try reader.integer(), body: try reader.blob(limit: WireLimits.controlBytes))
         case .reply:
             self = .reply(
-                id: try reader.integer(), last: try reader.bool(), body: try reader.blob(limit: WireLimits.controlBytes))
+                id: try reader.integer(), last: try reader.bool(), body: try reader.blob(limit: WireLimits.controlBytes)
+            )
         }
         try reader.finish()
     }

@@ -83,7 +83,10 @@ package enum WireLimits {
 
 /// Who says it and what it can do: the first message of a connection.
 package struct Hello: Sendable, Equatable {
-    package enum Role: UInt8, Sendable { case worker = 1, client = 2 }
+    package enum Role: UInt8, Sendable {
+        case worker = 1
+        case client = 2
+    }
     package var role: Role
     package var oldestVersion = WireVersion.oldest
     package var newestVersion = WireVersion.newest
@@ -143,7 +146,10 @@ package struct Welcome: Sendable, Equatable {
 
 /// Why there is no session.
 package struct Refusal: Sendable, Equatable {
-    package enum Code: UInt16, Sendable { case version = 1, full, stale, profile, unknown, duplicate, revoked }
+    package enum Code: UInt16, Sendable {
+        case version = 1
+        case full, stale, profile, unknown, duplicate, revoked
+    }
     package var code: Code
     /// One sentence for the person at the other end.
     package var text: String

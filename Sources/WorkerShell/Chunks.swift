@@ -14,7 +14,9 @@ enum Chunks {
 
     /// The number of the chunk of `range` that `offset` and `count` name, nil when they name none.
     static func place(offset: UInt64, count: UInt64, in range: Range<Int>) -> Int? {
-        guard let lower = Int(exactly: offset), let count = Int(exactly: count), range.contains(lower) else { return nil }
+        guard let lower = Int(exactly: offset), let count = Int(exactly: count), range.contains(lower) else {
+            return nil
+        }
         let (place, rest) = (lower - range.lowerBound).quotientAndRemainder(dividingBy: elements)
         guard rest == 0, count == min(elements, range.upperBound - lower) else { return nil }
         return place

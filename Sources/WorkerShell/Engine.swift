@@ -45,8 +45,10 @@ final class Engine: Sendable {
                 guard era.load(ordering: .relaxed) == ordered else { return }
                 sums.append(job.evaluate(shard: shard))
             }
-            post(.event(.evaluated(
-                order, lossSums: sums.map(\.lossSum), tokens: sums.map { UInt64($0.trainedTokens) })))
+            post(
+                .event(
+                    .evaluated(
+                        order, lossSums: sums.map(\.lossSum), tokens: sums.map { UInt64($0.trainedTokens) })))
         }
     }
 
@@ -66,7 +68,8 @@ final class Engine: Sendable {
         let ordered = era.load(ordering: .sequentiallyConsistent)
         queue.async { [self] in
             let tree = ShardTree(leaves: job.description.virtualShards)
-            let plan = ShardPlan(generation, recipe.step, recipe.tag, tree, ranges.flatMap { tree.maximalNodes(in: $0) })
+            let plan = ShardPlan(
+                generation, recipe.step, recipe.tag, tree, ranges.flatMap { tree.maximalNodes(in: $0) })
             self.plan.withLock { $0 = plan }
             defer { self.plan.withLock { $0 = nil } }
             guard let (microseconds, shards) = run(plan, job, id, recipe, held, digest, ordered) else { return }
@@ -95,7 +98,8 @@ final class Engine: Sendable {
 
     /// Computes what a plan holds, target after target; the time and the shards it took, nil when it was ended early.
     private func run(
-        _ plan: ShardPlan, _ job: LoadedJob, _ id: JobID, _ recipe: Recipe, _ held: HeldNodes, _ digest: UInt64, _ ordered: Int
+        _ plan: ShardPlan, _ job: LoadedJob, _ id: JobID, _ recipe: Recipe, _ held: HeldNodes, _ digest: UInt64,
+        _ ordered: Int
     ) -> (microseconds: UInt64, shards: Int)? {
         let start = DispatchTime.now().uptimeNanoseconds
         var count = 0

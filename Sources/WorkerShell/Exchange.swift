@@ -43,9 +43,12 @@ package final class Exchange {
     ///   - parameters: P, elements of the gradient.
     ///   - root: where the finished sum goes, `[P]`; nil for a lone member.
     package init(
-        roster: Roster, rank: Int, node: NodeID, virtualShards: Int, parameters: Int, root: FloatBuffer?, wire: GradientWire
+        roster: Roster, rank: Int, node: NodeID, virtualShards: Int, parameters: Int, root: FloatBuffer?,
+        wire: GradientWire
     ) {
-        precondition(rank < roster.members.count && (root != nil || roster.members.count == 1), "a member among others needs a root")
+        precondition(
+            rank < roster.members.count && (root != nil || roster.members.count == 1),
+            "a member among others needs a root")
         self.wire = wire
         newest = Step(clamping: roster.target)
         self.roster = roster
@@ -119,14 +122,17 @@ package final class Exchange {
 
     /// The member that owes most shards of the step, of those that could give one away; nil = nobody.
     package func latest(in step: Step, tag: UInt64) -> NodeID? {
-        guard !slices[rank].isEmpty, let state = steps.first(where: { $0.step == step && $0.tag == tag }) else { return nil }
+        guard !slices[rank].isEmpty, let state = steps.first(where: { $0.step == step && $0.tag == tag }) else {
+            return nil
+        }
         let isFirst = step == Int(clamping: roster.target) + 1
         func missing(_ member: Member) -> Int {
             let ranges = isFirst ? member.firstShards : [member.shards]
             return ranges.reduce(0) { count, range in
-                count + (range.lower..<range.upper).count { shard in
-                    !state.fold.held.contains { $0.lower <= shard && shard < $0.upper }
-                }
+                count
+                    + (range.lower..<range.upper).count { shard in
+                        !state.fold.held.contains { $0.lower <= shard && shard < $0.upper }
+                    }
             }
         }
         let late = roster.members.indices.filter { $0 != rank }.map { (rank: $0, missing: missing(roster.members[$0])) }
@@ -135,7 +141,9 @@ package final class Exchange {
     }
 
     /// Takes a chunk from a peer; whatever does not fit is counted and dropped.
-    package func receive(_ header: DataHeader, _ payload: UnsafeRawBufferPointer) -> (out: [Outgoing], gathered: Gathered?) {
+    package func receive(_ header: DataHeader, _ payload: UnsafeRawBufferPointer) -> (
+        out: [Outgoing], gathered: Gathered?
+    ) {
         guard header.job == roster.job, header.generation == roster.generation,
             let sender = roster.members.firstIndex(where: { $0.node == header.sender }), sender != rank,
             let step = Step(exactly: header.step), step > Int(clamping: roster.target), step >= newest - 1,
@@ -171,11 +179,14 @@ package final class Exchange {
             payload.count == wire.bytes(of: Self.range(header))
         else { return drop() }
         let place: Int
-        if let known = state.arriving.firstIndex(where: { $0.sender == header.sender && $0.sum.shards == header.shards }) {
+        if let known = state.arriving.firstIndex(where: { $0.sender == header.sender && $0.sum.shards == header.shards }
+        ) {
             place = known
         } else {
             // A member sends disjoint nodes, so no more of them than leaves can be on their way.
-            let isDisjoint = !state.arriving.contains { $0.sender == header.sender && $0.sum.shards.overlaps(header.shards) }
+            let isDisjoint = !state.arriving.contains {
+                $0.sender == header.sender && $0.sum.shards.overlaps(header.shards)
+            }
             guard isDisjoint else { return drop() }
             let sum = NodeSum(shards: header.shards, lossSum: header.lossSum, from: slicePool)
             state.arriving.append((header.sender, sum, ChunkTally(slices[rank])))
@@ -183,7 +194,8 @@ package final class Exchange {
         }
         guard state.arriving[place].tally.note(offset: header.offset, count: header.count) else { return drop() }
         let range = Self.range(header)
-        _ = wire.decode(payload, range, to: state.arriving[place].sum.pointer + (range.lowerBound - slices[rank].lowerBound))
+        _ = wire.decode(
+            payload, range, to: state.arriving[place].sum.pointer + (range.lowerBound - slices[rank].lowerBound))
         guard state.arriving[place].tally.isComplete else { return ([], nil) }
         let sum = state.arriving.remove(at: place).sum
         return insert(sum, state)

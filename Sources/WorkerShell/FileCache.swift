@@ -71,14 +71,18 @@ package final class FileCache {
     /// SHA-256 of a file, read in pieces of 1 MiB.
     package static func digest(ofFile path: String) throws -> Digest {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw LoadProblem(description: "can't read \(path): \(String(cString: strerror(errno)))") }
+        guard descriptor >= 0 else {
+            throw LoadProblem(description: "can't read \(path): \(String(cString: strerror(errno)))")
+        }
         defer { close(descriptor) }
         var hasher = SHA256Hasher()
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
         defer { buffer.deallocate() }
         while true {
             let count = read(descriptor, buffer.baseAddress, buffer.count)
-            guard count >= 0 else { throw LoadProblem(description: "can't read \(path): \(String(cString: strerror(errno)))") }
+            guard count >= 0 else {
+                throw LoadProblem(description: "can't read \(path): \(String(cString: strerror(errno)))")
+            }
             if count == 0 { return hasher.finish() }
             hasher.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         }

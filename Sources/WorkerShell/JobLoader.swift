@@ -42,9 +42,12 @@ struct JobLoader {
         guard data.train.sequenceCount == description.sequences,
             data.validation.sequenceCount >= description.evaluationSequences
         else { throw LoadProblem(description: "the data file holds another number of sequences than the job says") }
-        let initial: InitialParameters? = settings.adapter != nil ? nil : .read { parameters in
-            try read(directory, into: parameters)
-        }
+        let initial: InitialParameters? =
+            settings.adapter != nil
+            ? nil
+            : .read { parameters in
+                try read(directory, into: parameters)
+            }
         return LoadedJob(
             description: description, settings: settings, trainer: trainer, initial: initial, data: data,
             compute: compute)

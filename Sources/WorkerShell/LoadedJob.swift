@@ -62,7 +62,9 @@ final class LoadedJob: @unchecked Sendable {
     }
 
     /// Writes a part of a state that comes from elsewhere.
-    func replace(_ vector: Trainer.StateVector, _ range: Range<Int>, _ body: (UnsafeMutableBufferPointer<Float>) -> Void) {
+    func replace(
+        _ vector: Trainer.StateVector, _ range: Range<Int>, _ body: (UnsafeMutableBufferPointer<Float>) -> Void
+    ) {
         isInitial = false
         trainer.withState(vector, range, body)
     }

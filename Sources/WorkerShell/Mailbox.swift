@@ -13,8 +13,10 @@ final class Mailbox<Value: Sendable>: Sendable {
     }
 
     /// Everything left so far, in order.
-    func drain() -> [Value] { values.withLock { values in
-        defer { values = [] }
-        return values
-    } }
+    func drain() -> [Value] {
+        values.withLock { values in
+            defer { values = [] }
+            return values
+        }
+    }
 }

@@ -76,7 +76,9 @@ final class ShareSaver: Sendable {
         group.wait()
         objects.close()
         let seconds = Double(DispatchTime.now().uptimeNanoseconds - begin) / 1e9
-        if snapshot.bytes > Self.small, !snapshot.isCancelled { rate.withLock { $0 = Double(snapshot.bytes) / max(seconds, 1e-3) } }
+        if snapshot.bytes > Self.small, !snapshot.isCancelled {
+            rate.withLock { $0 = Double(snapshot.bytes) / max(seconds, 1e-3) }
+        }
     }
 
     private func drain(_ snapshot: Snapshot, _ objects: ObjectStore) {

@@ -56,12 +56,18 @@ package struct TrainingSettings: Sendable, Equatable {
                 case .names(let names): .array(names.map(JSONValue.string))
                 case .sites(let paths): .members(["sites": .array(paths.map(JSONValue.string))])
                 }
-            members.append(("lora", .members([
-                "r": .int(adapter.rank), "alpha": bits(adapter.alpha), "rslora": .bool(adapter.isRankStabilised),
-                "targets": targets,
-                "rank_pattern": .array(adapter.rankPattern.map { .array([.string($0.name), .int($0.rank)]) }),
-                "alpha_pattern": .array(adapter.alphaPattern.map { .array([.string($0.name), bits($0.alpha)]) }),
-            ])))
+            members.append(
+                (
+                    "lora",
+                    .members([
+                        "r": .int(adapter.rank), "alpha": bits(adapter.alpha),
+                        "rslora": .bool(adapter.isRankStabilised),
+                        "targets": targets,
+                        "rank_pattern": .array(adapter.rankPattern.map { .array([.string($0.name), .int($0.rank)]) }),
+                        "alpha_pattern": .array(
+                            adapter.alphaPattern.map { .array([.string($0.name), bits($0.alpha)]) }),
+                    ])
+                ))
         }
         return .object(JSONObject(members.map { (key: $0.0, value: $0.1) }))
     }

@@ -42,8 +42,11 @@ extension WorkerProcess {
                 if flips { loaded.flipBit() }
                 held.clear(except: nil)
                 withExtendedLifetime(sum) {}
-                mailbox.post(.event(.applied(
-                    id, generation, step: recipe.step, digest: report.digest, gradientNorm: report.gradientNorm)))
+                mailbox.post(
+                    .event(
+                        .applied(
+                            id, generation, step: recipe.step, digest: report.digest, gradientNorm: report.gradientNorm)
+                    ))
             }
         case .evaluate(let order):
             guard let job, job.id == order.job else { return }
@@ -63,10 +66,13 @@ extension WorkerProcess {
     // MARK: Help for members that are late
 
     private func help(_ id: JobID, _ generation: Generation, _ recipe: Recipe) {
-        let late = exchange.flatMap { $0.roster.generation == generation ? $0.latest(in: recipe.step, tag: recipe.tag) : nil }
+        let late = exchange.flatMap {
+            $0.roster.generation == generation ? $0.latest(in: recipe.step, tag: recipe.tag) : nil
+        }
         guard let late else { return feed(.helped(id, generation, step: recipe.step, shards: 0)) }
         var header = DataHeader(
-            kind: .plea, job: id, generation: generation, step: UInt64(recipe.step), offset: 0, count: 0, sender: options.node)
+            kind: .plea, job: id, generation: generation, step: UInt64(recipe.step), offset: 0, count: 0,
+            sender: options.node)
         header.recipeTag = recipe.tag
         send(header, [0], to: late)
     }
@@ -126,8 +132,9 @@ extension WorkerProcess {
         }
         if let done = result.gathered, let exchange {
             gathered = done
-            feed(.gathered(
-                exchange.roster.job, exchange.roster.generation, step: done.step, lossSum: done.lossSum))
+            feed(
+                .gathered(
+                    exchange.roster.job, exchange.roster.generation, step: done.step, lossSum: done.lossSum))
         }
     }
 

@@ -116,7 +116,9 @@ extension WorkerProcess {
             answer.sender = options.node
             job.loaded.trainer.withState(vector, chunk) { part in
                 links.send(
-                    .init(header: answer, payload: UnsafeRawPointer(part.baseAddress!), count: part.count * 4, owner: job.loaded),
+                    .init(
+                        header: answer, payload: UnsafeRawPointer(part.baseAddress!), count: part.count * 4,
+                        owner: job.loaded),
                     to: header.sender)
             }
         }
@@ -150,9 +152,13 @@ extension WorkerProcess {
             }
             let digest = loaded.trainer.stateDigest()
             if roster.target > 0, digest != roster.digest {
-                mailbox.post(.event(.healFailed(
-                    roster.job, roster.generation,
-                    problem: "the state of step \(roster.target) arrived with another digest than the job has on record")))
+                mailbox.post(
+                    .event(
+                        .healFailed(
+                            roster.job, roster.generation,
+                            problem:
+                                "the state of step \(roster.target) arrived with another digest than the job has on record"
+                        )))
             } else {
                 mailbox.post(.event(.healed(roster.job, roster.generation, digest: digest)))
             }
@@ -208,7 +214,8 @@ extension WorkerProcess {
     func fetch(_ id: JobID, _ description: JobDescription, _ files: [JobFile]) {
         guard let file = files.first else { return finishLoading(id, description) }
         let path = loader.cache.temporary(file)
-        guard FileManager.default.createFile(atPath: path, contents: nil), let handle = FileHandle(forWritingAtPath: path)
+        guard FileManager.default.createFile(atPath: path, contents: nil),
+            let handle = FileHandle(forWritingAtPath: path)
         else { return feed(.loaded(id, parameters: 0, problem: "can't write \(path)")) }
         fetching = Fetching(job: id, description: description, files: files, handle: handle)
         log.info("fetching \(file.name) (\(file.size) bytes)")

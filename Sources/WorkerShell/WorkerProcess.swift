@@ -93,9 +93,11 @@ package final class WorkerProcess {
         let endpoint = try incoming.bind(host)
         links = DataLinks(keys: options.trust?.own)
         let address = PeerAddress(endpoint: endpoint, key: isPlain ? nil : options.trust?.own.publicKey)
-        session = WorkerSession(hello: Hello(
-            role: .worker, node: options.node, boot: UInt64.random(in: 1...UInt64.max), name: options.name,
-            threads: UInt32(options.threads), dataEndpoint: address.description, profile: compute.probe(), lastEpoch: 0))
+        session = WorkerSession(
+            hello: Hello(
+                role: .worker, node: options.node, boot: UInt64.random(in: 1...UInt64.max), name: options.name,
+                threads: UInt32(options.threads), dataEndpoint: address.description, profile: compute.probe(),
+                lastEpoch: 0))
         var controlOptions = ZeroMQSocket.Options(
             frameBytes: Int64(WireLimits.controlBytes), queue: 256, linger: 500)
         if let trust = options.trust { controlOptions.curve = .client(trust.own, server: trust.coordinator) }
@@ -180,13 +182,15 @@ package final class WorkerProcess {
             outbox = []
             feed(.disconnected)
         case .refused:
-            leaving = "the coordinator at \(options.coordinator) does not know this worker's key, or has revoked it: get a "
+            leaving =
+                "the coordinator at \(options.coordinator) does not know this worker's key, or has revoked it: get a "
                 + "join line with `drover worker invite` there and join with its --token"
             isRefused = true
         case .handshakeFailed:
-            complain("what answers at \(options.coordinator) is not the coordinator whose key this worker knows: if it "
-                + "was set up anew, get a join line with `drover worker invite` there and join with its --token; if not, "
-                + "somebody stands in for it")
+            complain(
+                "what answers at \(options.coordinator) is not the coordinator whose key this worker knows: if it "
+                    + "was set up anew, get a join line with `drover worker invite` there and join with its --token; if not, "
+                    + "somebody stands in for it")
         case .other: break
         }
     }

@@ -12,7 +12,8 @@ package enum SecretFile {
         guard descriptor >= 0 else { throw problem(path, String(cString: strerror(errno))) }
         defer { close(descriptor) }
         let text = Array((pair.secretText + "\n").utf8)
-        guard write(descriptor, text, text.count) == text.count, fsync(descriptor) == 0, rename(growing, path) == 0 else {
+        guard write(descriptor, text, text.count) == text.count, fsync(descriptor) == 0, rename(growing, path) == 0
+        else {
             throw problem(path, String(cString: strerror(errno)))
         }
         return pair

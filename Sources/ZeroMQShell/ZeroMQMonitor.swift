@@ -21,7 +21,8 @@ extension ZeroMQSocket {
     package func monitor(named name: String) throws(ZeroMQError) -> ZeroMQSocket {
         let endpoint = "inproc://monitor.\(name)"
         let events =
-            ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
+            ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL
+            | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
             | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
         precondition(!isMonitored, "a socket has one monitor")
         guard zmq_socket_monitor(raw, endpoint, events) == 0 else { throw ZeroMQError("monitor a socket") }

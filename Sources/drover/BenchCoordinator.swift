@@ -52,7 +52,8 @@ struct BenchCoordinator: ParsableCommand {
         ]
         if json { return Output.json(.object(JSONObject(result.map { (key: $0.0, value: $0.1) }))) }
         for (name, value) in result {
-            Output.line("\(name.replacingOccurrences(of: "_", with: " ")): \(String(decoding: value.encoded(), as: UTF8.self))")
+            Output.line(
+                "\(name.replacingOccurrences(of: "_", with: " ")): \(String(decoding: value.encoded(), as: UTF8.self))")
         }
     }
 

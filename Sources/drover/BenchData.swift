@@ -40,7 +40,8 @@ struct BenchTokenize: ParsableCommand {
         let summary = JSONValue.members([
             "bench": .string("tokenize"), "bytes": .int(bytes), "lines": .int(texts.count), "tokens": .int(tokens),
             "threads": .int(threads), "bytes_per_second": .double(Double(bytes) / all),
-            "single_thread_bytes_per_second": .double(Double(bytes) / one), "bytes_per_token": .double(Double(bytes) / Double(max(1, tokens))),
+            "single_thread_bytes_per_second": .double(Double(bytes) / one),
+            "bytes_per_token": .double(Double(bytes) / Double(max(1, tokens))),
             "single_thread_mb_per_second": .double(Double(bytes) / one / 1e6),
             "single_thread_tokens_per_second": .double(Double(tokens) / one),
             "mb_per_second": .double(Double(bytes) / all / 1e6), "tokens_per_second": .double(Double(tokens) / all),
@@ -118,10 +119,11 @@ struct BenchCheckpoint: ParsableCommand {
     /// Tensors as those of a model: a few dozen megabytes each.
     private static func layout(_ elements: Int) throws -> TensorLayout {
         let width = 4 << 20
-        return try TensorLayout(stride(from: 0, to: elements, by: width).enumerated().map { number, start in
-            let digits = String(number)
-            return ("t" + String(repeating: "0", count: 8 - digits.count) + digits, [min(width, elements - start)])
-        })
+        return try TensorLayout(
+            stride(from: 0, to: elements, by: width).enumerated().map { number, start in
+                let digits = String(number)
+                return ("t" + String(repeating: "0", count: 8 - digits.count) + digits, [min(width, elements - start)])
+            })
     }
 
     private static func manifest(_ layout: TensorLayout, _ tensors: [Manifest.Tensor], _ model: Digest) -> Manifest {

@@ -135,7 +135,9 @@ private final class StepWatch: Sendable {
     }
 
     /// Seconds between the last two steps.
-    var pace: Double { seen.withLock { $0.steps.count > 1 ? $0.steps[$0.steps.count - 1] - $0.steps[$0.steps.count - 2] : 0 } }
+    var pace: Double {
+        seen.withLock { $0.steps.count > 1 ? $0.steps[$0.steps.count - 1] - $0.steps[$0.steps.count - 2] : 0 }
+    }
 
     func firstStep(after moment: Double) -> Double { seen.withLock { $0.steps.first { $0 > moment } ?? .infinity } }
 

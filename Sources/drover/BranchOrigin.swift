@@ -42,11 +42,15 @@ struct BranchOrigin {
     func plant(in folder: String, _ description: JobDescription) throws -> JobDescription.Branch {
         let manifest = record.manifest
         guard let digest = manifest.extras["state_digest"]?.string.flatMap({ UInt64($0, radix: 16) }) else {
-            throw Failure.input("\(path): the checkpoint was made by an older release, which did not note its state's digest")
+            throw Failure.input(
+                "\(path): the checkpoint was made by an older release, which did not note its state's digest")
         }
         let layout = try TensorLayout(description.tensors.map { ($0.name, $0.shape) })
-        guard manifest.expectedTensors == Digest.sha256(of: Manifest.tensorListBytes(layout, roles: TensorRole.allCases)) else {
-            throw Failure.input("\(path): the checkpoint holds other tensors than this job trains (model, finetuning_type or lora_*)")
+        guard
+            manifest.expectedTensors == Digest.sha256(of: Manifest.tensorListBytes(layout, roles: TensorRole.allCases))
+        else {
+            throw Failure.input(
+                "\(path): the checkpoint holds other tensors than this job trains (model, finetuning_type or lora_*)")
         }
         let steps = (description.totalSequences + description.globalBatch - 1) / description.globalBatch
         guard manifest.step < steps else {
@@ -84,7 +88,9 @@ struct BranchOrigin {
 /// A plan log: one plan event a line, as every run writes it.
 enum PlanLog {
     static func read(_ path: String) throws -> [PlanEvent] {
-        guard let data = FileManager.default.contents(atPath: path) else { throw Failure.input("--plan \(path): can't be read") }
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw Failure.input("--plan \(path): can't be read")
+        }
         var events: [PlanEvent] = []
         for (number, line) in data.split(separator: 0x0A).enumerated() {
             guard let event = (try? JSONValue.parse(Array(line))).flatMap(PlanEvent.init) else {

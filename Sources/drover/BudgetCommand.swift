@@ -47,7 +47,10 @@ struct BudgetCommand: ParsableCommand {
                 report[part]?[unit.key]?.double.map { LiveView.decimals($0, unit.isExact ? 0 : 4) } ?? "–"
             }
             let rows = BudgetUnit.allCases.map { unit in
-                [unit.key, cell("limits", unit), cell("spent", unit), cell("reserved", unit), cell("lost", unit), cell("overhead", unit)]
+                [
+                    unit.key, cell("limits", unit), cell("spent", unit), cell("reserved", unit), cell("lost", unit),
+                    cell("overhead", unit),
+                ]
             }
             Output.line(Output.table(["UNIT", "LIMIT", "SPENT", "RESERVED", "LOST", "OVERHEAD"], rows))
             if let postings = report["postings"]?.int {
@@ -71,7 +74,8 @@ struct BudgetCommand: ParsableCommand {
     struct Add: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Raises a limit.",
-            discussion: "A job whose budget ran out goes on with it after `drover resume`; one that runs plans anew at once.")
+            discussion:
+                "A job whose budget ran out goes on with it after `drover resume`; one that runs plans anew at once.")
         @OptionGroup var target: Target
         @Argument(help: "200core-h, 36h, \"5M tokens\", \"500 steps\", \"12 kWh\" or \"60 EUR\".")
         var amount: [String]
@@ -99,8 +103,12 @@ struct Usage: ParsableCommand {
     func validate() throws {
         guard ["project", "user", "job"].contains(by) else { throw ValidationError("--by takes project, user or job") }
         guard coordinator == nil || runs.isEmpty else { throw ValidationError("give run directories or --coordinator") }
-        guard coordinator != nil || !runs.isEmpty else { throw ValidationError("give run directories, or --coordinator") }
-        if let since, Self.milliseconds(since) == nil { throw ValidationError("--since takes YYYY-MM-DD, not `\(since)`") }
+        guard coordinator != nil || !runs.isEmpty else {
+            throw ValidationError("give run directories, or --coordinator")
+        }
+        if let since, Self.milliseconds(since) == nil {
+            throw ValidationError("--since takes YYYY-MM-DD, not `\(since)`")
+        }
     }
 
     /// The beginning of a day in UTC.
@@ -125,12 +133,13 @@ struct Usage: ParsableCommand {
         }
         if json { return Output.json(.array(rows)) }
         let units = BudgetUnit.allCases
-        Output.line(Output.table(
-            [by.uppercased(), "JOBS"] + units.map { $0.key.uppercased() },
-            rows.map { row in
-                [row[by]?.string ?? "", "\(row["jobs"]?.int ?? 0)"]
-                    + units.map { LiveView.decimals(row[$0.key]?.double ?? 0, $0.isExact ? 0 : 4) }
-            }))
+        Output.line(
+            Output.table(
+                [by.uppercased(), "JOBS"] + units.map { $0.key.uppercased() },
+                rows.map { row in
+                    [row[by]?.string ?? "", "\(row["jobs"]?.int ?? 0)"]
+                        + units.map { LiveView.decimals(row[$0.key]?.double ?? 0, $0.isExact ? 0 : 4) }
+                }))
     }
 
     private static func renamed(_ row: JSONValue, _ run: String) -> JSONValue {
@@ -142,7 +151,8 @@ struct Usage: ParsableCommand {
     private static func merge(_ left: [JSONValue], _ right: [JSONValue], _ key: String) -> [JSONValue] {
         var merged = left
         for row in right {
-            guard let place = merged.firstIndex(where: { $0[key]?.string == row[key]?.string }), var object = merged[place].object
+            guard let place = merged.firstIndex(where: { $0[key]?.string == row[key]?.string }),
+                var object = merged[place].object
             else {
                 merged.append(row)
                 continue

@@ -92,14 +92,16 @@ struct CheckpointCommand: ParsableCommand {
         func run() throws {
             let report = try CheckpointStore.verify(try target.store())
             if target.json {
-                Output.json(.members([
-                    "sound": .bool(report.isSound), "runs": .int(report.runs), "manifests": .int(report.manifests),
-                    "objects": .int(report.objects), "bytes": .int(report.bytes),
-                    "findings": .array(report.findings.map {
-                        .members(["path": .string($0.path), "problem": .string($0.problem)])
-                    }),
-                    "unusable": .array(report.unusable.map(JSONValue.string)),
-                ]))
+                Output.json(
+                    .members([
+                        "sound": .bool(report.isSound), "runs": .int(report.runs), "manifests": .int(report.manifests),
+                        "objects": .int(report.objects), "bytes": .int(report.bytes),
+                        "findings": .array(
+                            report.findings.map {
+                                .members(["path": .string($0.path), "problem": .string($0.problem)])
+                            }),
+                        "unusable": .array(report.unusable.map(JSONValue.string)),
+                    ]))
             } else {
                 for finding in report.findings {
                     Output.line(Output.styled(finding.path, .red) + ": " + finding.problem)
@@ -133,12 +135,13 @@ struct CheckpointCommand: ParsableCommand {
                 [(RunFolder.run, RetentionPolicy(last: last, every: every))], at: CheckpointCommand.now, dryRun: dryRun)
             let decisions = report.runs.flatMap(\.decisions)
             if target.json {
-                Output.json(.members([
-                    "dry_run": .bool(dryRun), "refused": report.refusal.map(JSONValue.string) ?? .null,
-                    "deleted": .array(decisions.filter { !$0.keeps }.map { .string($0.name.text) }),
-                    "kept": .array(decisions.filter(\.keeps).map { .string($0.name.text) }),
-                    "objects": .int(report.plan.sweep.count), "bytes": .int(report.plan.sweptBytes),
-                ]))
+                Output.json(
+                    .members([
+                        "dry_run": .bool(dryRun), "refused": report.refusal.map(JSONValue.string) ?? .null,
+                        "deleted": .array(decisions.filter { !$0.keeps }.map { .string($0.name.text) }),
+                        "kept": .array(decisions.filter(\.keeps).map { .string($0.name.text) }),
+                        "objects": .int(report.plan.sweep.count), "bytes": .int(report.plan.sweptBytes),
+                    ]))
             } else {
                 for decision in decisions {
                     let fate = decision.keeps ? "keeps" : dryRun ? "would delete" : "deleted"
@@ -167,12 +170,16 @@ struct CheckpointCommand: ParsableCommand {
             let client: CoordinatorClient
             var job = Int(RunDoor.job.number)
             if let coordinator {
-                guard let number = Int(owner) else { throw Failure.input("with --coordinator give a job's number, not `\(owner)`") }
+                guard let number = Int(owner) else {
+                    throw Failure.input("with --coordinator give a job's number, not `\(owner)`")
+                }
                 job = number
                 client = try CoordinatorClient.connect(coordinator, token: token)
             } else {
                 let door = try RunDoor(owner)
-                guard try door.resting() == nil else { throw Failure.input("\(owner) does not run: its newest checkpoint is its state") }
+                guard try door.resting() == nil else {
+                    throw Failure.input("\(owner) does not run: its newest checkpoint is its state")
+                }
                 client = try door.client()
             }
             let answer = try client.ask(.members(["op": .string("checkpoint"), "job": .int(job)]))

@@ -83,10 +83,13 @@ struct ClusterRun {
         let status = try client.ask(.members(["op": .string("show"), "job": .int(job)]))
         let folder = spec.outputDir
         var log: [UInt8] = []
-        _ = try JobFollower(client: client, job: job).run(goesOn: false, show: { event in
-            guard event["event"]?.string == "step", let members = event.object?.members.dropFirst() else { return }
-            log += JSONValue.object(JSONObject(Array(members))).encoded() + [0x0A]
-        }) { false }
+        _ = try JobFollower(client: client, job: job).run(
+            goesOn: false,
+            show: { event in
+                guard event["event"]?.string == "step", let members = event.object?.members.dropFirst() else { return }
+                log += JSONValue.object(JSONObject(Array(members))).encoded() + [0x0A]
+            }
+        ) { false }
         try AtomicFile.write("\(folder)/trainer_log.jsonl", log)
         guard status["state"]?.string == "DONE" else { return }
         try FileTransfer(client).fetchCheckpoint(of: job, into: "\(folder)/checkpoints") { [view] in

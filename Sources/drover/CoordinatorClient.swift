@@ -87,7 +87,9 @@ final class CoordinatorClient {
         let deadline = Date().addingTimeInterval(Self.patience)
         while !isWelcome {
             guard Date() < deadline else {
-                throw Failure.failed("the coordinator at \(address) does not answer: is it running, is the address right, and has it kept its key?")
+                throw Failure.failed(
+                    "the coordinator at \(address) does not answer: is it running, is the address right, and has it kept its key?"
+                )
             }
             _ = try receive(milliseconds: 100)
         }

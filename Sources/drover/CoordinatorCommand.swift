@@ -104,7 +104,8 @@ struct CoordinatorCommand: ParsableCommand {
     static func address(state: String?) throws -> String {
         let path = "\(folder(state))/address"
         guard let data = FileManager.default.contents(atPath: path) else {
-            throw Failure.input("no coordinator of this user has run in \(folder(state)): give --coordinator HOST:PORT, or --state")
+            throw Failure.input(
+                "no coordinator of this user has run in \(folder(state)): give --coordinator HOST:PORT, or --state")
         }
         return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .newlines)
     }

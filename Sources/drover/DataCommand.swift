@@ -57,8 +57,9 @@ struct DataCommand: ParsableCommand {
         }
 
         private static func show(_ sample: Sample, _ place: String, _ samples: Samples) {
-            Output.line(Output.styled(
-                "— \(place): \(sample.count) tokens, \(sample.trainedTokens) trained", .dim))
+            Output.line(
+                Output.styled(
+                    "— \(place): \(sample.count) tokens, \(sample.trainedTokens) trained", .dim))
             Output.line(marked(sample, samples.maker.encoder, isColoured: Output.isColoured))
         }
 
@@ -118,9 +119,10 @@ struct DataCommand: ParsableCommand {
 
         private func report(_ fault: RowFault) {
             guard source.json else { return Output.line(fault.description) }
-            Output.json(.members([
-                "file": .string(fault.file), "line": .int(fault.line), "reason": .string(fault.reason),
-            ]))
+            Output.json(
+                .members([
+                    "file": .string(fault.file), "line": .int(fault.line), "reason": .string(fault.reason),
+                ]))
         }
 
         private func summary(_ type: String, rows: Int, faults: Int) {

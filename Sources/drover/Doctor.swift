@@ -44,16 +44,18 @@ struct Doctor: ParsableCommand {
         findings += MachineFindings.libraries() + MachineFindings.memory() + MachineFindings.disk(directory)
         findings += MachineFindings.clock() + MachineFindings.limits()
         let gemm = Ceiling.gemm(compute, budget: 0.2)
-        findings.append(Finding(
-            "matrix products",
-            "\(Int(gemm.gigaflops)) GFLOP/s fp32 on \(compute.team.threads) threads (\(gemm.library))"))
+        findings.append(
+            Finding(
+                "matrix products",
+                "\(Int(gemm.gigaflops)) GFLOP/s fp32 on \(compute.team.threads) threads (\(gemm.library))"))
         let copy = Ceiling.copyBytesPerSecond(compute) / 1e9
         findings.append(Finding("memory speed", "\((copy * 10).rounded() / 10) GB/s, read and written together"))
         if json {
-            Output.json(.members([
-                "ok": .bool(!findings.contains { $0.state == .broken }), "findings": .array(findings.map(\.json)),
-                "gemm_gflops": .double(gemm.gigaflops), "memory_gb_per_second": .double(copy),
-            ]))
+            Output.json(
+                .members([
+                    "ok": .bool(!findings.contains { $0.state == .broken }), "findings": .array(findings.map(\.json)),
+                    "gemm_gflops": .double(gemm.gigaflops), "memory_gb_per_second": .double(copy),
+                ]))
         } else {
             findings.forEach(Self.show)
         }
@@ -61,11 +63,12 @@ struct Doctor: ParsableCommand {
     }
 
     private static func show(_ finding: Finding) {
-        let mark = switch finding.state {
-        case .ok: Output.styled("ok  ", .green)
-        case .warning: Output.styled("warn", .yellow)
-        case .broken: Output.styled("BAD ", .red)
-        }
+        let mark =
+            switch finding.state {
+            case .ok: Output.styled("ok  ", .green)
+            case .warning: Output.styled("warn", .yellow)
+            case .broken: Output.styled("BAD ", .red)
+            }
         Output.line("\(mark)  \(Output.styled(finding.name, .bold)): \(finding.found)")
         if let advice = finding.advice { Output.line("      → \(advice)") }
     }

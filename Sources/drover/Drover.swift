@@ -21,10 +21,13 @@ struct Drover: ParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            Train.self, Resume.self, CoordinatorCommand.self, Worker.self, Client.self, Top.self, Jobs.self, Show.self, Logs.self, Pause.self,
+            Train.self, Resume.self, CoordinatorCommand.self, Worker.self, Client.self, Top.self, Jobs.self, Show.self,
+            Logs.self, Pause.self,
             Cancel.self, Sim.self,
-            Chat.self, Generate.self, Eval.self, LogitsCommand.self, Export.self, CheckpointCommand.self, BudgetCommand.self,
+            Chat.self, Generate.self, Eval.self, LogitsCommand.self, Export.self, CheckpointCommand.self,
+            BudgetCommand.self,
             Estimate.self, Usage.self, Fsck.self,
-            DataCommand.self, Tokenize.self, TokenizerCommand.self, TemplateCommand.self, Init.self, Bench.self, Doctor.self,
+            DataCommand.self, Tokenize.self, TokenizerCommand.self, TemplateCommand.self, Init.self, Bench.self,
+            Doctor.self,
         ])
 }

@@ -74,7 +74,8 @@ struct Estimate: ParsableCommand {
         if probe {
             let found = try StepProbe.run(
                 job: job, overrides: overrides, workers: count, threads: threads, scratch: scratch, size: size)
-            seconds = found.startSeconds + Double(size.tokens) / found.tokensPerSecond
+            seconds =
+                found.startSeconds + Double(size.tokens) / found.tokensPerSecond
                 + Double(size.evaluations) * found.evaluationSeconds + Double(size.saves) * found.saveSeconds
             memory = max(found.memoryBytes, 1)
         } else {
@@ -94,7 +95,9 @@ struct Estimate: ParsableCommand {
         var faults: [String] = []
         func check(_ unit: BudgetUnit, _ needed: Double, _ label: String) {
             guard let limit = budget[unit].map({ Quantity.displayed($0, of: unit) }), needed > limit else { return }
-            faults.append("budget.\(unit.key) is \(LiveView.decimals(limit, 2)), the job takes \(LiveView.decimals(needed, 2))\(label)")
+            faults.append(
+                "budget.\(unit.key) is \(LiveView.decimals(limit, 2)), the job takes \(LiveView.decimals(needed, 2))\(label)"
+            )
         }
         check(.steps, Double(size.steps), "")
         check(.tokens, Double(size.tokens), "")
@@ -106,8 +109,9 @@ struct Estimate: ParsableCommand {
             if let money = row.money { check(.money, money, label) }
             let memory = row.memoryBytes * row.workers
             if memory > Int(ProcessInfo.processInfo.physicalMemory) {
-                faults.append("\(row.workers) workers take \(Output.bytes(memory)) of memory, this machine has "
-                    + Output.bytes(Int(ProcessInfo.processInfo.physicalMemory)))
+                faults.append(
+                    "\(row.workers) workers take \(Output.bytes(memory)) of memory, this machine has "
+                        + Output.bytes(Int(ProcessInfo.processInfo.physicalMemory)))
             }
         }
         if let fault = card.fault(with: budget) { faults.append(fault) }
@@ -117,37 +121,49 @@ struct Estimate: ParsableCommand {
     private func report(_ size: JobSize, _ rows: [Row], _ faults: [String], _ card: RateCard) {
         let spread = probe ? (low: 0.87, high: 1.15) : (low: 0.3, high: 3.0)
         if json {
-            return Output.json(.members([
-                "fits": .bool(faults.isEmpty), "reasons": .array(faults.map(JSONValue.string)),
-                "trainable_parameters": .int(size.parameters), "steps": .int(size.steps), "tokens": .int(size.tokens),
-                "checkpoint_bytes": .int(size.checkpointBytes), "currency": card.currency.map(JSONValue.string) ?? .null,
-                "computed": .array(["trainable_parameters", "steps", "tokens", "checkpoint_bytes"].map(JSONValue.string)),
-                "per_workers": .array(rows.map { row in
-                    .members([
-                        "workers": .int(row.workers), "memory_bytes": .int(row.memoryBytes),
-                        "wall_clock_s": .double(row.wallSeconds),
-                        "wall_clock_s_range": .array([.double(row.wallSeconds * spread.low), .double(row.wallSeconds * spread.high)]),
-                        "core_hours": .double(row.coreHours),
-                        "core_hours_range": .array([.double(row.coreHours * spread.low), .double(row.coreHours * spread.high)]),
-                        "energy_wh": row.energyWattHours.map(JSONValue.double) ?? .null,
-                        "money": row.money.map(JSONValue.double) ?? .null, "measured": .bool(row.isMeasured),
-                    ])
-                }),
-            ]))
+            return Output.json(
+                .members([
+                    "fits": .bool(faults.isEmpty), "reasons": .array(faults.map(JSONValue.string)),
+                    "trainable_parameters": .int(size.parameters), "steps": .int(size.steps),
+                    "tokens": .int(size.tokens),
+                    "checkpoint_bytes": .int(size.checkpointBytes),
+                    "currency": card.currency.map(JSONValue.string) ?? .null,
+                    "computed": .array(
+                        ["trainable_parameters", "steps", "tokens", "checkpoint_bytes"].map(JSONValue.string)),
+                    "per_workers": .array(
+                        rows.map { row in
+                            .members([
+                                "workers": .int(row.workers), "memory_bytes": .int(row.memoryBytes),
+                                "wall_clock_s": .double(row.wallSeconds),
+                                "wall_clock_s_range": .array([
+                                    .double(row.wallSeconds * spread.low), .double(row.wallSeconds * spread.high),
+                                ]),
+                                "core_hours": .double(row.coreHours),
+                                "core_hours_range": .array([
+                                    .double(row.coreHours * spread.low), .double(row.coreHours * spread.high),
+                                ]),
+                                "energy_wh": row.energyWattHours.map(JSONValue.double) ?? .null,
+                                "money": row.money.map(JSONValue.double) ?? .null, "measured": .bool(row.isMeasured),
+                            ])
+                        }),
+                ]))
         }
         let label = probe ? "measured" : "modelled, within a factor of 3"
-        Output.line("\(LiveView.count(Double(size.parameters))) trained parameters · \(size.steps) steps · \(size.tokens) tokens")
+        Output.line(
+            "\(LiveView.count(Double(size.parameters))) trained parameters · \(size.steps) steps · \(size.tokens) tokens"
+        )
         Output.line("a checkpoint takes \(Output.bytes(size.checkpointBytes)) on disk")
-        Output.line(Output.table(
-            ["WORKERS", "MEMORY EACH", "WALL CLOCK", "CORE-HOURS", "ENERGY", "MONEY"],
-            rows.map { row in
-                [
-                    "\(row.workers)", Output.bytes(row.memoryBytes), LiveView.time(row.wallSeconds),
-                    LiveView.decimals(row.coreHours, 3),
-                    row.energyWattHours.map { LiveView.decimals($0, 1) + " Wh" } ?? "–",
-                    row.money.map { LiveView.decimals($0, 3) + " " + (card.currency ?? "") } ?? "–",
-                ]
-            }))
+        Output.line(
+            Output.table(
+                ["WORKERS", "MEMORY EACH", "WALL CLOCK", "CORE-HOURS", "ENERGY", "MONEY"],
+                rows.map { row in
+                    [
+                        "\(row.workers)", Output.bytes(row.memoryBytes), LiveView.time(row.wallSeconds),
+                        LiveView.decimals(row.coreHours, 3),
+                        row.energyWattHours.map { LiveView.decimals($0, 1) + " Wh" } ?? "–",
+                        row.money.map { LiveView.decimals($0, 3) + " " + (card.currency ?? "") } ?? "–",
+                    ]
+                }))
         Output.line("times are \(label); energy and money are modelled from core time")
         for fault in faults { Output.line("does not fit: \(fault)") }
         if faults.isEmpty { Output.line("fits") }

@@ -45,15 +45,18 @@ struct Eval: ParsableCommand {
             return true
         }
         measure()
-        guard tokens > 0 else { throw Failure.input("\(data.data.joined(separator: ", ")): no row has a token that counts in the loss") }
+        guard tokens > 0 else {
+            throw Failure.input("\(data.data.joined(separator: ", ")): no row has a token that counts in the loss")
+        }
         let loss = sum / Double(tokens)
         guard json else {
             return Output.line("loss \(loss)  perplexity \(exp(loss))  over \(tokens) tokens of \(sequences) sequences")
         }
-        Output.json(.members([
-            "loss": .double(loss), "perplexity": .double(exp(loss)), "tokens": .int(tokens),
-            "sequences": .int(sequences),
-        ]))
+        Output.json(
+            .members([
+                "loss": .double(loss), "perplexity": .double(exp(loss)), "tokens": .int(tokens),
+                "sequences": .int(sequences),
+            ]))
     }
 
     /// Tokens of a forward pass, where samples are short.

@@ -4,8 +4,8 @@ import Foundation
 import Hashing
 import StorageShell
 import Terms
-import WorkerShell
 import Wire
+import WorkerShell
 import ZeroMQShell
 
 /// Moves files between a client and its coordinator's data socket: a job's files there, its checkpoint back.
@@ -42,9 +42,10 @@ final class FileTransfer {
     }
 
     private func bring(_ file: JobFile, _ progress: (String, Int, Int) -> Void) throws {
-        let begun = try client.ask(.members([
-            "op": .string("upload"), "sha256": .string(file.digest.hex), "bytes": .int(file.size),
-        ]))
+        let begun = try client.ask(
+            .members([
+                "op": .string("upload"), "sha256": .string(file.digest.hex), "bytes": .int(file.size),
+            ]))
         guard let number = begun["upload"]?.int.flatMap({ UInt32(exactly: $0) }),
             let handle = FileHandle(forReadingAtPath: file.path)
         else { throw Failure.failed("can't send \(file.path)") }
@@ -127,7 +128,9 @@ final class FileTransfer {
         var bytes: [UInt8] = []
         let deadline = Date().addingTimeInterval(Self.patience)
         while bytes.count < size {
-            guard Date() < deadline else { throw Failure.failed("the coordinator does not send the object \(digest.hex)") }
+            guard Date() < deadline else {
+                throw Failure.failed("the coordinator does not send the object \(digest.hex)")
+            }
             try poller.wait([.init(socket)], milliseconds: 100)
             while bytes.count < size, let frames = try socket.receive(limit: 2) {
                 guard frames.count == 2, let header = try? DataHeader(decoding: frames[0].bytes), header.kind == .file,
@@ -138,7 +141,9 @@ final class FileTransfer {
         }
         var hasher = SHA256Hasher()
         bytes.withUnsafeBytes { hasher.update($0) }
-        guard hasher.finish() == digest else { throw Failure.failed("the object \(digest.hex) arrived with other bytes") }
+        guard hasher.finish() == digest else {
+            throw Failure.failed("the object \(digest.hex) arrived with other bytes")
+        }
         return bytes
     }
 }

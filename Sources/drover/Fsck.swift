@@ -10,7 +10,8 @@ import Terms
 struct Fsck: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Walks the journal's chain, every ledger, manifest and object, and says what is wrong.",
-        discussion: "Changes nothing; exit code 1 when anything is wrong. The run, or its coordinator, must not be running.")
+        discussion:
+            "Changes nothing; exit code 1 when anything is wrong. The run, or its coordinator, must not be running.")
     @Argument(help: "A run directory, or a coordinator's --state folder.")
     var folder: String
     @Flag(help: "JSON on standard output.")
@@ -38,13 +39,16 @@ struct Fsck: ParsableCommand {
             throw Failure.input("\(path) is in use: stop the run or the coordinator first")
         } catch { findings.append(Failure.sentence(error)) }
         if json {
-            Output.json(.members([
-                "sound": .bool(findings.isEmpty), "objects": .int(objects),
-                "findings": .array(findings.map(JSONValue.string)),
-            ]))
+            Output.json(
+                .members([
+                    "sound": .bool(findings.isEmpty), "objects": .int(objects),
+                    "findings": .array(findings.map(JSONValue.string)),
+                ]))
         } else {
             for finding in findings { Output.line(finding) }
-            Output.line(findings.isEmpty ? "journal, ledgers, manifests and \(objects) objects: sound" : "\(findings.count) found")
+            Output.line(
+                findings.isEmpty
+                    ? "journal, ledgers, manifests and \(objects) objects: sound" : "\(findings.count) found")
         }
         if !findings.isEmpty { throw Failure.ended(code: 1) }
     }

@@ -74,7 +74,8 @@ struct Generate: ParsableCommand {
         .members([
             "prompt": .string(prompt), "text": .string(answer.text),
             "ids": .array(answer.ids.map { .int(Int($0)) }), "prompt_ids": .array(ids.map { .int(Int($0)) }),
-            "prompt_tokens": .int(ids.count), "tokens": .int(answer.ids.count), "finish_reason": .string(answer.reason.rawValue),
+            "prompt_tokens": .int(ids.count), "tokens": .int(answer.ids.count),
+            "finish_reason": .string(answer.reason.rawValue),
             "prompt_seconds": .double(answer.readingSeconds), "seconds": .double(answer.writingSeconds),
         ])
     }

@@ -105,11 +105,20 @@ final class Speaker {
         }
         while answer.ids.count < room {
             let token = sampler.next(logits, after: seen, place: seen.count)
-            if stopTokens.contains(token) { answer.reason = .stop; break }
+            if stopTokens.contains(token) {
+                answer.reason = .stop
+                break
+            }
             answer.ids.append(token)
             let goesOn = show(filter.push(decoder.push(token)))
-            if filter.isStopped { answer.reason = .stop; break }
-            guard goesOn else { answer.reason = .interrupted; break }
+            if filter.isStopped {
+                answer.reason = .stop
+                break
+            }
+            guard goesOn else {
+                answer.reason = .interrupted
+                break
+            }
             if answer.ids.count < room {
                 logits = session?.append([token]) ?? []
                 seen.append(token)

@@ -122,8 +122,9 @@ final class JobFollower {
     }
 
     private func follow(_ goesOn: Bool) throws -> UInt64 {
-        try client.send(.members([
-            "op": .string("follow"), "job": .int(job), "after_step": .int(lastStep), "live": .bool(goesOn),
-        ]))
+        try client.send(
+            .members([
+                "op": .string("follow"), "job": .int(job), "after_step": .int(lastStep), "live": .bool(goesOn),
+            ]))
     }
 }

@@ -3,8 +3,8 @@ import Datasets
 import Foundation
 import ModelFiles
 import Models
-import WorkerShell
 import Terms
+import WorkerShell
 
 /// What a person sees of a running job, or with `--json` one object a line.
 final class LiveView: @unchecked Sendable {
@@ -33,21 +33,28 @@ final class LiveView: @unchecked Sendable {
         let bar = String(repeating: "█", count: Int(share * 20)) + String(repeating: "░", count: 20 - Int(share * 20))
         let left = progress.secondsLeft.map { "  ETA \(Self.time($0))" } ?? ""
         let resumed = progress.bytesBefore > 0 ? "  (gone on with)" : ""
-        let text = "tokenising \(bar) \(Int(share * 100)) %  \(progress.rows) rows  "
+        let text =
+            "tokenising \(bar) \(Int(share * 100)) %  \(progress.rows) rows  "
             + "\(Self.count(progress.rate)) tok/s\(left)\(resumed)"
         if Output.isTerminal { status(text) } else if !isFirst { Output.note(text) }
     }
 
     /// Files on their way to or from a coordinator.
     func moving(_ verb: String, _ name: String, _ done: Int, _ total: Int) {
-        guard !isJSON, Output.isTerminal, Date().timeIntervalSince(lastTokenising) > 0.2 || done == total else { return }
+        guard !isJSON, Output.isTerminal, Date().timeIntervalSince(lastTokenising) > 0.2 || done == total else {
+            return
+        }
         lastTokenising = Date()
         status("\(verb) \(name)  \(Output.bytes(done)) of \(Output.bytes(total))")
     }
 
     func prepared(_ description: JobDescription, _ submission: Submission) {
         if isJSON, let data = submission.data?.json.object {
-            Output.json(.object(JSONObject([("event", .string("data")), ("precision", .string(submission.settings.precision))] + data.members)))
+            Output.json(
+                .object(
+                    JSONObject(
+                        [("event", .string("data")), ("precision", .string(submission.settings.precision))]
+                            + data.members)))
         }
         guard !isJSON else { return }
         closeLine()
@@ -58,16 +65,22 @@ final class LiveView: @unchecked Sendable {
             "\(Output.styled(name, .bold))  \(submission.model.configuration.family.modelType)  \(method)  "
                 + "\(Self.count(Double(description.parameters))) trained parameters")
         let heldOut = submission.data?.heldOut ?? description.evaluationSequences
-        let evaluated = heldOut > description.evaluationSequences ? " (\(description.evaluationSequences) evaluated)" : ""
+        let evaluated =
+            heldOut > description.evaluationSequences ? " (\(description.evaluationSequences) evaluated)" : ""
         Output.line(
             "\(description.sequences) sequences, \(heldOut) held out\(evaluated) · \(steps) steps of "
-                + "\(description.globalBatch) · \(description.virtualShards) virtual shards · \(submission.settings.precision)")
+                + "\(description.globalBatch) · \(description.virtualShards) virtual shards · \(submission.settings.precision)"
+        )
     }
 
     func resuming(from step: Step, rejected: [String]) {
         for reason in rejected { say("passed over a checkpoint: \(reason)") }
         if isJSON {
-            Output.json(.members(["event": .string("resume"), "from_step": .int(step), "rejected": .array(rejected.map(JSONValue.string))]))
+            Output.json(
+                .members([
+                    "event": .string("resume"), "from_step": .int(step),
+                    "rejected": .array(rejected.map(JSONValue.string)),
+                ]))
         } else {
             Output.line("resuming from step \(step)")
         }
@@ -94,13 +107,17 @@ final class LiveView: @unchecked Sendable {
             line(Output.styled("worker \(event["name"]?.string ?? "") left: \(event["reason"]?.string ?? "")", .yellow))
         case "generation":
             let world = event["workers"]?.array?.count ?? 0
-            line("generation \(event["generation"]?.int ?? 0): \(world) worker\(world == 1 ? "" : "s"), from step \(event["from_step"]?.int ?? 0)")
+            line(
+                "generation \(event["generation"]?.int ?? 0): \(world) worker\(world == 1 ? "" : "s"), from step \(event["from_step"]?.int ?? 0)"
+            )
         case "checkpoint": line("checkpoint at step \(event["step"]?.int ?? 0) (\(event["kind"]?.string ?? ""))")
         case "checkpoint_failed": line(Output.styled("checkpoint failed: \(event["problem"]?.string ?? "")", .red))
         case "trouble": line(Output.styled(event["text"]?.string ?? "", .yellow))
         case "budget_warning":
             let (spent, total) = (event["spent"]?.double ?? 0, event["total"]?.double ?? 1)
-            line(Output.styled("\(Int(100 * spent / max(total, 1e-12))) % of \(event["limit"]?.string ?? "") are spent", .yellow))
+            line(
+                Output.styled(
+                    "\(Int(100 * spent / max(total, 1e-12))) % of \(event["limit"]?.string ?? "") are spent", .yellow))
         case "plan":
             if let limit = event["limit"]?.string, let end = event["end"]?.int, let trunk = event["trunk"]?.int {
                 line("plan: \(limit) is enough for \(end) steps; trunk after step \(trunk), then the ending")
@@ -114,14 +131,16 @@ final class LiveView: @unchecked Sendable {
         let loss = event["loss"]?.double ?? 0
         losses.append(loss)
         let (current, total) = (event["current_steps"]?.int ?? 0, event["total_steps"]?.int ?? 0)
-        var text = "step \(Self.padded(current, total))/\(total)  loss \(Self.decimals(loss, 4)) "
+        var text =
+            "step \(Self.padded(current, total))/\(total)  loss \(Self.decimals(loss, 4)) "
             + Output.styled(Self.sparkline(losses), .cyan)
         text += "  \(Self.count(event["throughput"]?.double ?? 0)) tok/s"
         text += "  ETA \(Self.time(event["remaining_time"]?.double ?? 0))"
         let count = event["workers"]?.int ?? 0
         text += "  \(count) worker\(count == 1 ? "" : "s")"
         if let budget = event["budget"], let name = budget["limit"]?.string, let spent = budget["spent"]?.double,
-            let limit = budget["total"]?.double {
+            let limit = budget["total"]?.double
+        {
             text += "  budget \(Int(100 * spent / limit)) % of \(name)"
         } else {
             text += "  no budget"
@@ -143,11 +162,14 @@ final class LiveView: @unchecked Sendable {
         if isJSON { return Output.json(event) }
         closeLine()
         let state = event["state"]?.string ?? ""
-        Output.line("\(Output.styled(state, state == "DONE" ? .green : .yellow)) after \(event["steps"]?.int ?? 0) steps: \(event["reason"]?.string ?? "")")
+        Output.line(
+            "\(Output.styled(state, state == "DONE" ? .green : .yellow)) after \(event["steps"]?.int ?? 0) steps: \(event["reason"]?.string ?? "")"
+        )
         if let before = heldOut.first, let after = heldOut.last, after.step > before.step {
             let change = 100 * (after.loss - before.loss) / before.loss
             Output.line(
-                "held-out loss \(Self.decimals(before.loss, 4)) → \(Self.decimals(after.loss, 4)) (\(Self.decimals(change, 1)) %)")
+                "held-out loss \(Self.decimals(before.loss, 4)) → \(Self.decimals(after.loss, 4)) (\(Self.decimals(change, 1)) %)"
+            )
         }
         if let digest = event["model_sha256"]?.string { Output.line("model_sha256 \(digest)") }
         if state == "BUDGET_EXHAUSTED" { Output.line("grant more with: drover budget add \(run) AMOUNT") }
@@ -186,11 +208,16 @@ final class LiveView: @unchecked Sendable {
     static func sparkline(_ values: [Double]) -> String {
         let bars = Array("▁▂▃▄▅▆▇█")
         let width = 16
-        let shown: [Double] = values.count <= width ? values : (0..<width).map { place in
-            let part = values[values.count * place / width..<values.count * (place + 1) / width]
-            return part.reduce(0, +) / Double(part.count)
+        let shown: [Double] =
+            values.count <= width
+            ? values
+            : (0..<width).map { place in
+                let part = values[values.count * place / width..<values.count * (place + 1) / width]
+                return part.reduce(0, +) / Double(part.count)
+            }
+        guard let low = shown.min(), let high = shown.max(), high > low else {
+            return String(repeating: "▁", count: shown.count)
         }
-        guard let low = shown.min(), let high = shown.max(), high > low else { return String(repeating: "▁", count: shown.count) }
         return String(shown.map { bars[min(7, Int(8 * ($0 - low) / (high - low)))] })
     }
 

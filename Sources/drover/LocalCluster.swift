@@ -65,7 +65,8 @@ final class LocalCluster {
 
     private func start(_ number: Int) throws -> pid_t {
         try Self.spawn([
-            "worker", "join", service.endpoint.replacingOccurrences(of: "tcp://", with: ""), "--threads", String(threads),
+            "worker", "join", service.endpoint.replacingOccurrences(of: "tcp://", with: ""), "--threads",
+            String(threads),
             "--state", "\(state)/worker\(number)", "--child-of", String(getpid()), "--store", "\(run)/checkpoints",
         ])
     }
@@ -100,7 +101,9 @@ final class LocalCluster {
         list.append(nil)
         defer { list.forEach { free($0) } }
         let code = posix_spawn(&pid, "/proc/self/exe", nil, nil, &list, environ)
-        guard code == 0 else { throw Failure.failed("can't start a worker process: \(String(cString: strerror(code)))") }
+        guard code == 0 else {
+            throw Failure.failed("can't start a worker process: \(String(cString: strerror(code)))")
+        }
         return pid
     }
 

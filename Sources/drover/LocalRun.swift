@@ -81,7 +81,8 @@ final class LocalRun {
             if spec.precision == .auto { spec = spec.withPrecision(previous.precision) }
             guard resuming else {
                 throw Failure.input(
-                    "output_dir \(folder) holds a run already: choose another one, or leave out --resume never to go on with it")
+                    "output_dir \(folder) holds a run already: choose another one, or leave out --resume never to go on with it"
+                )
             }
             try refuseOther(than: previous)
         }
@@ -158,7 +159,9 @@ final class LocalRun {
     private func runJob(_ description: JobDescription, isNew: Bool) throws {
         var log = Logger(label: "coordinator", factory: { StreamLogHandler.standardError(label: $0) })
         log.logLevel = .warning
-        let cluster = try LocalCluster(run: folder, rates: try Rates.read(options.rates), log: log) { [stream] _, event in stream.put(event) }
+        let cluster = try LocalCluster(run: folder, rates: try Rates.read(options.rates), log: log) {
+            [stream] _, event in stream.put(event)
+        }
         if isNew {
             cluster.service.order(.submit(description) { _ in })
         } else {

@@ -18,11 +18,13 @@ enum MachineFindings {
         }
         if let quota = text("/sys/fs/cgroup/cpu.max")?.split(separator: " "), quota.count == 2,
             let limit = Double(quota[0]), let period = Double(quota[1].trimmingCharacters(in: .whitespacesAndNewlines)),
-            limit / period < Double(usable) {
-            findings.append(Finding(
-                "cpu quota", "\(limit / period) cores", .warning,
-                advice: "the container gets less than its cores: raise its CPU limit, or give --threads "
-                    + "\(max(1, Int(limit / period)))"))
+            limit / period < Double(usable)
+        {
+            findings.append(
+                Finding(
+                    "cpu quota", "\(limit / period) cores", .warning,
+                    advice: "the container gets less than its cores: raise its CPU limit, or give --threads "
+                        + "\(max(1, Int(limit / period)))"))
         }
         return findings
     }
@@ -34,10 +36,11 @@ enum MachineFindings {
         let found = known.filter { flags.contains(Substring($0)) }
         var finding = Finding("instruction set", "\(found.joined(separator: " ")); kernels: \(level.rawValue)")
         #if arch(x86_64)
-        if level == .portable {
-            finding.state = .warning
-            finding.advice = "the processor has no AVX2, so everything runs several times slower; use one from 2015 or later"
-        }
+            if level == .portable {
+                finding.state = .warning
+                finding.advice =
+                    "the processor has no AVX2, so everything runs several times slower; use one from 2015 or later"
+            }
         #endif
         return [finding]
     }
@@ -48,17 +51,21 @@ enum MachineFindings {
             let version = blas.split(separator: " ").prefix(2).joined(separator: " ")
             findings.append(Finding("OpenBLAS", "\(version), kernels \(OpenBLAS.core ?? "unknown")"))
         } else {
-            findings.append(Finding(
-                "OpenBLAS", "not loaded", .warning, advice: "install it (apt install libopenblas0)"))
+            findings.append(
+                Finding(
+                    "OpenBLAS", "not loaded", .warning, advice: "install it (apt install libopenblas0)"))
         }
         findings.append(Finding("oneDNN", "\(NativeProducts.libraryVersion), for bf16"))
-        findings.append(Finding(
-            "bf16", Compute.hasNativeBF16
-                ? "native: precision: auto takes it for models that are wide enough"
-                : "no such instructions here: precision: bf16 rounds in software, and auto means fp32"))
-        typealias Version = @convention(c) (
-            UnsafeMutablePointer<Int32>, UnsafeMutablePointer<Int32>, UnsafeMutablePointer<Int32>
-        ) -> Void
+        findings.append(
+            Finding(
+                "bf16",
+                Compute.hasNativeBF16
+                    ? "native: precision: auto takes it for models that are wide enough"
+                    : "no such instructions here: precision: bf16 rounds in software, and auto means fp32"))
+        typealias Version =
+            @convention(c) (
+                UnsafeMutablePointer<Int32>, UnsafeMutablePointer<Int32>, UnsafeMutablePointer<Int32>
+            ) -> Void
         typealias Has = @convention(c) (UnsafePointer<CChar>) -> Int32
         guard let version = Library.symbol("zmq_version"), let has = Library.symbol("zmq_has") else {
             return findings + [Finding("libzmq", "not loaded", .broken, advice: "install it (apt install libzmq5)")]
@@ -66,9 +73,10 @@ enum MachineFindings {
         var (major, minor, patch): (Int32, Int32, Int32) = (0, 0, 0)
         unsafeBitCast(version, to: Version.self)(&major, &minor, &patch)
         let hasCurve = unsafeBitCast(has, to: Has.self)("curve") == 1
-        findings.append(Finding(
-            "libzmq", "\(major).\(minor).\(patch), CURVE \(hasCurve ? "yes" : "no")", hasCurve ? .ok : .broken,
-            advice: hasCurve ? nil : "this libzmq can't encrypt: install one with libsodium (apt install libzmq5)"))
+        findings.append(
+            Finding(
+                "libzmq", "\(major).\(minor).\(patch), CURVE \(hasCurve ? "yes" : "no")", hasCurve ? .ok : .broken,
+                advice: hasCurve ? nil : "this libzmq can't encrypt: install one with libsodium (apt install libzmq5)"))
         return findings
     }
 
@@ -84,10 +92,12 @@ enum MachineFindings {
         }
         if let pages = text("/sys/kernel/mm/transparent_hugepage/enabled") {
             let isOff = pages.contains("[never]")
-            findings.append(Finding(
-                "huge pages", isOff ? "off" : "on", isOff ? .warning : .ok,
-                advice: isOff ? "training is a little slower: write madvise to /sys/kernel/mm/transparent_hugepage/enabled"
-                    : nil))
+            findings.append(
+                Finding(
+                    "huge pages", isOff ? "off" : "on", isOff ? .warning : .ok,
+                    advice: isOff
+                        ? "training is a little slower: write madvise to /sys/kernel/mm/transparent_hugepage/enabled"
+                        : nil))
         }
         return findings
     }
@@ -95,8 +105,11 @@ enum MachineFindings {
     static func disk(_ directory: String) -> [Finding] {
         let fileSystem = POSIXFileSystem()
         guard let space = try? fileSystem.space(directory) else {
-            return [Finding(
-                "disk", "\(directory) can't be looked at", .broken, advice: "give a folder that exists with --directory")]
+            return [
+                Finding(
+                    "disk", "\(directory) can't be looked at", .broken,
+                    advice: "give a folder that exists with --directory")
+            ]
         }
         var findings = [Finding("disk", "\(Output.bytes(space.available)) free in \(directory)")]
         if space.available < 5 << 30 {
@@ -107,23 +120,28 @@ enum MachineFindings {
         var times: [Double] = []
         for _ in 0..<5 {
             guard let file = try? fileSystem.create(path, mode: 0o600) else { break }
-            times.append(Measuring.seconds {
-                let bytes = [UInt8](repeating: 1, count: 4096)
-                bytes.withUnsafeBytes { try? fileSystem.write($0, to: file) }
-                try? fileSystem.sync(file)
-            })
+            times.append(
+                Measuring.seconds {
+                    let bytes = [UInt8](repeating: 1, count: 4096)
+                    bytes.withUnsafeBytes { try? fileSystem.write($0, to: file) }
+                    try? fileSystem.sync(file)
+                })
             fileSystem.close(file)
             try? fileSystem.remove(path)
         }
         guard times.count == 5 else {
-            return findings + [Finding(
-                "disk writes", "\(directory) is not writable", .broken,
-                advice: "change its permissions, or give another --directory")]
+            return findings + [
+                Finding(
+                    "disk writes", "\(directory) is not writable", .broken,
+                    advice: "change its permissions, or give another --directory")
+            ]
         }
         let milliseconds = (Measuring.median(times) * 1e4).rounded() / 10
-        findings.append(Finding(
-            "durable write", "\(milliseconds) ms", milliseconds > 100 ? .warning : .ok,
-            advice: milliseconds > 100 ? "the disk is slow to make writes durable: use a local disk for --state" : nil))
+        findings.append(
+            Finding(
+                "durable write", "\(milliseconds) ms", milliseconds > 100 ? .warning : .ok,
+                advice: milliseconds > 100
+                    ? "the disk is slow to make writes durable: use a local disk for --state" : nil))
         return findings
     }
 
@@ -132,17 +150,21 @@ enum MachineFindings {
         let year = Calendar(identifier: .gregorian).component(.year, from: Date())
         let isSynchronised = kernelClockState() != 5
         if year < 2025 {
-            findings.append(Finding(
-                "clock", "says \(year)", .broken, advice: "set the clock: keys and budgets depend on it"))
+            findings.append(
+                Finding(
+                    "clock", "says \(year)", .broken, advice: "set the clock: keys and budgets depend on it"))
         } else {
-            findings.append(Finding(
-                "clock", isSynchronised ? "synchronised" : "right year, but no service keeps it right",
-                isSynchronised ? .ok : .warning,
-                advice: isSynchronised ? nil
-                    : "install chrony or systemd-timesyncd, so that the logs of several machines agree"))
+            findings.append(
+                Finding(
+                    "clock", isSynchronised ? "synchronised" : "right year, but no service keeps it right",
+                    isSynchronised ? .ok : .warning,
+                    advice: isSynchronised
+                        ? nil
+                        : "install chrony or systemd-timesyncd, so that the logs of several machines agree"))
         }
         if let source = text("/sys/devices/system/clocksource/clocksource0/current_clocksource")?
-            .trimmingCharacters(in: .whitespacesAndNewlines) {
+            .trimmingCharacters(in: .whitespacesAndNewlines)
+        {
             findings.append(Finding("clock source", source))
         }
         return findings
@@ -162,9 +184,11 @@ enum MachineFindings {
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return [] }
         let isLow = limit.rlim_cur < 1024
-        return [Finding(
-            "open files", "at most \(limit.rlim_cur)", isLow ? .warning : .ok,
-            advice: isLow ? "a coordinator of many workers needs more: ulimit -n 4096" : nil)]
+        return [
+            Finding(
+                "open files", "at most \(limit.rlim_cur)", isLow ? .warning : .ok,
+                advice: isLow ? "a coordinator of many workers needs more: ulimit -n 4096" : nil)
+        ]
     }
 
     // MARK: Files of the kernel

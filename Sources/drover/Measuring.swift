@@ -112,10 +112,11 @@ enum Ceiling {
 
 /// The BLAS that is loaded in this process, as a second opinion on what the machine can do.
 enum OpenBLAS {
-    typealias Product = @convention(c) (
-        Int32, Int32, Int32, Int32, Int32, Int32, Float, UnsafePointer<Float>, Int32, UnsafePointer<Float>, Int32,
-        Float, UnsafeMutablePointer<Float>, Int32
-    ) -> Void
+    typealias Product =
+        @convention(c) (
+            Int32, Int32, Int32, Int32, Int32, Int32, Float, UnsafePointer<Float>, Int32, UnsafePointer<Float>, Int32,
+            Float, UnsafeMutablePointer<Float>, Int32
+        ) -> Void
 
     /// `cblas_sgemm`, nil when no BLAS is loaded.
     static var product: Product? { Library.symbol("cblas_sgemm").map { unsafeBitCast($0, to: Product.self) } }

@@ -54,7 +54,10 @@ struct ModelText {
     private static func template(_ bytes: (String) throws -> [UInt8]?, _ tokenizer: Tokenizer) throws -> String? {
         if let text = try bytes("chat_template.jinja") { return String(decoding: text, as: UTF8.self) }
         if let json = try bytes("chat_template.json"), let value = try? JSONValue.parse(json),
-            let text = template(in: value["chat_template"]) { return text }
+            let text = template(in: value["chat_template"])
+        {
+            return text
+        }
         return template(in: tokenizer.chatTemplate)
     }
 

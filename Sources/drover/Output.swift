@@ -16,7 +16,8 @@ enum Output {
     /// True when standard output is a terminal.
     static let isTerminal = isatty(STDOUT_FILENO) == 1
     /// True when colours are welcome: a terminal, and no NO_COLOR (no-color.org).
-    static let isColoured = isTerminal && (getenv("NO_COLOR").map { $0.pointee == 0 } ?? true)
+    static let isColoured =
+        isTerminal && (getenv("NO_COLOR").map { $0.pointee == 0 } ?? true)
         && getenv("TERM").map { String(cString: $0) } != "dumb"
 
     /// True once nobody can read what is written.
@@ -54,7 +55,10 @@ enum Output {
             var done = 0
             while done < buffer.count {
                 let count = Glibc.write(descriptor, buffer.baseAddress! + done, buffer.count - done)
-                if count >= 0 { done += count; continue }
+                if count >= 0 {
+                    done += count
+                    continue
+                }
                 if errno == EINTR { continue }
                 guard errno == EAGAIN else { return errno }
                 var waiting = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
@@ -68,7 +72,12 @@ enum Output {
 extension Output {
     /// How a piece of text is shown on a terminal.
     enum Style: String {
-        case bold = "1", dim = "2", red = "31", green = "32", yellow = "33", cyan = "36"
+        case bold = "1"
+        case dim = "2"
+        case red = "31"
+        case green = "32"
+        case yellow = "33"
+        case cyan = "36"
     }
 
     /// The text in a style, or as it is where colours are not welcome.

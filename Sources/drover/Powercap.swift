@@ -30,7 +30,9 @@ struct Powercap {
     /// Reads every counter once more.
     mutating func read() {
         for index in zones.indices {
-            guard let reading = Self.text(joinPath(zones[index].path, "energy_uj")).flatMap({ UInt64($0) }) else { continue }
+            guard let reading = Self.text(joinPath(zones[index].path, "energy_uj")).flatMap({ UInt64($0) }) else {
+                continue
+            }
             zones[index].counter.note(reading)
         }
     }

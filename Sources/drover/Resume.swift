@@ -26,7 +26,8 @@ struct Resume: ParsableCommand {
     @Option(help: "trunk, annealed, or the step of a checkpoint to branch from.")
     var from: String?
 
-    @Option(name: .customLong("as"), help: "With --from STEP: the new run's name; its folder stands beside the old one's.")
+    @Option(
+        name: .customLong("as"), help: "With --from STEP: the new run's name; its folder stands beside the old one's.")
     var name: String?
 
     @Option(help: "The run is a job number of this coordinator (HOST:PORT).")
@@ -55,10 +56,11 @@ struct Resume: ParsableCommand {
         var spec = try kept.withOverrides(overrides + ["output_dir=\(absolute)"]).get()
         let changed = spec.differences(from: kept, tag: .result)
         guard changed.isEmpty else {
-            throw Failure.input(changed.map {
-                "\($0.key.entry.name) decides the result and can't change on resume (\($0.old) → \($0.new)); --from STEP --as NAME "
-                    + "begins a new run with it"
-            })
+            throw Failure.input(
+                changed.map {
+                    "\($0.key.entry.name) decides the result and can't change on resume (\($0.old) → \($0.new)); --from STEP --as NAME "
+                        + "begins a new run with it"
+                })
         }
         if let workers = options.workers { spec = try spec.withWorkers(workers).get() }
         try LocalRun(spec, options: options).train(resuming: true, from: point)
@@ -69,11 +71,15 @@ struct Resume: ParsableCommand {
         guard let number = Step(step), number > 0 else {
             throw Failure.input("--from takes trunk, annealed or the step of a checkpoint, not `\(step)`")
         }
-        guard coordinator == nil else { throw Failure.input("--from STEP is for runs on this machine, without --coordinator") }
+        guard coordinator == nil else {
+            throw Failure.input("--from STEP is for runs on this machine, without --coordinator")
+        }
         guard let name else { throw Failure.input("--from \(number) begins a new run: name it with --as NAME") }
         let run = try RunFolder(folder)
         let path = URL(fileURLWithPath: folder).standardizedFileURL
-        var changes = ["name=\(name)", "output_dir=\(path.deletingLastPathComponent().appendingPathComponent(name).path)"]
+        var changes = [
+            "name=\(name)", "output_dir=\(path.deletingLastPathComponent().appendingPathComponent(name).path)",
+        ]
         changes += overrides
         var spec = try run.spec.withOverrides(changes).get()
         if let workers = options.workers { spec = try spec.withWorkers(workers).get() }
@@ -82,12 +88,17 @@ struct Resume: ParsableCommand {
 
     /// Sets a paused job of a cluster going again and follows it.
     private func resume(on coordinator: String, _ point: ResumePoint) throws {
-        guard let job = Int(folder) else { throw Failure.input("with --coordinator give a job's number, not `\(folder)`") }
-        guard overrides.isEmpty else { throw Failure.input("run keys of a cluster's job can't be changed in this release") }
+        guard let job = Int(folder) else {
+            throw Failure.input("with --coordinator give a job's number, not `\(folder)`")
+        }
+        guard overrides.isEmpty else {
+            throw Failure.input("run keys of a cluster's job can't be changed in this release")
+        }
         let client = try CoordinatorClient.connect(coordinator, token: token)
-        _ = try client.ask(.members([
-            "op": .string("resume"), "job": .int(job), "from": .string(point.rawValue),
-        ]))
+        _ = try client.ask(
+            .members([
+                "op": .string("resume"), "job": .int(job), "from": .string(point.rawValue),
+            ]))
         let view = LiveView(name: "job \(job)", isJSON: options.json)
         Signals.watch()
         let end = try JobFollower(client: client, job: job).run(goesOn: true, show: view.show) { Signals.stopRequested }

@@ -12,7 +12,9 @@ struct RunDoor {
     static let job = JobID(1)
 
     init(_ folder: String) throws {
-        guard Disk.hasFolder(folder) else { throw Failure.input("\(folder) is no directory: give the output_dir of a run") }
+        guard Disk.hasFolder(folder) else {
+            throw Failure.input("\(folder) is no directory: give the output_dir of a run")
+        }
         self.folder = folder
         guard Disk.hasFile(joinPath(state, "journal.sqlite")) else {
             throw Failure.input("\(folder) holds no run: give the output_dir of one")

@@ -45,7 +45,8 @@ struct RunFolder {
     static func split(_ path: String) throws -> (run: String, wanted: WantedCheckpoint) {
         let parts = path.split(separator: "/", omittingEmptySubsequences: false)
         if let last = parts.last, let name = ManifestName(String(last)), parts.count > 5,
-            parts.suffix(5).prefix(4).elementsEqual(["checkpoints", "runs", "main", "manifests"]) {
+            parts.suffix(5).prefix(4).elementsEqual(["checkpoints", "runs", "main", "manifests"])
+        {
             return (parts.dropLast(5).joined(separator: "/"), .named(name))
         }
         if let at = path.lastIndex(of: "@"), !Disk.hasFolder(path) {

@@ -50,7 +50,8 @@ struct SampleAnswers {
         let sampler = Sampler(temperature: 0, topK: 0, topP: 1, repetitionPenalty: 1.1, seed: 0)
         return try prompts.map { prompt in
             let speaker = Speaker(
-                model, text, sampler: sampler, maxTokens: length, stopTokens: AnswerEnds(model, text).tokens, stopTexts: [])
+                model, text, sampler: sampler, maxTokens: length, stopTokens: AnswerEnds(model, text).tokens,
+                stopTexts: [])
             return oneLine(try speaker.answer(prompt) { _ in true }.text)
         }
     }

@@ -8,10 +8,11 @@ import Tokenization
 
 /// Options about a data file and how its rows become samples.
 struct DataOptions: ParsableArguments {
-    @Option(help: """
-        The data file: JSONL, JSON, CSV, TSV or text; or LLaMA-Factory's dataset_info.json, with #NAME for one of its \
-        data sets. May be given several times.
-        """)
+    @Option(
+        help: """
+            The data file: JSONL, JSON, CSV, TSV or text; or LLaMA-Factory's dataset_info.json, with #NAME for one of its \
+            data sets. May be given several times.
+            """)
     var data: [String]
 
     @Option(help: "auto, messages, sharegpt, alpaca, completion, text or tokens.")

@@ -37,11 +37,15 @@ struct Sim: ParsableCommand {
 
     func run() throws {
         if mutants { return PlantedBug.allCases.forEach { Output.line($0.rawValue) } }
-        guard let range = Self.range(seeds) else { throw Failure.input("--seeds takes A..B with A ≤ B, not `\(seeds)`") }
+        guard let range = Self.range(seeds) else {
+            throw Failure.input("--seeds takes A..B with A ≤ B, not `\(seeds)`")
+        }
         guard let level = FaultLevel(rawValue: faults) else { throw Failure.input("--faults takes none, some or all") }
         guard (1...256).contains(threads) else { throw Failure.input("--threads takes 1 to 256") }
         let bug = try mutant.map { name in
-            guard let bug = PlantedBug(rawValue: name) else { throw Failure.input("no such bug: `\(name)`; --mutants names them") }
+            guard let bug = PlantedBug(rawValue: name) else {
+                throw Failure.input("no such bug: `\(name)`; --mutants names them")
+            }
             return bug
         }
         if story { return tell(range, level, bug) }
@@ -58,10 +62,13 @@ struct Sim: ParsableCommand {
             "trace_sha256": .string(summary.traceDigest.hex), "seconds": .double(seconds),
             "events_per_second": .int(Int(Double(summary.events) / max(seconds, 1e-9))),
         ])
-        if json { Output.json(end) } else {
+        if json {
+            Output.json(end)
+        } else {
             Output.line(
                 "\(summary.seeds) clusters, \(summary.events) events, \(summary.faults) faults in "
-                    + "\(LiveView.decimals(seconds, 1)) s: \(summary.failed.count) failed\ntrace \(summary.traceDigest.hex)")
+                    + "\(LiveView.decimals(seconds, 1)) s: \(summary.failed.count) failed\ntrace \(summary.traceDigest.hex)"
+            )
         }
         guard summary.failed.isEmpty else { throw Failure.ended(code: 1) }
     }
@@ -71,11 +78,12 @@ struct Sim: ParsableCommand {
         let planted = mutant.map { " --mutant \($0)" } ?? ""
         let replay = "drover sim --seeds \(result.seed)..\(result.seed) --faults \(faults)\(planted)"
         if json {
-            Output.json(.members([
-                "event": .string("failure"), "seed": .string(String(result.seed)),
-                "invariant": .string(result.invariant?.rawValue ?? ""), "problem": .string(failure),
-                "replay": .string(replay),
-            ]))
+            Output.json(
+                .members([
+                    "event": .string("failure"), "seed": .string(String(result.seed)),
+                    "invariant": .string(result.invariant?.rawValue ?? ""), "problem": .string(failure),
+                    "replay": .string(replay),
+                ]))
         } else {
             Output.line("seed \(result.seed): \(failure)\n  replay: \(replay)")
         }

@@ -35,7 +35,9 @@ struct JobSize {
         let every = description.evaluationSteps
         evaluations = description.evaluationSequences > 0 ? 2 + (every > 0 ? (steps - 1) / every : 0) : 0
         saves = 2 + (description.saveSteps > 0 ? (steps - 1) / description.saveSteps : 0)
-        let base = description.files.filter { $0.kind == .model && $0.name.hasSuffix(".safetensors") }.reduce(0) { $0 + $1.size }
+        let base = description.files.filter { $0.kind == .model && $0.name.hasSuffix(".safetensors") }.reduce(0) {
+            $0 + $1.size
+        }
         // Parameters and moments, one gradient a level of the tree and two more, the copy of a checkpoint.
         let levels = Int(log2(Double(max(1, description.virtualShards))).rounded(.up)) + 1
         let state = 4 * parameters * (3 + levels + 2 + 3)
@@ -73,9 +75,10 @@ enum StepProbe {
         try FileManager.default.createSymbolicLink(atPath: "\(folder)/data", withDestinationPath: "\(scratch)/data")
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-        process.arguments = ["train", job] + overrides + unlimited + [
-            "output_dir=\(folder)", "--workers", "\(workers)", "--threads", "\(threads)", "--json",
-        ]
+        process.arguments =
+            ["train", job] + overrides + unlimited + [
+                "output_dir=\(folder)", "--workers", "\(workers)", "--threads", "\(threads)", "--json",
+            ]
         let output = Pipe()
         process.standardOutput = output
         process.standardError = FileHandle.nullDevice
@@ -88,7 +91,8 @@ enum StepProbe {
     }
 
     /// Limits and their warnings have no place in a probe.
-    private static let unlimited = ["core_hours", "wall_clock", "tokens", "steps", "energy", "money"].map { "budget.\($0)=null" }
+    private static let unlimited =
+        ["core_hours", "wall_clock", "tokens", "steps", "energy", "money"].map { "budget.\($0)=null" }
         + ["resume_from_checkpoint=never"]
 
     private static func listen(_ file: FileHandle, _ process: Process, _ size: JobSize) throws -> Findings {
@@ -132,7 +136,8 @@ enum StepProbe {
         }
         let seconds = max(1e-6, last.at.timeIntervalSince(first.at) - paused)
         return Findings(
-            tokensPerSecond: Double(last.tokens - first.tokens) / seconds, evaluationSeconds: evaluation ?? 0, saveSeconds: stall,
+            tokensPerSecond: Double(last.tokens - first.tokens) / seconds, evaluationSeconds: evaluation ?? 0,
+            saveSeconds: stall,
             startSeconds: 0, memoryBytes: memory)
     }
 

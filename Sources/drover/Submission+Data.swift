@@ -60,8 +60,9 @@ extension Submission {
     ) throws -> Tokenised {
         var files: [DatasetFile] = []
         for file in spec.datasets {
-            files += try DatasetInfo.files(of: DatasetFile(
-                path: file.path, format: RowFormat(rawValue: file.type.rawValue), weight: file.weight))
+            files += try DatasetInfo.files(
+                of: DatasetFile(
+                    path: file.path, format: RowFormat(rawValue: file.type.rawValue), weight: file.weight))
         }
         let settings = DatasetSettings(
             cutoffLength: spec.cutoffLen, excess: Datasets.ExcessLength(rawValue: spec.excessLength.rawValue) ?? .drop,
@@ -79,7 +80,8 @@ extension Submission {
         // What is on record from the first moment on is the date: an interrupted start goes on with the same one.
         try record.write(folder: folder)
         if let known = earlier, known.key == key, known.cacheState == DataRecord.state(path),
-            let cache = try? TokenCache(path: path, key: key, verifying: false) {
+            let cache = try? TokenCache(path: path, key: key, verifying: false)
+        {
             record = known
             try record.write(folder: folder)
             return Tokenised(path: path, contents: cache, detections: detections)
@@ -125,7 +127,9 @@ extension Submission {
         guard model.tokenizer.tokenizer != nil || model.tokenizer.sentencePiece != nil else {
             let formats = try files.map { try $0.format ?? DatasetReader.detection(of: $0).format }
             guard formats.allSatisfy({ $0 == .tokens }) else {
-                throw Failure.input(["\(model.path): there is no tokenizer.json; only data of `type: tokens` can do without"])
+                throw Failure.input([
+                    "\(model.path): there is no tokenizer.json; only data of `type: tokens` can do without"
+                ])
             }
             let maker = SampleMaker(
                 encoder: NoTokenizer(), template: nil, stage: stage, trainOnPrompt: spec.trainOnPrompt,

@@ -33,13 +33,16 @@ struct Submission {
         shapes = ResolvedShapes(spec)
         var adapter: AdapterDirectory?
         if let path = spec.adapterPath {
-            do { adapter = try AdapterDirectory(path: path, model: model.configuration) } catch { faults.append("\(error)") }
+            do { adapter = try AdapterDirectory(path: path, model: model.configuration) } catch {
+                faults.append("\(error)")
+            }
         }
         self.adapter = adapter
         guard faults.isEmpty else { throw Failure.input(faults) }
         let specification = Self.adapterSpecification(spec, adapter)
         do {
-            layout = try specification.map { ParameterLayout(adapter: try $0.modules(of: model.configuration)) }
+            layout =
+                try specification.map { ParameterLayout(adapter: try $0.modules(of: model.configuration)) }
                 ?? ParameterLayout(full: TensorTable(model.configuration))
         } catch { throw Failure.input(["lora_target: \(error)"]) }
         settings = Self.settings(self.spec, specification, adapter, model, shapes)
@@ -123,7 +126,8 @@ struct Submission {
             name: spec.name, parameters: layout.count, sequences: train.sequenceCount,
             globalBatch: spec.globalBatchSize, microBatch: shapes.microBatchSize, virtualShards: shapes.virtualShards,
             shuffleSeed: spec.shuffle ? spec.seed : nil, totalSequences: total, beta1: spec.adamBeta1,
-            beta2: spec.adamBeta2, schedule: LearningRateSchedule.Kind(rawValue: spec.lrSchedulerType.rawValue) ?? .constant,
+            beta2: spec.adamBeta2,
+            schedule: LearningRateSchedule.Kind(rawValue: spec.lrSchedulerType.rawValue) ?? .constant,
             peakRate: spec.learningRate, warmupRatio: spec.warmupRatio, saveSteps: spec.saveSteps,
             saveMilliseconds: saveMilliseconds, evaluationSteps: spec.evalSteps,
             evaluationSequences: evaluated, evaluationShards: max(1, min(64, evaluated)),

@@ -68,7 +68,8 @@ struct TemplateCommand: ParsableCommand {
         for key in ["tools", "documents"] where variables[key] == nil { variables[key] = .null }
         if variables["add_generation_prompt"] == nil { variables["add_generation_prompt"] = .bool(false) }
         let now = variables["now"]?.array?.compactMap(\.int) ?? []
-        let date = now.count == 6
+        let date =
+            now.count == 6
             ? CalendarDate(
                 year: now[0], month: now[1], day: now[2], hour: now[3], minute: now[4], second: now[5]) : .now
         do {
@@ -80,9 +81,10 @@ struct TemplateCommand: ParsableCommand {
             }
             return .members([
                 "text": .string(String(decoding: utf8, as: UTF8.self)),
-                "generations": .array(rendering.generationRanges.map {
-                    .array([characters($0.lowerBound), characters($0.upperBound)])
-                }),
+                "generations": .array(
+                    rendering.generationRanges.map {
+                        .array([characters($0.lowerBound), characters($0.upperBound)])
+                    }),
             ])
         } catch { return .members(["error": .string("\(error)")]) }
     }

@@ -22,9 +22,10 @@ struct Train: ParsableCommand {
 
     @OptionGroup var options: RunOptions
 
-    @Option(help: ArgumentHelp(
-        "auto: go on with an unfinished run in output_dir. never: start anew in an empty output_dir. PATH: begin with the "
-            + "state of another run, RUN or RUN@STEP."))
+    @Option(
+        help: ArgumentHelp(
+            "auto: go on with an unfinished run in output_dir. never: start anew in an empty output_dir. PATH: begin with the "
+                + "state of another run, RUN or RUN@STEP."))
     var resume: String?
 
     @Option(help: "Run it on this coordinator (HOST:PORT) instead of on this machine.")
@@ -36,9 +37,10 @@ struct Train: ParsableCommand {
     @Flag(help: "With --coordinator: submit and leave.")
     var detach = false
 
-    @Option(help: ArgumentHelp(
-        "With --coordinator: the request's own name, 32 hexadecimal digits. Submitted again under it, the job is found instead "
-            + "of started twice; without it each call has a name of its own."))
+    @Option(
+        help: ArgumentHelp(
+            "With --coordinator: the request's own name, 32 hexadecimal digits. Submitted again under it, the job is found instead "
+                + "of started twice; without it each call has a name of its own."))
     var requestKey: String?
 
     @Flag(help: "Check everything, say what would run, start nothing.")
@@ -56,7 +58,8 @@ struct Train: ParsableCommand {
         if dryRun { return try LocalRun.rehearse(spec, json: options.json) }
         if let coordinator {
             guard options.plan == nil, options.rates == nil else {
-                throw Failure.input("--plan and --rates are for runs on this machine; a coordinator has a rate card of its own")
+                throw Failure.input(
+                    "--plan and --rates are for runs on this machine; a coordinator has a rate card of its own")
             }
             if case .path = spec.resumeFromCheckpoint {
                 throw Failure.input("resume_from_checkpoint: a path is for runs on this machine, without --coordinator")

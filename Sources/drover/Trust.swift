@@ -61,9 +61,11 @@ struct TrustFolder {
         }
         let own = try keys()
         let client = try CoordinatorClient(address, trust: Trust(coordinator: token.server, keys: token.keys))
-        _ = try client.ask(.members([
-            "op": .string("enrol"), "role": .string(role), "key": .string(own.publicKey.text), "name": .string(name),
-        ]))
+        _ = try client.ask(
+            .members([
+                "op": .string("enrol"), "role": .string(role), "key": .string(own.publicKey.text),
+                "name": .string(name),
+            ]))
         try note(address, token.server)
     }
 }

@@ -56,7 +56,8 @@ struct Worker: ParsableCommand {
             // Its own coordinator's child asks for no key: both stay on loopback.
             if parent == nil || !PeerAddress.isLoopback("tcp://\(coordinator)") { options.trust = try trust(folder) }
             options.store = store
-            options.listenHost = PeerAddress.isLoopback("tcp://\(coordinator)") ? "127.0.0.1" : try Self.addressTowards(coordinator)
+            options.listenHost =
+                PeerAddress.isLoopback("tcp://\(coordinator)") ? "127.0.0.1" : try Self.addressTowards(coordinator)
             var log = Logger(label: "worker", factory: { StreamLogHandler.standardError(label: $0) })
             log.logLevel = parent == nil ? .info : .error
             Signals.watch()
@@ -72,7 +73,9 @@ struct Worker: ParsableCommand {
         private func trust(_ folder: String) throws -> (own: CurveKeyPair, coordinator: CurvePublicKey) {
             let own = TrustFolder(folder: folder)
             let user = TrustFolder.user.coordinator(coordinator)
-            if token != nil || own.coordinator(coordinator) == nil || (user != nil && user != own.coordinator(coordinator)) {
+            if token != nil || own.coordinator(coordinator) == nil
+                || (user != nil && user != own.coordinator(coordinator))
+            {
                 guard let token = try token ?? ownToken() else {
                     throw Failure.input(
                         "this worker is not known to a coordinator at \(coordinator): get a join line with `drover worker "
@@ -100,14 +103,16 @@ struct Worker: ParsableCommand {
             hints.ai_socktype = Int32(SOCK_DGRAM.rawValue)
             hints.ai_family = AF_INET
             var list: UnsafeMutablePointer<addrinfo>?
-            guard parts.count == 2, getaddrinfo(String(parts[0]), String(parts[1]), &hints, &list) == 0, let found = list
+            guard parts.count == 2, getaddrinfo(String(parts[0]), String(parts[1]), &hints, &list) == 0,
+                let found = list
             else { throw Failure.input(["can't find the host of `\(coordinator)`"]) }
             defer { freeaddrinfo(list) }
             let socket = Glibc.socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
             defer { close(socket) }
             var own = sockaddr_in()
             var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-            let isKnown = connect(socket, found.pointee.ai_addr, found.pointee.ai_addrlen) == 0
+            let isKnown =
+                connect(socket, found.pointee.ai_addr, found.pointee.ai_addrlen) == 0
                 && withUnsafeMutablePointer(to: &own) { pointer in
                     pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(socket, $0, &size) == 0 }
                 }
@@ -134,7 +139,8 @@ final class WorkerIdentity {
         }
         let path = "\(folder)/node"
         if let text = try? String(contentsOfFile: path, encoding: .utf8), text.utf8.count == 32,
-            let high = UInt64(text.prefix(16), radix: 16), let low = UInt64(text.suffix(16), radix: 16) {
+            let high = UInt64(text.prefix(16), radix: 16), let low = UInt64(text.suffix(16), radix: 16)
+        {
             node = NodeID(high: high, low: low)
         } else {
             node = NodeID(high: .random(in: 1 ..< .max), low: .random(in: 0 ..< .max))

@@ -19,7 +19,9 @@ extension Worker {
                 ["WORKER", "NAME", "THREADS", "JOB", "SHARDS/S", "ADDRESS"],
                 (workers.array ?? []).map { worker in
                     [
-                        worker["worker"]?.string ?? "", (worker["name"]?.string ?? "") + (worker["silent"]?.bool == true ? " (silent)" : ""), "\(worker["threads"]?.int ?? 0)",
+                        worker["worker"]?.string ?? "",
+                        (worker["name"]?.string ?? "") + (worker["silent"]?.bool == true ? " (silent)" : ""),
+                        "\(worker["threads"]?.int ?? 0)",
                         worker["job"]?.int.map { "\($0)" } ?? "–",
                         worker["shards_per_second"]?.double.map { LiveView.decimals($0, 1) } ?? "–",
                         worker["address"]?.string ?? "–",
@@ -57,7 +59,8 @@ enum Invitation {
 
     struct ForClient: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "invite", abstract: "Prints a token with which another user may submit jobs; good once, for 15 minutes.")
+            commandName: "invite",
+            abstract: "Prints a token with which another user may submit jobs; good once, for 15 minutes.")
         @OptionGroup var client: InvitingOptions
         func run() throws { try client.invite("client") { "drover jobs --coordinator \($0) --token \($1)" } }
     }
@@ -78,10 +81,11 @@ enum Invitation {
                 .members(["op": .string("invite"), "role": .string(role)]))
             guard let token = answer["token"]?.string else { throw Failure.failed("the coordinator gave no token") }
             if json {
-                Output.json(.members([
-                    "token": .string(token), "coordinator": .string(address), "line": .string(line(address, token)),
-                    "valid_seconds": answer["valid_seconds"] ?? .null,
-                ]))
+                Output.json(
+                    .members([
+                        "token": .string(token), "coordinator": .string(address), "line": .string(line(address, token)),
+                        "valid_seconds": answer["valid_seconds"] ?? .null,
+                    ]))
             } else {
                 Output.line(line(address, token))
             }

@@ -24,7 +24,8 @@ struct Bombs {
         Bombs("bomb of a size", "{\"a\":{\"dtype\":\"F32\",\"shape\":[", "9"),
         Bombs("bomb of sizes", "{\"a\":{\"dtype\":\"F32\",\"shape\":[0", ",0"),
         Bombs("bomb of commas", "{", ","),
-        Bombs("bomb of equal tensors", "{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}",
+        Bombs(
+            "bomb of equal tensors", "{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}",
             ",\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}", "}"),
     ]
 

@@ -32,7 +32,8 @@ struct ChunkRun: Target {
             for stage in stages {
                 let (isGathered, _) = try take(file.bytes, stage, file.name)
                 if file.name.hasPrefix("accept-") != isGathered {
-                    throw Finding(description: "\(file.name) was \(isGathered ? "whole" : "not whole") (\(stage.wire.format))")
+                    throw Finding(
+                        description: "\(file.name) was \(isGathered ? "whole" : "not whole") (\(stage.wire.format))")
                 }
             }
         }
@@ -108,7 +109,8 @@ final class ChunkStage {
                 slice: UInt64(slices[rank].lowerBound)..<UInt64(slices[rank].upperBound))
         }
         roster = Roster(
-            job: JobID(1), generation: Generation(4), members: members, target: UInt64(Self.target), digest: 0, sources: [])
+            job: JobID(1), generation: Generation(4), members: members, target: UInt64(Self.target), digest: 0,
+            sources: [])
     }
 
     private static func node(_ rank: Int) -> NodeID { NodeID(high: 7, low: UInt64(rank)) }
@@ -134,7 +136,9 @@ final class ChunkStage {
             let record = Array(bytes[start..<start + 8])
             if record[0] % 8 == 6 {
                 let place = Int(record[2]) % nodes.count
-                guard own.insert(place).inserted, !own.contains(where: { $0 != place && nodes[$0].overlaps(nodes[place]) }) else { continue }
+                guard own.insert(place).inserted,
+                    !own.contains(where: { $0 != place && nodes[$0].overlaps(nodes[place]) })
+                else { continue }
                 let sum = NodeSum(shards: nodes[place], lossSum: loss(nodes[place]), from: pool)
                 sum.pointer.update(from: values[place].pointer, count: Self.elements)
                 note(exchange.add(sum, step: Self.target + 1, tag: Self.tag))
@@ -153,7 +157,9 @@ final class ChunkStage {
         // A recipe that is not the step's fills places: whether the rest fits in is luck then, and no member's doing.
         if !strange {
             complete { header, payload in note(payload.withUnsafeBytes { exchange.receive(header, $0) }) }
-            guard gathered == 1 else { throw Finding(description: "\(name): gathered \(gathered) times (\(wire.format))") }
+            guard gathered == 1 else {
+                throw Finding(description: "\(name): gathered \(gathered) times (\(wire.format))")
+            }
             guard lossSum == loss(tree.root), memcmp(root.pointer, values[0].pointer, 4 * Self.elements) == 0 else {
                 throw Finding(description: "\(name): the gradient is not the sum (\(wire.format))")
             }
@@ -168,7 +174,9 @@ final class ChunkStage {
         for _ in 0..<2 {
             for sender in 0..<2 {
                 for place in nodes.indices {
-                    for range in cut(slices[Self.rank]) { send(header(.node, sender, place, range), payload(place, range)) }
+                    for range in cut(slices[Self.rank]) {
+                        send(header(.node, sender, place, range), payload(place, range))
+                    }
                 }
             }
         }
@@ -178,7 +186,9 @@ final class ChunkStage {
     }
 
     private func cut(_ slice: Range<Int>) -> [Range<Int>] {
-        stride(from: slice.lowerBound, to: slice.upperBound, by: Self.full).map { $0..<min($0 + Self.full, slice.upperBound) }
+        stride(from: slice.lowerBound, to: slice.upperBound, by: Self.full).map {
+            $0..<min($0 + Self.full, slice.upperBound)
+        }
     }
 
     private func header(_ kind: DataHeader.Kind, _ sender: Int, _ place: Int, _ range: Range<Int>) -> DataHeader {
@@ -197,7 +207,8 @@ final class ChunkStage {
         let slot = slices.flatMap(cut).firstIndex(of: range) ?? number % 16
         if let known = payloads[place][slot] { return known }
         let bytes = [UInt8](unsafeUninitializedCapacity: wire.bytes(of: range)) { buffer, count in
-            wire.encode(values[place].pointer + range.lowerBound, range, into: UnsafeMutableRawPointer(buffer.baseAddress!))
+            wire.encode(
+                values[place].pointer + range.lowerBound, range, into: UnsafeMutableRawPointer(buffer.baseAddress!))
             count = wire.bytes(of: range)
         }
         payloads[place][slot] = bytes

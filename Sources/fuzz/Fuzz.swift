@@ -64,7 +64,11 @@ enum Limits {
 
     static var isOptimised: Bool {
         var isDebug = false
-        assert({ isDebug = true; return true }())
+        assert(
+            {
+                isDebug = true
+                return true
+            }())
         return !isDebug
     }
 }

@@ -49,7 +49,8 @@ struct SafetensorsRun: Target {
 
     func report() {
         let grown = Double(max(0, Limits.addressSpace - started)) / 1_048_576
-        let sentence = "fuzz: \(cases) files, \(accepted) read, \(cases - accepted) refused; slowest "
+        let sentence =
+            "fuzz: \(cases) files, \(accepted) read, \(cases - accepted) refused; slowest "
             + String(format: "%.1f ms", slowest) + ", address space grew by " + String(format: "%.1f MiB", grown) + "\n"
         FileHandle.standardOutput.write(Data(sentence.utf8))
     }

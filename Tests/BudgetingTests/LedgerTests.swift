@@ -206,14 +206,15 @@ func fakeHash(_ bytes: [UInt8]) -> Digest {
 
         let json = ledger.toJSON(chainOK: true)
 
-        #expect(json.text == """
-            {"limits":{"core_hours":2.0,"steps":5,"money":1.5},\
-            "spent":{"core_hours":0.0,"wall_clock":1.5,"tokens":0,"steps":0,"energy":1.0,"money":0.0},\
-            "reserved":{"core_hours":1.0,"wall_clock":0.0,"tokens":0,"steps":1,"energy":0.0,"money":0.0},\
-            "lost":{"core_hours":0.0,"wall_clock":0.0,"tokens":0,"steps":0,"energy":0.0,"money":0.0},\
-            "overhead":{"core_hours":0.0,"wall_clock":1.5,"tokens":0,"steps":0,"energy":1.0,"money":0.0},\
-            "postings":7,"chain_ok":true,"currency":"EUR"}
-            """)
+        #expect(
+            json.text == """
+                {"limits":{"core_hours":2.0,"steps":5,"money":1.5},\
+                "spent":{"core_hours":0.0,"wall_clock":1.5,"tokens":0,"steps":0,"energy":1.0,"money":0.0},\
+                "reserved":{"core_hours":1.0,"wall_clock":0.0,"tokens":0,"steps":1,"energy":0.0,"money":0.0},\
+                "lost":{"core_hours":0.0,"wall_clock":0.0,"tokens":0,"steps":0,"energy":0.0,"money":0.0},\
+                "overhead":{"core_hours":0.0,"wall_clock":1.5,"tokens":0,"steps":0,"energy":1.0,"money":0.0},\
+                "postings":7,"chain_ok":true,"currency":"EUR"}
+                """)
     }
 
     /// A ledger after `count` steps of 100 core-milliseconds and 10 tokens, checkpoints covering some.

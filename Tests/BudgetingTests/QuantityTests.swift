@@ -3,21 +3,22 @@ import Testing
 @testable import Budgeting
 
 @Suite struct QuantityTests {
-    @Test(arguments: [
-        ("400", BudgetUnit.coreTime, 1_440_000_000), ("400 core-h", .coreTime, 1_440_000_000),
-        ("1core-m", .coreTime, 60_000), ("0.1", .coreTime, 360_000), ("36h", .wallClock, 129_600_000),
-        ("1h30m", .wallClock, 5_400_000), ("1d 2h", .wallClock, 93_600_000), ("1.5 h", .wallClock, 5_400_000),
-        ("0.001s", .wallClock, 1), ("50M", .tokens, 50_000_000), ("1.5K", .steps, 1500),
-        ("5e7", .tokens, 50_000_000), ("2G", .tokens, 2_000_000_000), ("12 kWh", .energy, 43_200_000_000),
-        ("1 J", .energy, 1000), ("2 MWh", .energy, 7_200_000_000_000), ("60 EUR", .money, 60_000_000),
-        ("0.000001 USD", .money, 1), ("5EUR", .money, 5_000_000), ("9223372036854775.807s", .wallClock, nil),
-        ("9223372036854775807", .tokens, nil), ("1e30", .tokens, nil), ("1e18", .tokens, 1_000_000_000_000_000_000),
-        ("1e19", .tokens, nil), ("0.4", .steps, nil), ("0", .steps, nil), ("0.0000001 EUR", .money, nil),
-        ("", .tokens, nil), ("-5", .tokens, nil), ("5 m", .tokens, nil), ("1m1h", .wallClock, nil),
-        ("1h1h", .wallClock, nil), ("h", .wallClock, nil), ("1h30", .wallClock, nil), ("EUR 5", .money, nil),
-        ("5 EURO", .money, nil), ("1.2.3 J", .energy, nil), ("0.00000000000000000000000001", .coreTime, nil),
-        ("1 core", .coreTime, nil),
-    ] as [(String, BudgetUnit, Int64?)])
+    @Test(
+        arguments: [
+            ("400", BudgetUnit.coreTime, 1_440_000_000), ("400 core-h", .coreTime, 1_440_000_000),
+            ("1core-m", .coreTime, 60_000), ("0.1", .coreTime, 360_000), ("36h", .wallClock, 129_600_000),
+            ("1h30m", .wallClock, 5_400_000), ("1d 2h", .wallClock, 93_600_000), ("1.5 h", .wallClock, 5_400_000),
+            ("0.001s", .wallClock, 1), ("50M", .tokens, 50_000_000), ("1.5K", .steps, 1500),
+            ("5e7", .tokens, 50_000_000), ("2G", .tokens, 2_000_000_000), ("12 kWh", .energy, 43_200_000_000),
+            ("1 J", .energy, 1000), ("2 MWh", .energy, 7_200_000_000_000), ("60 EUR", .money, 60_000_000),
+            ("0.000001 USD", .money, 1), ("5EUR", .money, 5_000_000), ("9223372036854775.807s", .wallClock, nil),
+            ("9223372036854775807", .tokens, nil), ("1e30", .tokens, nil), ("1e18", .tokens, 1_000_000_000_000_000_000),
+            ("1e19", .tokens, nil), ("0.4", .steps, nil), ("0", .steps, nil), ("0.0000001 EUR", .money, nil),
+            ("", .tokens, nil), ("-5", .tokens, nil), ("5 m", .tokens, nil), ("1m1h", .wallClock, nil),
+            ("1h1h", .wallClock, nil), ("h", .wallClock, nil), ("1h30", .wallClock, nil), ("EUR 5", .money, nil),
+            ("5 EURO", .money, nil), ("1.2.3 J", .energy, nil), ("0.00000000000000000000000001", .coreTime, nil),
+            ("1 core", .coreTime, nil),
+        ] as [(String, BudgetUnit, Int64?)])
     func `amounts are read to whole numbers of the smallest part`(text: String, unit: BudgetUnit, amount: Int64?) {
         #expect((try? Quantity.parse(text, as: unit).get().amount) == amount)
     }

@@ -25,7 +25,8 @@ import Testing
 
     private func shuffled(_ nodes: [ShardRange], _ seed: Int) -> [ShardRange] {
         let random = Philox(seed: UInt64(seed), purpose: .probe)
-        return nodes.enumerated().sorted { random.bits(UInt64($0.offset)) < random.bits(UInt64($1.offset)) }.map(\.element)
+        return nodes.enumerated().sorted { random.bits(UInt64($0.offset)) < random.bits(UInt64($1.offset)) }.map(
+            \.element)
     }
 
     @Test(arguments: 1...17)
@@ -80,7 +81,9 @@ import Testing
     @Test func `what is no node of the tree is refused`() {
         var fold = TreeFold(tree: ShardTree(leaves: 6))
 
-        for range in [ShardRange(1, 3), ShardRange(0, 3), ShardRange(4, 7), ShardRange(-1, 0), ShardRange(2, 2), ShardRange(0, 5)] {
+        for range in [
+            ShardRange(1, 3), ShardRange(0, 3), ShardRange(4, 7), ShardRange(-1, 0), ShardRange(2, 2), ShardRange(0, 5),
+        ] {
             #expect(fold.insert(range) == nil)
         }
         #expect(fold.held.isEmpty)

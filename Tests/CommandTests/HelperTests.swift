@@ -1,10 +1,11 @@
 import Datasets
-@testable import drover
 import JobSpecs
 import ModelFiles
 import Terms
 import Testing
 import Tokenization
+
+@testable import drover
 
 @Suite struct HelperTests {
     @Test func `token ids are read with commas, spaces or both`() {
@@ -69,7 +70,8 @@ import Tokenization
             stats.add(Sample(ids: Array(repeating: 1, count: length), labels: Array(repeating: 1, count: length)))
         }
         let json = stats.json
-        #expect(json["shortest"]?.int == 1 && json["p50"]?.int == 2 && json["p90"]?.int == 5 && json["longest"]?.int == 5)
+        #expect(
+            json["shortest"]?.int == 1 && json["p50"]?.int == 2 && json["p90"]?.int == 5 && json["longest"]?.int == 5)
         #expect(json["tokens"]?.int == 17 && json["trained_tokens"]?.int == 11 && json["untrained_samples"]?.int == 1)
         #expect(json["duplicates"]?.int == 1)
         #expect(json["too_long"]?.int == 1 && json["too_long_trained_tokens"]?.int == 4)

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+
 @testable import drover
 
 /// A tree of files in place of the machine's counters.
@@ -7,7 +8,8 @@ import Testing
     private func tree() throws -> URL {
         let root = FileManager.default.temporaryDirectory.appendingPathComponent("drover-powercap-\(UUID().uuidString)")
         for (zone, name) in [
-            ("intel-rapl:0", "package-0"), ("intel-rapl:1", "package-1"), ("intel-rapl:0:0", "dram"), ("intel-rapl:2", "psys"),
+            ("intel-rapl:0", "package-0"), ("intel-rapl:1", "package-1"), ("intel-rapl:0:0", "dram"),
+            ("intel-rapl:2", "psys"),
         ] {
             let folder = root.appendingPathComponent(zone)
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -19,7 +21,8 @@ import Testing
     }
 
     private func write(_ text: String, _ root: URL, _ zone: String, _ file: String) throws {
-        try text.write(to: root.appendingPathComponent(zone).appendingPathComponent(file), atomically: true, encoding: .utf8)
+        try text.write(
+            to: root.appendingPathComponent(zone).appendingPathComponent(file), atomically: true, encoding: .utf8)
     }
 
     @Test func `packages are added up, and nothing that they contain or that contains them`() throws {

@@ -1,5 +1,6 @@
-@testable import drover
 import Testing
+
+@testable import drover
 
 @Suite struct StopFilterTests {
     /// What comes out when `pieces` go in one after another.

@@ -17,11 +17,17 @@ import Wire
     /// Answers the newest evaluation orders; shard k has loss k + 1 and ten tokens.
     private func evaluate(_ stage: Stage, _ sessions: [SessionID]) {
         for session in sessions {
-            guard case .evaluate(let order)? = stage.messages(to: session).last(where: { if case .evaluate = $0 { true } else { false } })
+            guard
+                case .evaluate(let order)? = stage.messages(to: session).last(where: {
+                    if case .evaluate = $0 { true } else { false }
+                })
             else { continue }
             let shards = Array(order.shards.lower..<order.shards.upper)
-            stage.say(.evaluated(EvaluationResult(
-                order: order, lossSums: shards.map { Double($0 + 1) }, tokens: shards.map { _ in 10 })), session)
+            stage.say(
+                .evaluated(
+                    EvaluationResult(
+                        order: order, lossSums: shards.map { Double($0 + 1) }, tokens: shards.map { _ in 10 })), session
+            )
         }
     }
 
@@ -45,7 +51,9 @@ import Wire
         let (stage, job, sessions) = running(Stage.description { $0.saveSteps = 1 }, workers: 2)
         stage.run(job, to: 1, sessions)
 
-        let ranges = sessions.flatMap { stage.messages(to: $0).compactMap { if case .save(let order) = $0 { order.range } else { nil } } }
+        let ranges = sessions.flatMap {
+            stage.messages(to: $0).compactMap { if case .save(let order) = $0 { order.range } else { nil } }
+        }
         #expect(ranges.map(\.lowerBound).min() == 0 && ranges.map(\.upperBound).max() == 10_000)
         #expect(ranges.reduce(0) { $0 + $1.count } == 10_000)
     }
@@ -109,11 +117,12 @@ import Wire
     }
 
     @Test func `the held-out loss is added by the tree, in shard order`() throws {
-        let (stage, job, sessions) = running(Stage.description { job in
-            job.evaluationSequences = 6
-            job.evaluationShards = 3
-            job.evaluationSteps = 2
-        })
+        let (stage, job, sessions) = running(
+            Stage.description { job in
+                job.evaluationSequences = 6
+                job.evaluationShards = 3
+                job.evaluationSteps = 2
+            })
         #expect(stage.leased(to: sessions[0]).isEmpty, "first the loss before training")
 
         evaluate(stage, sessions.reversed())
@@ -126,13 +135,16 @@ import Wire
     }
 
     @Test func `an answer to another question is no answer`() {
-        let (stage, job, sessions) = running(Stage.description { job in
-            job.evaluationSequences = 4
-            job.evaluationShards = 4
-        })
+        let (stage, job, sessions) = running(
+            Stage.description { job in
+                job.evaluationSequences = 4
+                job.evaluationShards = 4
+            })
         let wrong = EvaluationOrder(job: job, generation: Generation(1), step: 0, shards: ShardRange(0, 1))
 
-        for session in sessions { stage.say(.evaluated(EvaluationResult(order: wrong, lossSums: [1], tokens: [1])), session) }
+        for session in sessions {
+            stage.say(.evaluated(EvaluationResult(order: wrong, lossSums: [1], tokens: [1])), session)
+        }
         #expect(stage.leased(to: sessions[0]).isEmpty)
         evaluate(stage, sessions)
 
@@ -173,11 +185,12 @@ import Wire
     }
 
     @Test func `a pause waits for no evaluation, which is made anew afterwards`() {
-        let (stage, job, sessions) = running(Stage.description { job in
-            job.evaluationSequences = 6
-            job.evaluationShards = 3
-            job.evaluationSteps = 2
-        })
+        let (stage, job, sessions) = running(
+            Stage.description { job in
+                job.evaluationSequences = 6
+                job.evaluationShards = 3
+                job.evaluationSteps = 2
+            })
         evaluate(stage, sessions)
         stage.run(job, to: 2, sessions)
         #expect(stage.saves().isEmpty)

@@ -99,10 +99,11 @@ import Wire
     ) throws {
         let free = running(Stage.description(steps: 40) { $0.schedule = kind })
         runOut(free.stage, free.job, free.sessions, step: .seconds(1))
-        let (stage, job, sessions) = running(Stage.description(steps: 40) {
-            $0.schedule = kind
-            $0.stepLimit = 20
-        })
+        let (stage, job, sessions) = running(
+            Stage.description(steps: 40) {
+                $0.schedule = kind
+                $0.stepLimit = 20
+            })
         runOut(stage, job, sessions, step: .seconds(1))
         var more = Budget()
         more[.steps] = 60
@@ -143,16 +144,20 @@ import Wire
         stage.feed(.ordered(.resume, job))
 
         #expect(stage.state(job) == .budgetExhausted && stage.committed(job) == 20)
-        #expect(stage.notices.contains { if case .state(_, .budgetExhausted, let why) = $0 { why.hasPrefix("held") } else { false } })
+        #expect(
+            stage.notices.contains {
+                if case .state(_, .budgetExhausted, let why) = $0 { why.hasPrefix("held") } else { false }
+            })
     }
 
     @Test(arguments: [BudgetUnit.coreTime, .wallClock])
     func `a measured limit is kept, with an anneal and little left over`(unit: BudgetUnit) throws {
         let limit: Int64 = unit == .coreTime ? 800_000 : 100_000
-        let (stage, job, sessions) = running(Stage.description(steps: 400) {
-            $0.budget[unit] = limit
-            $0.schedule = .wsd
-        })
+        let (stage, job, sessions) = running(
+            Stage.description(steps: 400) {
+                $0.budget[unit] = limit
+                $0.schedule = .wsd
+            })
 
         runOut(stage, job, sessions, step: .seconds(1))
 
@@ -169,10 +174,11 @@ import Wire
     }
 
     @Test func `steps that turn dearer shorten the ending, and the limit holds`() throws {
-        let (stage, job, sessions) = running(Stage.description(steps: 400) {
-            $0.wallMillisecondsLimit = 100_000
-            $0.schedule = .wsd
-        })
+        let (stage, job, sessions) = running(
+            Stage.description(steps: 400) {
+                $0.wallMillisecondsLimit = 100_000
+                $0.schedule = .wsd
+            })
         for _ in 0..<400 where stage.state(job) == .running && stage.committed(job) < 60 {
             let next = stage.committed(job) + 1
             stage.wait(.seconds(1))
@@ -192,10 +198,11 @@ import Wire
         let free = running(Stage.description(steps: 40) { $0.schedule = .wsd })
         runOut(free.stage, free.job, free.sessions, step: .milliseconds(milliseconds))
         for limit in stride(from: 1000, through: 14_000, by: 1000) {
-            let (stage, job, sessions) = running(Stage.description(steps: 40) {
-                $0.schedule = .wsd
-                $0.wallMillisecondsLimit = limit
-            })
+            let (stage, job, sessions) = running(
+                Stage.description(steps: 40) {
+                    $0.schedule = .wsd
+                    $0.wallMillisecondsLimit = limit
+                })
             runOut(stage, job, sessions, step: .milliseconds(milliseconds))
             let run = try #require(stage.core.job(job))
             #expect(run.state == .budgetExhausted, "\(limit): \(run.state)")
@@ -217,10 +224,11 @@ import Wire
     }
 
     @Test func `a limit lowered during the anneal shortens it, and keeps the trunk and the falling rate`() throws {
-        let (stage, job, sessions) = running(Stage.description(steps: 400) {
-            $0.schedule = .wsd
-            $0.stepLimit = 100
-        })
+        let (stage, job, sessions) = running(
+            Stage.description(steps: 400) {
+                $0.schedule = .wsd
+                $0.stepLimit = 100
+            })
         for _ in 0..<400 where stage.committed(job) < 90 {
             let next = stage.committed(job) + 1
             stage.wait(.milliseconds(10))
@@ -241,10 +249,11 @@ import Wire
     @Test func `a top-up that is used up before its first step ends at the trunk, and the next one goes on`() throws {
         let free = running(Stage.description(steps: 40) { $0.schedule = .wsd })
         runOut(free.stage, free.job, free.sessions, step: .seconds(1))
-        let (stage, job, sessions) = running(Stage.description(steps: 40) {
-            $0.schedule = .wsd
-            $0.wallMillisecondsLimit = 20_000
-        })
+        let (stage, job, sessions) = running(
+            Stage.description(steps: 40) {
+                $0.schedule = .wsd
+                $0.wallMillisecondsLimit = 20_000
+            })
         runOut(stage, job, sessions, step: .seconds(1))
         let trunk = try #require(stage.core.job(job)?.trunk)
 
@@ -301,11 +310,12 @@ import Wire
     @Test func `a plan log is followed instead of measuring`() {
         let event = LearningRateSchedule(kind: .wsd, peak: 1e-3, warmupRatio: 0, plannedSteps: 40)
             .event(after: 0, cause: .start, end: 10, limit: "wall_clock")
-        let (stage, job, sessions) = running(Stage.description(steps: 40) {
-            $0.schedule = .wsd
-            $0.wallMillisecondsLimit = 1_000_000
-            $0.script = [event]
-        })
+        let (stage, job, sessions) = running(
+            Stage.description(steps: 40) {
+                $0.schedule = .wsd
+                $0.wallMillisecondsLimit = 1_000_000
+                $0.script = [event]
+            })
 
         runOut(stage, job, sessions, step: .seconds(1))
 
@@ -313,20 +323,23 @@ import Wire
     }
 
     @Test func `energy and money follow a rate card, and are held without one`() {
-        let card = RateCard(milliwattsPerCore: 5000, moneyPerCoreHour: 20_000, moneyPerKilowattHour: 300_000, currency: "EUR")
+        let card = RateCard(
+            milliwattsPerCore: 5000, moneyPerCoreHour: 20_000, moneyPerKilowattHour: 300_000, currency: "EUR")
 
         #expect(card.energy(coreTime: 3_600_000) == 18_000_000)
         #expect(card.money(coreTime: 3_600_000) == 20_000 + 1_500)
         let (stage, job, _) = running(Stage.description { $0.budget[.energy] = 1_000_000 })
         #expect(stage.state(job) == .budgetExhausted)
-        #expect(stage.core.job(job)?.reason == "held: budget.energy needs watts_per_core in the coordinator's rate card")
+        #expect(
+            stage.core.job(job)?.reason == "held: budget.energy needs watts_per_core in the coordinator's rate card")
     }
 
     @Test func `a branch begins with the past of another run`() throws {
-        let (stage, job, sessions) = running(Stage.description(steps: 20) {
-            $0.branch = .init(step: 8, tokens: 320, digest: 77)
-            $0.stepLimit = 12
-        })
+        let (stage, job, sessions) = running(
+            Stage.description(steps: 20) {
+                $0.branch = .init(step: 8, tokens: 320, digest: 77)
+                $0.stepLimit = 12
+            })
 
         #expect(stage.roster(job)?.target == 8 && stage.roster(job)?.digest == 77)
         #expect(stage.core.job(job)?.ledger?.spent.steps == 8)

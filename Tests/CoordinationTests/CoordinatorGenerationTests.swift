@@ -5,7 +5,9 @@ import Testing
 import Wire
 
 @Suite struct CoordinatorGenerationTests {
-    private func running(_ description: JobDescription = Stage.description(), workers: Int = 3) -> (Stage, JobID, [SessionID]) {
+    private func running(_ description: JobDescription = Stage.description(), workers: Int = 3) -> (
+        Stage, JobID, [SessionID]
+    ) {
         let stage = Stage()
         let job = stage.submit(description)
         let sessions = (1...workers).map { stage.hello($0) }
@@ -155,8 +157,11 @@ import Wire
             stage.say(.report(report), session)
         }
 
-        stage.feed(.received(.trouble(Trouble(
-            job: job, generation: Generation(1), step: 2, kind: .stalled, text: "")), from: sessions[0]))
+        stage.feed(
+            .received(
+                .trouble(
+                    Trouble(
+                        job: job, generation: Generation(1), step: 2, kind: .stalled, text: "")), from: sessions[0]))
         stage.wait(.seconds(1))
         stage.standStill(job, sessions) { standing, _ in self.stands(at: 1, &standing) }
 
@@ -184,7 +189,8 @@ import Wire
         let (stage, job, sessions) = running(workers: 2)
         for expected in 2...5 {
             let generation = stage.generation(job)
-            stage.say(.trouble(Trouble(job: job, generation: generation, step: 1, kind: .stalled, text: "")), sessions[0])
+            stage.say(
+                .trouble(Trouble(job: job, generation: generation, step: 1, kind: .stalled, text: "")), sessions[0])
             var waited = 0
             while stage.generation(job) == generation, waited < 1000 {
                 stage.wait(.milliseconds(50))

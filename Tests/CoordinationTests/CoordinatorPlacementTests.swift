@@ -135,7 +135,8 @@ import Wire
         sessions.forEach(stage.load)
         stage.start(job, sessions)
 
-        stage.say(.trouble(Trouble(job: job, generation: Generation(1), step: 1, kind: .local, text: "disk")), sessions[0])
+        stage.say(
+            .trouble(Trouble(job: job, generation: Generation(1), step: 1, kind: .local, text: "disk")), sessions[0])
 
         #expect(stage.state(job) == .running)
         #expect(stage.messages(to: sessions[1]).last == .prepare(job, Generation(2)))

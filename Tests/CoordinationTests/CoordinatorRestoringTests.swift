@@ -130,7 +130,8 @@ import Wire
         var core = Coordinator(epoch: 2, dataEndpoint: "head")
         for entry in stage.journal { try core.restore(entry, at: stage.now) }
         let hello = Hello(
-            role: .worker, node: Stage.node(1), boot: 1, name: "w", threads: 1, dataEndpoint: "", profile: 1, lastEpoch: 0)
+            role: .worker, node: Stage.node(1), boot: 1, name: "w", threads: 1, dataEndpoint: "", profile: 1,
+            lastEpoch: 0)
 
         let output = core.handle(.received(.hello(hello), from: SessionID(1)), at: stage.now)
 

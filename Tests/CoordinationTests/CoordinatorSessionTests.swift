@@ -10,9 +10,10 @@ import Wire
 
         let session = stage.hello(1)
 
-        #expect(stage.messages(to: session) == [
-            .welcome(Welcome(version: 1, session: 1, epoch: 5, heartbeatMilliseconds: 2000, dataEndpoint: "head"))
-        ])
+        #expect(
+            stage.messages(to: session) == [
+                .welcome(Welcome(version: 1, session: 1, epoch: 5, heartbeatMilliseconds: 2000, dataEndpoint: "head"))
+            ])
         #expect(stage.core.sessions.map(\.node) == [Stage.node(1)])
     }
 
@@ -38,7 +39,10 @@ import Wire
 
         let session = stage.hello(1) { $0.lastEpoch = 4 }
 
-        #expect(stage.messages(to: session).contains { if case .refuse(let refusal) = $0 { refusal.code == .stale } else { false } })
+        #expect(
+            stage.messages(to: session).contains {
+                if case .refuse(let refusal) = $0 { refusal.code == .stale } else { false }
+            })
         stage.hello(2) { $0.lastEpoch = 3 }
         #expect(stage.core.sessions.map(\.node) == [Stage.node(2)])
     }
@@ -75,7 +79,10 @@ import Wire
         stage.say(.heartbeat(Heartbeat(session: 4, sentAt: 1)), stranger)
         stage.say(.goodbye, stranger)
 
-        #expect(stage.messages(to: stranger) == [.refuse(Refusal(code: .unknown, text: "this session has ended: say hello again"))])
+        #expect(
+            stage.messages(to: stranger) == [
+                .refuse(Refusal(code: .unknown, text: "this session has ended: say hello again"))
+            ])
     }
 
     @Test func `a worker silent for fifteen seconds is out, one that speaks is not`() {
@@ -163,12 +170,16 @@ import Wire
             shardsComputed: .max)
 
         for message: Message in [
-            .prepared(Standing(
-                job: job, generation: generation, hasState: true, step: .max, digest: .max, reports: [report], held: [],
-                heldTag: .max)),
+            .prepared(
+                Standing(
+                    job: job, generation: generation, hasState: true, step: .max, digest: .max, reports: [report],
+                    held: [],
+                    heldTag: .max)),
             .ready(huge), .report(report),
-            .evaluated(EvaluationResult(
-                order: EvaluationOrder(job: job, generation: generation, step: .max, shards: .init(0, 0)), lossSums: [], tokens: [])),
+            .evaluated(
+                EvaluationResult(
+                    order: EvaluationOrder(job: job, generation: generation, step: .max, shards: .init(0, 0)),
+                    lossSums: [], tokens: [])),
             .snapshotTaken(SaveOrder(job: job, generation: generation, step: .max, attempt: .max, range: 0..<(.max))),
             .trouble(Trouble(job: job, generation: generation, step: .max, kind: .stalled, text: "")),
         ] {

@@ -7,7 +7,9 @@ import Testing
 import Wire
 
 @Suite struct CoordinatorStepTests {
-    private func running(_ description: JobDescription = Stage.description(), workers: Int = 2) -> (Stage, JobID, [SessionID]) {
+    private func running(_ description: JobDescription = Stage.description(), workers: Int = 2) -> (
+        Stage, JobID, [SessionID]
+    ) {
         let stage = Stage()
         let job = stage.submit(description)
         let sessions = (1...workers).map { stage.hello($0) }
@@ -45,7 +47,8 @@ import Wire
             Issue.record("the last message is no lease")
             return
         }
-        #expect(lease.recipes == stage.journal.compactMap { if case .recipe(_, _, let bytes) = $0 { bytes } else { nil } })
+        #expect(
+            lease.recipes == stage.journal.compactMap { if case .recipe(_, _, let bytes) = $0 { bytes } else { nil } })
     }
 
     @Test func `a lease holds two seconds of steps once their pace is known, but few when a budget counts them`() {

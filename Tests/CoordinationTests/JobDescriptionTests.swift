@@ -33,7 +33,8 @@ import Testing
         job.tensors = [TrainedTensor(name: "a.weight", shape: [3, 4]), TrainedTensor(name: "b", shape: [])]
         job.files = [
             JobFile(
-                kind: .model, name: "sub/model.safetensors", digest: Digest(bytes: Array(repeating: 7, count: 32))!, size: 12,
+                kind: .model, name: "sub/model.safetensors", digest: Digest(bytes: Array(repeating: 7, count: 32))!,
+                size: 12,
                 path: "/models/x/model.safetensors")
         ]
         job.training = .members(["list": .array([.double(0.5), .null]), "rank": .int(16)])
@@ -55,16 +56,21 @@ import Testing
     @Test func `every member must be there and of its kind`() throws {
         let keys = try #require(try JSONValue.parse(Self.sample.encoded()).object).keys
         let optional = [
-            "shuffle_seed", "step_limit", "token_limit", "wall_ms_limit", "core_ms_limit", "energy_mj_limit", "money_limit",
+            "shuffle_seed", "step_limit", "token_limit", "wall_ms_limit", "core_ms_limit", "energy_mj_limit",
+            "money_limit",
             "currency", "branch", "training",
         ]
 
         for key in keys {
             if !optional.contains(key) {
-                #expect(throws: DescriptionError.self, "without \(key)") { try JobDescription(decoding: text { $0[key] = nil }) }
+                #expect(throws: DescriptionError.self, "without \(key)") {
+                    try JobDescription(decoding: text { $0[key] = nil })
+                }
             }
             if key != "training" {
-                #expect(throws: DescriptionError.self, "\(key) = true") { try JobDescription(decoding: text { $0[key] = .bool(true) }) }
+                #expect(throws: DescriptionError.self, "\(key) = true") {
+                    try JobDescription(decoding: text { $0[key] = .bool(true) })
+                }
             }
         }
     }
@@ -72,11 +78,14 @@ import Testing
     @Test(arguments: [
         ("global_batch", "0"), ("global_batch", "1000000"), ("micro_batch", "0"), ("virtual_shards", "1000000"),
         ("virtual_shards", "-1"), ("sequences", "0"), ("total_sequences", "0"), ("save_ms", "281474976710656"),
-        ("eval_shards", "0"), ("workers_min", "0"), ("workers_max", "0"), ("step_limit", "-1"), ("token_limit", "\"12\""),
+        ("eval_shards", "0"), ("workers_min", "0"), ("workers_max", "0"), ("step_limit", "-1"),
+        ("token_limit", "\"12\""),
         ("shuffle_seed", "\"-1\""), ("shuffle_seed", "7"), ("warmup_ratio", "\"7ff8000000000000\""),
-        ("warmup_ratio", "\"7ff0000000000000\""), ("beta1", "\"bff0000000000000\""), ("peak_rate", "\"7ff8000000000000\""),
+        ("warmup_ratio", "\"7ff0000000000000\""), ("beta1", "\"bff0000000000000\""),
+        ("peak_rate", "\"7ff8000000000000\""),
         ("peak_rate", "\"xyz\""), ("schedule", "\"steep\""), ("format", "\"drover-job/2\""),
-        ("tensors", "[{\"name\":\"a\",\"shape\":[-1]}]"), ("tensors", "[{\"name\":\"a\",\"shape\":[4294967296,4294967296]}]"),
+        ("tensors", "[{\"name\":\"a\",\"shape\":[-1]}]"),
+        ("tensors", "[{\"name\":\"a\",\"shape\":[4294967296,4294967296]}]"),
         ("files", "[{}]"),
     ])
     func `what can't be run is refused`(pair: (key: String, value: String)) throws {
@@ -105,6 +114,8 @@ import Testing
                 }
             }
         }
-        for count in 0..<bytes.count { #expect(throws: DescriptionError.self) { try JobDescription(decoding: Array(bytes[..<count])) } }
+        for count in 0..<bytes.count {
+            #expect(throws: DescriptionError.self) { try JobDescription(decoding: Array(bytes[..<count])) }
+        }
     }
 }

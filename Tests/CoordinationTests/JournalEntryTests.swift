@@ -13,14 +13,18 @@ import Testing
         .state(JobID(2), .waitingForWorkers, reason: "1 von 2 – Größe"), .generation(JobID(3), Generation(7)),
         .recipe(JobID(4), 17, bytes: [9, 8]), .committed(JobID(5), step),
         .evaluated(JobID(6), step: 4, lossSum: -1.5, tokens: 99), .published(JobID(7), step: 12),
-        .rewound(JobID(8), to: 3), .planned(JobID(9), PlanEvent(after: 3, cause: .limit, end: 9, trunk: 3, annealStart: 3, annealSteps: 6, limit: "steps")),
+        .rewound(JobID(8), to: 3),
+        .planned(
+            JobID(9),
+            PlanEvent(after: 3, cause: .limit, end: 9, trunk: 3, annealStart: 3, annealSteps: 6, limit: "steps")),
         .ledger(
             JobID(9),
             LedgerEntry(
                 sequence: 3, at: 77, event: .closed(lease: 4),
                 postings: [Posting(from: .reserved, to: .available, unit: .tokens, amount: 12)]),
             Digest(bytes: [UInt8](repeating: 7, count: 32))!),
-        .branched(JobID(10), to: 5), .trunk(JobID(11), 6), .projectLimited("shop", Budget(currency: "EUR", warnAt: 700_000)),
+        .branched(JobID(10), to: 5), .trunk(JobID(11), 6),
+        .projectLimited("shop", Budget(currency: "EUR", warnAt: 700_000)),
         .profile(JobID(12), 99),
     ]
 
@@ -66,7 +70,9 @@ import Testing
         var writer = ByteWriter()
         writer.string("ASLEEP")
         writer.string("")
-        #expect(throws: ByteError.invalid("job state")) { try JournalEntry(job: JobID(1), kind: 2, payload: writer.bytes) }
+        #expect(throws: ByteError.invalid("job state")) {
+            try JournalEntry(job: JobID(1), kind: 2, payload: writer.bytes)
+        }
     }
 
     @Test func `the mean loss divides by the trained tokens, and none give zero`() {

@@ -13,7 +13,11 @@ struct ProfileTests {
 
     @Test func `a job begins with the workers of the most common profile and sends the others away`() {
         let stage = Stage()
-        let id = stage.submit(Stage.description { $0.workersMin = 2; $0.workersMax = 4 })
+        let id = stage.submit(
+            Stage.description {
+                $0.workersMin = 2
+                $0.workersMax = 4
+            })
         let odd = join(stage, 1, profile: 7)
         let others = [2, 3].map { join(stage, $0, profile: 9) }
         stage.wait(.seconds(5))
@@ -27,7 +31,11 @@ struct ProfileTests {
 
     @Test func `a worker of another profile never joins a job that has begun`() {
         let stage = Stage()
-        let id = stage.submit(Stage.description { $0.workersMin = 1; $0.workersMax = 4 })
+        let id = stage.submit(
+            Stage.description {
+                $0.workersMin = 1
+                $0.workersMax = 4
+            })
         let first = join(stage, 1, profile: 7)
         stage.wait(.seconds(5))
         stage.standStill(id, [first])
@@ -41,7 +49,11 @@ struct ProfileTests {
 
     @Test func `an equivalent job takes workers of every profile`() {
         let stage = Stage()
-        let id = stage.submit(Stage.description { $0.workersMin = 2; $0.isExact = false })
+        let id = stage.submit(
+            Stage.description {
+                $0.workersMin = 2
+                $0.isExact = false
+            })
         let sessions = [join(stage, 1, profile: 7), join(stage, 2, profile: 9)]
         stage.wait(.seconds(5))
         stage.standStill(id, sessions)

@@ -18,11 +18,13 @@ final class Stage {
 
     /// A job of `steps` steps of one sequence a shard.
     static func description(
-        steps: Int = 20, shards: Int = 4, workers: ClosedRange<Int> = 1...4, change: (inout JobDescription) -> Void = { _ in }
+        steps: Int = 20, shards: Int = 4, workers: ClosedRange<Int> = 1...4,
+        change: (inout JobDescription) -> Void = { _ in }
     ) -> JobDescription {
         var description = JobDescription(
             name: "job", parameters: 10_000, sequences: 16, globalBatch: shards, microBatch: 1, virtualShards: shards,
-            shuffleSeed: 7, totalSequences: steps * shards, beta1: 0.9, beta2: 0.999, schedule: .constant, peakRate: 1e-3,
+            shuffleSeed: 7, totalSequences: steps * shards, beta1: 0.9, beta2: 0.999, schedule: .constant,
+            peakRate: 1e-3,
             warmupRatio: 0)
         description.workersMin = workers.lowerBound
         description.workersMax = workers.upperBound
@@ -66,7 +68,8 @@ final class Stage {
     @discardableResult
     func hello(_ number: Int, session: Int? = nil, change: (inout Hello) -> Void = { _ in }) -> SessionID {
         var hello = Hello(
-            role: .worker, node: Self.node(number), boot: 1, name: "w\(number)", threads: 4, dataEndpoint: "w\(number):data",
+            role: .worker, node: Self.node(number), boot: 1, name: "w\(number)", threads: 4,
+            dataEndpoint: "w\(number):data",
             profile: 1, lastEpoch: 0)
         change(&hello)
         let session = SessionID(UInt64(session ?? number))
@@ -92,10 +95,13 @@ final class Stage {
     }
 
     /// Answers the newest `prepare` of every session with an empty standing, or the one given.
-    func standStill(_ job: JobID, _ sessions: [SessionID], _ standing: (inout Standing, SessionID) -> Void = { _, _ in }) {
+    func standStill(
+        _ job: JobID, _ sessions: [SessionID], _ standing: (inout Standing, SessionID) -> Void = { _, _ in }
+    ) {
         for session in sessions {
             var answer = Standing(
-                job: job, generation: generation(job), hasState: false, step: 0, digest: 0, reports: [], held: [], heldTag: 0)
+                job: job, generation: generation(job), hasState: false, step: 0, digest: 0, reports: [], held: [],
+                heldTag: 0)
             standing(&answer, session)
             say(.prepared(answer), session)
         }
@@ -105,7 +111,9 @@ final class Stage {
     func getReady(_ job: JobID, _ sessions: [SessionID]) {
         for session in sessions {
             guard let roster = roster(job) else { return }
-            say(.ready(Position(job: job, generation: roster.generation, step: roster.target, digest: roster.digest)), session)
+            say(
+                .ready(Position(job: job, generation: roster.generation, step: roster.target, digest: roster.digest)),
+                session)
         }
     }
 
@@ -149,13 +157,17 @@ final class Stage {
 
     /// The newest roster of a job.
     func roster(_ job: JobID) -> Roster? {
-        sent.reversed().lazy.compactMap { if case .begin(let roster) = $0.message, roster.job == job { roster } else { nil } }.first
+        sent.reversed().lazy.compactMap {
+            if case .begin(let roster) = $0.message, roster.job == job { roster } else { nil }
+        }.first
     }
 
     /// Every journalled recipe by step.
     func recipes(_ job: JobID) -> [Int: Recipe] {
         var recipes: [Int: Recipe] = [:]
-        for case .recipe(let id, let step, let bytes) in journal where id == job { recipes[step] = try? Recipe(decoding: bytes) }
+        for case .recipe(let id, let step, let bytes) in journal where id == job {
+            recipes[step] = try? Recipe(decoding: bytes)
+        }
         return recipes
     }
 
@@ -168,7 +180,9 @@ final class Stage {
     }
 
     func saves() -> [(step: Int, attempt: UInt32, kind: SaveReason)] {
-        commands.compactMap { if case .collect(_, let step, let attempt, let kind, _) = $0 { (step, attempt, kind) } else { nil } }
+        commands.compactMap {
+            if case .collect(_, let step, let attempt, let kind, _) = $0 { (step, attempt, kind) } else { nil }
+        }
     }
 
     /// Members have copied, and the store publishes, the newest save.

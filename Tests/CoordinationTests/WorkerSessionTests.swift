@@ -7,8 +7,10 @@ import Wire
 
 /// A worker session whose coordinator, engine and clock a test plays by hand.
 private final class Bench {
-    private(set) var session = WorkerSession(hello: Hello(
-        role: .worker, node: Stage.node(1), boot: 1, name: "w", threads: 2, dataEndpoint: "w:data", profile: 1, lastEpoch: 0))
+    private(set) var session = WorkerSession(
+        hello: Hello(
+            role: .worker, node: Stage.node(1), boot: 1, name: "w", threads: 2, dataEndpoint: "w:data", profile: 1,
+            lastEpoch: 0))
     private(set) var now = Instant(nanoseconds: 0)
     private(set) var sends: [Message] = []
     private(set) var commands: [WorkerCommand] = []
@@ -55,14 +57,18 @@ private final class Bench {
         return job.plan.recipe(of: step, schedule: job.learningRate)
     }
 
-    func roster(_ generation: UInt32, target: UInt64 = 0, digest: UInt64 = 0, sources: [UInt32] = [], alone: Bool = false) -> Roster {
+    func roster(
+        _ generation: UInt32, target: UInt64 = 0, digest: UInt64 = 0, sources: [UInt32] = [], alone: Bool = false
+    ) -> Roster {
         let members = (alone ? [1] : [1, 2]).map { number in
             Member(
-                node: Stage.node(number), dataEndpoint: "", shards: alone ? ShardRange(0, 4) : ShardRange(2 * number - 2, 2 * number),
+                node: Stage.node(number), dataEndpoint: "",
+                shards: alone ? ShardRange(0, 4) : ShardRange(2 * number - 2, 2 * number),
                 firstShards: [alone ? ShardRange(0, 4) : ShardRange(2 * number - 2, 2 * number)], slice: 0..<10_000)
         }
         return Roster(
-            job: job, generation: Generation(generation), members: members, target: target, digest: digest, sources: sources)
+            job: job, generation: Generation(generation), members: members, target: target, digest: digest,
+            sources: sources)
     }
 
     /// In generation `generation`, at its target, ready for leases.
@@ -85,9 +91,15 @@ private final class Bench {
         feed(.applied(job, generation, step: step, digest: UInt64(100 + step), gradientNorm: 1))
     }
 
-    var standing: Standing? { sends.reversed().lazy.compactMap { if case .prepared(let value) = $0 { value } else { nil } }.first }
-    var reports: [UInt64] { sends.compactMap { if case .report(let report) = $0 { report.position.step } else { nil } } }
-    var computed: [Int] { commands.compactMap { if case .compute(_, _, let recipe, _) = $0 { recipe.step } else { nil } } }
+    var standing: Standing? {
+        sends.reversed().lazy.compactMap { if case .prepared(let value) = $0 { value } else { nil } }.first
+    }
+    var reports: [UInt64] {
+        sends.compactMap { if case .report(let report) = $0 { report.position.step } else { nil } }
+    }
+    var computed: [Int] {
+        commands.compactMap { if case .compute(_, _, let recipe, _) = $0 { recipe.step } else { nil } }
+    }
 }
 
 @Suite struct WorkerSessionTests {
@@ -223,7 +235,10 @@ private final class Bench {
         #expect(bench.session.job?.step == 3 && bench.session.job?.digest == 103)
     }
 
-    @Test func `who has computed all of its own helps the others after a while, and again as long as there is something to do`() {
+    @Test
+    func
+        `who has computed all of its own helps the others after a while, and again as long as there is something to do`()
+    {
         bench.load()
         bench.enter(1)
         bench.lease(1, 1...2)
@@ -352,7 +367,8 @@ private final class Bench {
         bench.feed(.quiesced(bench.job, Generation(2), held: [], tag: 0))
         bench.feed(.quiesced(bench.job, Generation(3), held: [], tag: 0))
 
-        #expect(bench.standing?.step == 1 && bench.standing?.digest == 101 && bench.standing?.generation == Generation(3))
+        #expect(
+            bench.standing?.step == 1 && bench.standing?.digest == 101 && bench.standing?.generation == Generation(3))
         #expect(bench.standing?.reports.count == 1)
     }
 
@@ -361,7 +377,9 @@ private final class Bench {
             bench.hear(.prepare(bench.job, roster.generation))
             bench.feed(.quiesced(bench.job, roster.generation, held: [], tag: 0))
             bench.hear(.begin(roster))
-            return bench.commands.reversed().lazy.compactMap { if case .heal(_, _, let source) = $0 { source } else { nil } }.first
+            return bench.commands.reversed().lazy.compactMap {
+                if case .heal(_, _, let source) = $0 { source } else { nil }
+            }.first
         }
         bench.load()
 

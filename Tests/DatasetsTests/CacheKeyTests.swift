@@ -1,8 +1,9 @@
-@testable import Datasets
 import Hashing
 import Templates
 import Terms
 import Testing
+
+@testable import Datasets
 
 @Suite struct CacheKeyTests {
     @Test func `everything that changes the bytes changes the key, and a file's folder doesn't`() throws {

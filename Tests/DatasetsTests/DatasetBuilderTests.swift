@@ -1,8 +1,9 @@
-@testable import Datasets
 import Hashing
 import Templates
 import Terms
 import Testing
+
+@testable import Datasets
 
 @Suite struct DatasetBuilderTests {
     let folder = try! TemporaryFolder()
@@ -25,7 +26,9 @@ import Testing
     }
 
     @Test func `rows become sequences in file order`() throws {
-        let path = try folder.file("a.jsonl", """
+        let path = try folder.file(
+            "a.jsonl",
+            """
             {"text": "one"}
 
             {"text": "two"}
@@ -48,7 +51,9 @@ import Testing
     }
 
     @Test func `every bad line is told with its file, number and reason`() throws {
-        let path = try folder.file("a.jsonl", """
+        let path = try folder.file(
+            "a.jsonl",
+            """
             {"text": "fine"}
             {"text": 3}
             {"text": "fine"}
@@ -68,7 +73,9 @@ import Testing
     }
 
     @Test func `long rows are dropped, cut or refused, and counted`() throws {
-        let path = try folder.file("a.jsonl", """
+        let path = try folder.file(
+            "a.jsonl",
+            """
             {"text": "abcdefgh"}
             {"text": "ab"}
             """)
@@ -129,9 +136,13 @@ import Testing
     }
 
     @Test func `threads don't change a byte`() throws {
-        let path = try folder.file("a.jsonl", (0..<200).map { """
-            {"messages": [{"role": "user", "content": "q\($0)"}, {"role": "assistant", "content": "a\($0 * 7)"}]}
-            """ }.joined(separator: "\n"))
+        let path = try folder.file(
+            "a.jsonl",
+            (0..<200).map {
+                """
+                {"messages": [{"role": "user", "content": "q\($0)"}, {"role": "assistant", "content": "a\($0 * 7)"}]}
+                """
+            }.joined(separator: "\n"))
         _ = try build([DatasetFile(path: path)], threads: 1, name: "one")
         _ = try build([DatasetFile(path: path)], threads: 3, name: "three")
 
@@ -145,7 +156,10 @@ import Testing
         var clock: Int64 = 0
         let builder = DatasetBuilder(
             files: [DatasetFile(path: path)], maker: maker, settings: DatasetSettings(),
-            now: { clock += 1_000_000_000; return Instant(nanoseconds: clock) }, progress: { seen.append($0) })
+            now: {
+                clock += 1_000_000_000
+                return Instant(nanoseconds: clock)
+            }, progress: { seen.append($0) })
         try builder.build(path: "\(folder.path)/p.cache", key: key)
 
         #expect(seen.count == 1)

@@ -1,6 +1,7 @@
-@testable import Datasets
 import Terms
 import Testing
+
+@testable import Datasets
 
 @Suite struct DatasetInfoTests {
     let folder = try! TemporaryFolder()
@@ -22,14 +23,17 @@ import Testing
 
     @Test func `alpaca columns have other names, and unnamed ones don't exist`() throws {
         _ = try folder.file("a.json", #"[{"q": "Q", "sys": "S", "a": "A", "input": "not this", "h": [["x", "y"]]}]"#)
-        let path = try info(#"""
+        let path = try info(
+            #"""
             {"one": {"file_name": "a.json", "columns":
               {"prompt": "q", "response": "a", "system": "sys", "history": "h"}}}
             """#)
 
-        let expected = Example.chat(Conversation(turns: [
-            Turn("system", "S"), Turn("user", "x"), Turn("assistant", "y"), Turn("user", "Q"), Turn("assistant", "A"),
-        ]))
+        let expected = Example.chat(
+            Conversation(turns: [
+                Turn("system", "S"), Turn("user", "x"), Turn("assistant", "y"), Turn("user", "Q"),
+                Turn("assistant", "A"),
+            ]))
         #expect(try examples(path) == [expected])
         #expect(try examples(path + "#one") == [expected])
         #expect(try examples(folder.path) == [expected])
@@ -42,10 +46,13 @@ import Testing
     }
 
     @Test func `speakers have other names`() throws {
-        _ = try folder.file("c.jsonl", #"""
+        _ = try folder.file(
+            "c.jsonl",
+            #"""
             {"talk": [{"who": "S", "says": "s"}, {"who": "U", "says": "u"}, {"who": "F", "says": "{\"name\": \"f\", \"arguments\": {}}"}, {"who": "O", "says": "o"}, {"who": "A", "says": "a"}], "t": "[]"}
             """#)
-        let path = try info(#"""
+        let path = try info(
+            #"""
             {"c": {"file_name": "c.jsonl", "formatting": "sharegpt", "columns": {"messages": "talk", "tools": "t"},
              "tags": {"role_tag": "who", "content_tag": "says", "user_tag": "U", "assistant_tag": "A",
                       "observation_tag": "O", "function_tag": "F", "system_tag": "S"}}}
@@ -67,10 +74,13 @@ import Testing
     }
 
     @Test func `messages of OpenAI's shape keep their calls`() throws {
-        _ = try folder.file("o.jsonl", #"""
+        _ = try folder.file(
+            "o.jsonl",
+            #"""
             {"messages": [{"role": "user", "content": "u"}, {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": "{}"}}]}, {"role": "tool", "content": "3"}, {"role": "assistant", "content": "a"}]}
             """#)
-        let path = try info(#"""
+        let path = try info(
+            #"""
             {"o": {"file_name": "o.jsonl", "formatting": "openai", "columns": {"messages": "messages"}}}
             """#)
         guard case .chat(let conversation) = try examples(path)[0] else {
@@ -83,7 +93,8 @@ import Testing
 
     @Test func `several names are several files with the entry's weight and choice`() throws {
         for name in ["a", "b"] { _ = try folder.file("\(name).json", #"[{"instruction": "i", "output": "o"}]"#) }
-        let path = try info(#"""
+        let path = try info(
+            #"""
             {"a": {"file_name": "a.json", "num_samples": 3}, "b": {"file_name": "b.json"}, "c": {"hf_hub_url": "x/y"}}
             """#)
         let files = try DatasetInfo.files(of: DatasetFile(path: path + "#b,a", weight: 2))
@@ -113,7 +124,8 @@ import Testing
 
     @Test func `pictures in a row are a fault of the row`() throws {
         _ = try folder.file("m.json", #"[{"instruction": "i", "output": "o", "images": ["x.png"]}]"#)
-        let path = try info(#"""
+        let path = try info(
+            #"""
             {"m": {"file_name": "m.json", "columns": {"prompt": "instruction", "response": "output", "images": "images"}}}
             """#)
         #expect(throws: RowProblem.self) { try examples(path) }

@@ -1,6 +1,7 @@
-@testable import Datasets
 import Terms
 import Testing
+
+@testable import Datasets
 
 @Suite struct PackingTests {
     func rows(_ lengths: [UInt32], _ capacity: Int) -> [[Int]] {

@@ -1,8 +1,9 @@
-@testable import Datasets
 import Hashing
 import Templates
 import Terms
 import Testing
+
+@testable import Datasets
 
 /// Builds that are interrupted and gone on with.
 @Suite struct ResumeTests {
@@ -37,7 +38,10 @@ import Testing
         for stop in 1...8 {
             var first = builder(files)
             var batches = 0
-            first.isCancelled = { batches += 1; return batches == stop }
+            first.isCancelled = {
+                batches += 1
+                return batches == stop
+            }
             #expect(throws: DatasetError.interrupted) { try first.build(path: "\(folder.path)/x.cache", key: key) }
             #expect(folder.names.contains("x.cache.partial"))
             var rest = 0
@@ -57,7 +61,10 @@ import Testing
         let whole = try folder.bytes("whole.cache")
         var first = builder(files)
         var batches = 0
-        first.isCancelled = { batches += 1; return batches == 5 }
+        first.isCancelled = {
+            batches += 1
+            return batches == 5
+        }
         #expect(throws: DatasetError.interrupted) { try first.build(path: "\(folder.path)/x.cache", key: key) }
         let payload = try folder.bytes("x.cache.partial")
         let marks = try folder.bytes("x.cache.partial-marks")

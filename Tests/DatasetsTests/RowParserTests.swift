@@ -22,10 +22,11 @@ import Testing
     @Test func `alpaca joins instruction and input, and history comes first`() throws {
         let row = #"{"instruction": "add", "input": "1 2", "output": "3", "system": "s", "history": [["q", "a"]]}"#
 
-        #expect(try turns(row, .alpaca) == [
-            Turn("system", "s"), Turn("user", "q"), Turn("assistant", "a"), Turn("user", "add\n1 2"),
-            Turn("assistant", "3"),
-        ])
+        #expect(
+            try turns(row, .alpaca) == [
+                Turn("system", "s"), Turn("user", "q"), Turn("assistant", "a"), Turn("user", "add\n1 2"),
+                Turn("assistant", "3"),
+            ])
         #expect(try turns(#"{"instruction": "add", "input": "", "output": "3"}"#, .alpaca)[0] == Turn("user", "add"))
         #expect(try turns(#"{"instruction": "add", "input": null, "output": "3"}"#, .alpaca).count == 2)
     }
@@ -125,28 +126,46 @@ import Testing
             (#"{"input_ids": [1.5]}"#, .tokens, "`input_ids`[0] is not an integer of 32 bits"),
             (#"{"input_ids": [99999999999]}"#, .tokens, "`input_ids`[0] is not an integer of 32 bits"),
             (#"{"input_ids": [-1]}"#, .tokens, "`input_ids` holds -1; ids are not negative"),
-            (#"{"input_ids": [1], "labels": [1, 2]}"#, .tokens,
-                "`labels` has 2 elements and `input_ids` 1; they are aligned"),
-            (#"{"input_ids": [1], "labels": [-5]}"#, .tokens,
-                "`labels` holds -5; a label is a token id, or -100 for untrained"),
+            (
+                #"{"input_ids": [1], "labels": [1, 2]}"#, .tokens,
+                "`labels` has 2 elements and `input_ids` 1; they are aligned"
+            ),
+            (
+                #"{"input_ids": [1], "labels": [-5]}"#, .tokens,
+                "`labels` holds -5; a label is a token id, or -100 for untrained"
+            ),
             (#"{"instruction": "a"}"#, .alpaca, "`output` is missing"),
-            (#"{"instruction": "a", "output": "b", "history": [["q"]]}"#, .alpaca,
-                "`history`[0] must be [question, answer], two strings"),
+            (
+                #"{"instruction": "a", "output": "b", "history": [["q"]]}"#, .alpaca,
+                "`history`[0] must be [question, answer], two strings"
+            ),
             (#"{"prompt": "a", "completion": ""}"#, .completion, "`completion` is empty"),
             (#"{"messages": []}"#, .messages, "`messages` is empty"),
             (#"{"messages": [{"role": "assistant"}]}"#, .messages, "`messages`[0]: `content` is missing"),
-            (#"{"messages": [{"role": "user", "content": "a"}]}"#, .messages,
-                "`messages` has no assistant message to train on"),
-            (#"{"messages": [{"role": "wizard", "content": "a"}]}"#, .messages,
-                "`messages`[0]: the role `wizard` is not one of \(Roles.known.joined(separator: ", "))"),
-            (#"{"messages": [{"role": "user", "content": [{"type": "image"}]}]}"#, .messages,
-                "`messages`[0]: a content part of type `image` can't be trained; only `text` can"),
-            (#"{"conversations": [{"from": "human"}]}"#, .sharegpt,
-                "`conversations`[0]: a turn must have the string `value`"),
-            (#"{"conversations": [{"from": "alien", "value": "x"}]}"#, .sharegpt,
-                "`conversations`[0]: unknown speaker `alien`; known: human, gpt, system, observation, function_call"),
-            (#"{"conversations": [{"from": "function_call", "value": "x"}]}"#, .sharegpt,
-                "`conversations`[0]: a call's text must be JSON"),
+            (
+                #"{"messages": [{"role": "user", "content": "a"}]}"#, .messages,
+                "`messages` has no assistant message to train on"
+            ),
+            (
+                #"{"messages": [{"role": "wizard", "content": "a"}]}"#, .messages,
+                "`messages`[0]: the role `wizard` is not one of \(Roles.known.joined(separator: ", "))"
+            ),
+            (
+                #"{"messages": [{"role": "user", "content": [{"type": "image"}]}]}"#, .messages,
+                "`messages`[0]: a content part of type `image` can't be trained; only `text` can"
+            ),
+            (
+                #"{"conversations": [{"from": "human"}]}"#, .sharegpt,
+                "`conversations`[0]: a turn must have the string `value`"
+            ),
+            (
+                #"{"conversations": [{"from": "alien", "value": "x"}]}"#, .sharegpt,
+                "`conversations`[0]: unknown speaker `alien`; known: human, gpt, system, observation, function_call"
+            ),
+            (
+                #"{"conversations": [{"from": "function_call", "value": "x"}]}"#, .sharegpt,
+                "`conversations`[0]: a call's text must be JSON"
+            ),
         ]
         for (row, format, expected) in cases { #expect(problem(row, format) == expected, "\(row)") }
     }

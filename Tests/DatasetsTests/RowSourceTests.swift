@@ -1,6 +1,7 @@
-@testable import Datasets
 import Terms
 import Testing
+
+@testable import Datasets
 
 @Suite struct RowSourceTests {
     let folder = try! TemporaryFolder()
@@ -47,36 +48,41 @@ import Testing
               , {"d": null}
             ]
             """
-        #expect(try rows("a.json", text) == [
-            "2 {\"a\":\"x, ]\\\" [\"}", "3 {\"b\":[1,{\"c\":\"}\"}]}", "4 {\"d\":null}",
-        ])
+        #expect(
+            try rows("a.json", text) == [
+                "2 {\"a\":\"x, ]\\\" [\"}", "3 {\"b\":[1,{\"c\":\"}\"}]}", "4 {\"d\":null}",
+            ])
         #expect(try rows("b.json", "[]") == [])
         #expect(try rows("c.json", " \n[1,2]") == ["2 1", "2 2"])
         #expect(try rows("d.json", "{\"a\":1}\n{\"b\":2}\n") == ["1 {\"a\":1}", "2 {\"b\":2}"])
     }
 
     @Test func `an array that breaks off is told`() throws {
-        #expect(try rows("a.json", "[{\"a\":1}, {\"b\"").last
-            == "1 ! the file ends inside this element of its JSON array")
+        #expect(
+            try rows("a.json", "[{\"a\":1}, {\"b\"").last
+                == "1 ! the file ends inside this element of its JSON array")
         #expect(try rows("b.json", "[{\"a\":1},").last == "1 ! the file ends inside its JSON array")
     }
 
     @Test func `csv rows are objects of strings, with quotes, commas and line feeds inside`() throws {
         let text = "instruction,output\r\n\"say \"\"hi\"\", now\",ok\n\"two\nlines\",\"\"\n\nonly\n"
-        #expect(try rows("a.csv", text) == [
-            "2 {\"instruction\":\"say \\\"hi\\\", now\",\"output\":\"ok\"}",
-            "3 {\"instruction\":\"two\\nlines\",\"output\":\"\"}",
-            "6 ! the row has 1 fields and the header 2",
-        ])
+        #expect(
+            try rows("a.csv", text) == [
+                "2 {\"instruction\":\"say \\\"hi\\\", now\",\"output\":\"ok\"}",
+                "3 {\"instruction\":\"two\\nlines\",\"output\":\"\"}",
+                "6 ! the row has 1 fields and the header 2",
+            ])
         #expect(try rows("a.tsv", "text\tx\na,b\tc\n") == ["2 {\"text\":\"a,b\",\"x\":\"c\"}"])
-        #expect(try rows("b.csv", "input_ids,labels\n\"[1, 2]\",\"[-100, 2]\"\n")
-            == ["2 {\"input_ids\":[1,2],\"labels\":[-100,2]}"])
+        #expect(
+            try rows("b.csv", "input_ids,labels\n\"[1, 2]\",\"[-100, 2]\"\n")
+                == ["2 {\"input_ids\":[1,2],\"labels\":[-100,2]}"])
     }
 
     @Test func `a text file's paragraphs are documents`() throws {
-        #expect(try rows("a.txt", "\none\ntwo\r\n\n\nthree") == [
-            "2 {\"text\":\"one\\ntwo\"}", "6 {\"text\":\"three\"}",
-        ])
+        #expect(
+            try rows("a.txt", "\none\ntwo\r\n\n\nthree") == [
+                "2 {\"text\":\"one\\ntwo\"}", "6 {\"text\":\"three\"}",
+            ])
         #expect(try rows("b.txt", [0x61, 0xFF]) == ["1 ! the text is not valid UTF-8"])
     }
 
@@ -103,9 +109,10 @@ import Testing
     }
 
     @Test func `what follows an array is told, and a brace too many harms one element`() throws {
-        #expect(try rows("a.json", "[{\"a\":1}]\n [2]\n") == [
-            "1 {\"a\":1}", "2 ! text follows the file's JSON array; nothing of it is read",
-        ])
+        #expect(
+            try rows("a.json", "[{\"a\":1}]\n [2]\n") == [
+                "1 {\"a\":1}", "2 ! text follows the file's JSON array; nothing of it is read",
+            ])
         let rows = try rows("b.json", "[{\"a\":1}},\n{\"b\":2}]")
         #expect(rows.count == 2)
         #expect(rows[0].hasPrefix("1 ! not valid JSON"))
@@ -139,7 +146,8 @@ import Testing
         let files = [
             ("a.jsonl", "{\"messages\":[{\"role\":\"user\",\"content\":\"é\\u00e9\\ud83d\"}]}\r\n\n{\"text\":\"x\"}\n"),
             ("b.json", "\u{FEFF}[{\"a\":[1,{\"b\":\"],}\"}]},\n {\"c\":-1.5e3},\n[]]"),
-            ("c.csv", "a,b\r\n\"x\"\"y\",\"1\n2\"\n,\n\"[1, 2]\",z\n"), ("d.tsv", "a\tb\n1\t2\n"), ("e.txt", "one\ntwo\n\n\nthree"),
+            ("c.csv", "a,b\r\n\"x\"\"y\",\"1\n2\"\n,\n\"[1, 2]\",z\n"), ("d.tsv", "a\tb\n1\t2\n"),
+            ("e.txt", "one\ntwo\n\n\nthree"),
         ]
         let random = Philox(seed: 7, purpose: .probe)
         var draw: UInt64 = 0

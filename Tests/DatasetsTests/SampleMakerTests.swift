@@ -1,7 +1,8 @@
-@testable import Datasets
 import Templates
 import Terms
 import Testing
+
+@testable import Datasets
 
 @Suite struct SampleMakerTests {
     let encoder = LetterEncoder()
@@ -33,8 +34,10 @@ import Testing
     }
 
     @Test func `every assistant turn is trained, and nothing else`() throws {
-        let sample = try maker().sample(of: chat(
-            Turn("system", "s"), Turn("user", "a"), Turn("assistant", "B"), Turn("user", "c"), Turn("assistant", "D")))
+        let sample = try maker().sample(
+            of: chat(
+                Turn("system", "s"), Turn("user", "a"), Turn("assistant", "B"), Turn("user", "c"),
+                Turn("assistant", "D")))
 
         #expect(trainedText(sample) == "B<|im_end|>\nD<|im_end|>\n")
     }

@@ -1,6 +1,7 @@
-@testable import Datasets
 import Terms
 import Testing
+
+@testable import Datasets
 
 @Suite struct SequencePlanTests {
     @Test func `a selection takes exactly its number, whatever the seed`() {

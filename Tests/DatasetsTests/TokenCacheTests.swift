@@ -1,7 +1,8 @@
-@testable import Datasets
 import Hashing
 import Terms
 import Testing
+
+@testable import Datasets
 
 @Suite struct TokenCacheTests {
     let folder = try! TemporaryFolder()
@@ -26,8 +27,10 @@ import Testing
         let cache = try TokenCache(path: write(), key: key)
 
         #expect(cache.train.sequenceCount == 2)
-        #expect(cache.train.sequence(0) == TokenSequence(
-            tokens: [5, 6, 7, 8, 9], targets: [-1, 7, -1, 9, -1], documentStarts: [0, 3]))
+        #expect(
+            cache.train.sequence(0)
+                == TokenSequence(
+                    tokens: [5, 6, 7, 8, 9], targets: [-1, 7, -1, 9, -1], documentStarts: [0, 3]))
         #expect(cache.train.tokens(0) == 5)
         #expect(cache.train.trainedTokens(0) == 2)
         #expect(cache.train.sequence(1).tokens == [5, 6, 7])

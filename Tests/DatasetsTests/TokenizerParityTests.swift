@@ -1,9 +1,10 @@
-@testable import Datasets
 import Foundation
 import Templates
 import Terms
 import Testing
 import Tokenization
+
+@testable import Datasets
 
 /// The same ids and assistant masks as transformers' `apply_chat_template`, with real tokenizers.
 @Suite struct TokenizerParityTests {

@@ -1,7 +1,8 @@
-@testable import Datasets
 import Templates
 import Terms
 import Testing
+
+@testable import Datasets
 
 /// What is trained when the template has no marks of its own.
 @Suite struct TurnMaskTests {
@@ -12,7 +13,8 @@ import Testing
     }
 
     let talk = [Turn("user", "a"), Turn("assistant", "B"), Turn("user", "c"), Turn("assistant", "D")]
-    static let plain = "{% for m in messages %}[{{ m.role }}]{{ m.content }}</>{% endfor %}"
+    static let plain =
+        "{% for m in messages %}[{{ m.role }}]{{ m.content }}</>{% endfor %}"
         + "{% if add_generation_prompt %}[assistant]{% endif %}"
 
     @Test func `turns are what prefixes add`() throws {
@@ -24,7 +26,8 @@ import Testing
     }
 
     @Test func `a template that leaves earlier text out is named, with the message`() {
-        let forgetful = "{% for m in messages %}[{{ m.role }}]"
+        let forgetful =
+            "{% for m in messages %}[{{ m.role }}]"
             + "{% if loop.last or m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}"
             + "{% if add_generation_prompt %}[assistant]{% endif %}"
         let problem = #expect(throws: RowProblem.self) { try trained(forgetful, talk) }

@@ -45,11 +45,13 @@ import Testing
     @Test(arguments: ["tokens=3000", "wall_clock=3s", "core_hours=4core-s", "energy=0.01Wh", "money=0.001 EUR"])
     func `every kind of limit ends with exit code 3, within it, and verifies`(limit: String) throws {
         let scene = try Scene(epochs: 400)
-        try scene.write("{\"watts_per_core\": 9, \"core_hour\": 0.5, \"kwh\": 0.3, \"currency\": \"EUR\"}", to: "rates.json")
+        try scene.write(
+            "{\"watts_per_core\": 9, \"core_hour\": 0.5, \"kwh\": 0.3, \"currency\": \"EUR\"}", to: "rates.json")
         let unit = String(limit.prefix { $0 != "=" })
 
         let outcome = try scene.run(
-            "train", "job.yaml", "budget.\(limit)", "--workers", "2", "--threads", "1", "--rates", "rates.json", "--json")
+            "train", "job.yaml", "budget.\(limit)", "--workers", "2", "--threads", "1", "--rates", "rates.json",
+            "--json")
 
         #expect(outcome.code == 3, "\(outcome.errors)")
         let spent = try report(scene)
@@ -59,7 +61,9 @@ import Testing
         #expect(used > 0 && used <= allowed + 2 * (perCoreSecond[unit] ?? 0), "\(used) of \(allowed)")
         #expect(used > 0.4 * allowed, "\(used) of \(allowed)")
         #expect(try scene.run("checkpoint", "verify", "run").code == 0)
-        let kinds = (try scene.run("checkpoint", "ls", "run", "--json").end.array ?? []).compactMap { $0["kind"]?.string }
+        let kinds = (try scene.run("checkpoint", "ls", "run", "--json").end.array ?? []).compactMap {
+            $0["kind"]?.string
+        }
         #expect(kinds.contains("final") && kinds.contains("trunk"))
         #expect(FileManager.default.fileExists(atPath: scene.folder.appendingPathComponent("run/adapter").path))
     }
@@ -125,7 +129,9 @@ import Testing
         var kinds: [String] = []
         for _ in 0..<100 where !kinds.contains("user") {
             usleep(50_000)
-            kinds = (try scene.run("checkpoint", "ls", "run", "--json").end.array ?? []).compactMap { $0["kind"]?.string }
+            kinds = (try scene.run("checkpoint", "ls", "run", "--json").end.array ?? []).compactMap {
+                $0["kind"]?.string
+            }
         }
         #expect(kinds.contains("user"))
         #expect(try report(scene)["chain_ok"]?.bool == true)
@@ -139,7 +145,9 @@ import Testing
         let expected = try scene.run("train", "job.yaml", "--workers", "1", "--json").end
 
         #expect(outcome.code == 0, "\(outcome.errors)")
-        #expect(outcome.end["steps"]?.int == expected["steps"]?.int && outcome.end["tokens"]?.int == expected["tokens"]?.int)
+        #expect(
+            outcome.end["steps"]?.int == expected["steps"]?.int && outcome.end["tokens"]?.int == expected["tokens"]?.int
+        )
         #expect(outcome.end["fits"]?.bool == false && outcome.end["per_workers"]?.array?.count == 2)
         let bytes = try scene.run("checkpoint", "ls", "run", "--json").end.array?.first?["bytes"]?.int
         #expect(outcome.end["checkpoint_bytes"]?.int == bytes)

@@ -34,7 +34,9 @@ final class Cluster {
 
     /// Starts a worker of the coordinator's own user.
     @discardableResult
-    func join(_ name: String, token: String? = nil, user: String = "owner", flippingBitAfter step: Int? = nil) throws -> Scene.Running {
+    func join(_ name: String, token: String? = nil, user: String = "owner", flippingBitAfter step: Int? = nil) throws
+        -> Scene.Running
+    {
         let worker = try scene.start(
             ["worker", "join", address, "--threads", "1", "--state", name] + (token.map { ["--token", $0] } ?? [])
                 + (step.map { ["--flip-bit-after", "\($0)"] } ?? []),

@@ -9,7 +9,9 @@ import Testing
         try Scene(epochs: epochs).run("train", "job.yaml", "--workers", "1", "--json").digest
     }
 
-    @Test func `a job on a cluster ends with the bits of the local run, and its questions are answered afterwards`() throws {
+    @Test func `a job on a cluster ends with the bits of the local run, and its questions are answered afterwards`()
+        throws
+    {
         let expected = try expected(epochs: 6)
         let cluster = try Cluster(Scene())
         for name in ["w1", "w2"] { try cluster.join(name) }
@@ -49,7 +51,9 @@ import Testing
         #expect(try cluster.ask("show", "1", "--json").end["state"]?.string == "DONE")
     }
 
-    @Test func `the coordinator is killed and started again, a worker is killed, another comes, and no bit changes`() throws {
+    @Test func `the coordinator is killed and started again, a worker is killed, another comes, and no bit changes`()
+        throws
+    {
         let expected = try expected(epochs: 30)
         let cluster = try Cluster(Scene(epochs: 30))
         for name in ["w1", "w2"] { try cluster.join(name) }
@@ -75,7 +79,9 @@ import Testing
         let end = try cluster.ask("train", "job.yaml", "--json")
 
         #expect(end.code == 0 && end.digest != nil && end.digest == expected, "\(end.errors)")
-        let troubles = end.lines.filter { $0["event"]?.string == "trouble" && $0["text"]?.string?.contains("memory") == true }
+        let troubles = end.lines.filter {
+            $0["event"]?.string == "trouble" && $0["text"]?.string?.contains("memory") == true
+        }
         let name = try String(contentsOf: cluster.scene.folder.appendingPathComponent("bad/node"), encoding: .utf8)
         let workers = try cluster.ask("worker", "ls", "--json").end.array ?? []
         let number = workers.first { $0["node"]?.string == name }?["worker"]?.string
@@ -85,9 +91,11 @@ import Testing
 
     @Test func `a request that is asked again under its key is answered and not done again`() throws {
         let cluster = try Cluster(Scene(epochs: 200))
-        let first = try cluster.ask("train", "job.yaml", "--detach", "--json", "--request-key", String(repeating: "5a", count: 16))
+        let first = try cluster.ask(
+            "train", "job.yaml", "--detach", "--json", "--request-key", String(repeating: "5a", count: 16))
         try cluster.restartCoordinator()
-        let again = try cluster.ask("train", "job.yaml", "--detach", "--json", "--request-key", String(repeating: "5a", count: 16))
+        let again = try cluster.ask(
+            "train", "job.yaml", "--detach", "--json", "--request-key", String(repeating: "5a", count: 16))
         #expect(first.end["job"]?.int == 1 && again.end["job"]?.int == 1, "\(again.errors)")
         #expect(try cluster.ask("jobs", "--json").end.array?.count == 1)
     }

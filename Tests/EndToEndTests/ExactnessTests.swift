@@ -17,7 +17,9 @@ import Testing
     }
 
     @Test(arguments: ["bf16", "int8"])
-    func `compressed gradients end with the same bits on any number of workers, and with others than fp32`(wire: String) throws {
+    func `compressed gradients end with the same bits on any number of workers, and with others than fp32`(wire: String)
+        throws
+    {
         var digests: [String?] = []
         for workers in 1...3 {
             let scene = try Scene(extra: "gradient_wire: \(wire)")
@@ -36,12 +38,15 @@ import Testing
         #expect(first.digest != nil && first.digest == second.digest)
     }
 
-    @Test func `a bf16 job ends with the same bits on any workers, threads and way through, and not with fp32's`() throws {
+    @Test func `a bf16 job ends with the same bits on any workers, threads and way through, and not with fp32's`()
+        throws
+    {
         func run(_ extra: String, _ arguments: String...) throws -> String? {
             let scene = try Scene(epochs: 3, extra: extra)
             let outcome = try scene.run("train", arguments)
             #expect(outcome.code == 0, "\(outcome.errors)")
-            let resolved = try String(contentsOf: scene.folder.appendingPathComponent("run/resolved.yaml"), encoding: .utf8)
+            let resolved = try String(
+                contentsOf: scene.folder.appendingPathComponent("run/resolved.yaml"), encoding: .utf8)
             #expect(resolved.contains("precision: \(extra.contains("bf16") ? "bf16" : "fp32")\n"))
             return outcome.digest
         }
@@ -64,15 +69,18 @@ import Testing
         let random = Philox(seed: UInt64(seed), purpose: .probe)
         for attempt in 0..<3 {
             let workers = "\(1 + random.below(3, UInt64(attempt)))"
-            let running = attempt == 0
+            let running =
+                attempt == 0
                 ? try scene.start("train", "job.yaml", "--workers", workers, "--json")
                 : try scene.start("resume", "run", "--workers", workers, "--json")
             usleep(UInt32(200_000 + random.below(1_500_000, UInt64(10 + attempt))))
             kill(running.process.processIdentifier, SIGKILL)
             _ = running.outcome()
         }
-        let started = FileManager.default.fileExists(atPath: scene.folder.appendingPathComponent("run/resolved.yaml").path)
-        let outcome = started
+        let started = FileManager.default.fileExists(
+            atPath: scene.folder.appendingPathComponent("run/resolved.yaml").path)
+        let outcome =
+            started
             ? try scene.run("resume", "run", "--workers", "2", "--json")
             : try scene.run("train", "job.yaml", "--workers", "2", "--json")
 

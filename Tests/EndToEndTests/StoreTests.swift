@@ -66,11 +66,13 @@ import Testing
         // Needs the right to mount: without it there is no small disk to fill.
         guard Self.command("mount", "-t", "tmpfs", "-o", "size=48m", "none", small) else { return }
         defer { _ = Self.command("umount", "-l", small) }
-        let first = try scene.run("train", "job.yaml", "output_dir=small/run", "budget.steps=12", "--workers", "1", "--json")
+        let first = try scene.run(
+            "train", "job.yaml", "output_dir=small/run", "budget.steps=12", "--workers", "1", "--json")
         #expect(first.code == 3, "\(first.errors)")
         let before = try listed(scene, "small/run").compactMap { $0["manifest"]?.string }
         // All but a few megabytes: the journal still finds room, a checkpoint with its reserve does not.
-        let space = try #require(try FileManager.default.attributesOfFileSystem(forPath: small)[.systemFreeSize] as? Int)
+        let space = try #require(
+            try FileManager.default.attributesOfFileSystem(forPath: small)[.systemFreeSize] as? Int)
         try Data(count: space - (5 << 20)).write(to: URL(fileURLWithPath: small + "/ballast"))
 
         let full = try scene.run("resume", "small/run", "budget.steps=1000", "--workers", "1", "--json")
@@ -104,7 +106,9 @@ import Testing
         #expect(first.code == 3 && first.end["state"]?.string == "BUDGET_EXHAUSTED", "\(first.errors)")
         #expect(first.end["steps"]?.int == 15)
 
-        func token() throws -> String { try #require(try cluster.ask("client", "invite", "--json").end["token"]?.string) }
+        func token() throws -> String {
+            try #require(try cluster.ask("client", "invite", "--json").end["token"]?.string)
+        }
         let shown = try cluster.ask("budget", "show", "lab", "--json", "--token", try token(), user: "guest").end
         #expect(shown["limits"]?["steps"]?.double == 15 && shown["spent"]?["steps"]?.double == 15)
         let used = try cluster.ask("usage", "--json", "--token", try token(), user: "other").end.array?.first

@@ -5,11 +5,13 @@ import Testing
 
 @Suite struct JobOverrideTests {
     @Test func `overrides replace the file's values, dotted for nested keys, the last one counting`() throws {
-        let job = try spec(designExample, [
-            "learning_rate=2e-4", "budget.tokens=5M", "workers.min=2", "dataset.0.path=x=y #z.jsonl", "seed=1",
-            "seed=2", "base_model=other", "lora_target=q_proj,v_proj", "export=[peft, merged]", "name=true",
-            "dataset.1.path=b.jsonl", "dataset.1.weight=2",
-        ])
+        let job = try spec(
+            designExample,
+            [
+                "learning_rate=2e-4", "budget.tokens=5M", "workers.min=2", "dataset.0.path=x=y #z.jsonl", "seed=1",
+                "seed=2", "base_model=other", "lora_target=q_proj,v_proj", "export=[peft, merged]", "name=true",
+                "dataset.1.path=b.jsonl", "dataset.1.weight=2",
+            ])
 
         #expect(job.learningRate == 2e-4 && job.budget[.tokens] == 5_000_000 && job.workers == 2...8)
         #expect(job.datasets == [JobDataset(path: "x=y #z.jsonl"), JobDataset(path: "b.jsonl", weight: 2)])
@@ -18,10 +20,12 @@ import Testing
     }
 
     @Test func `whole structures can be written in flow style`() throws {
-        let job = try spec("", [
-            "model_name_or_path=m", "dataset=[{path: a.jsonl, type: text}]", "workers={min: 2, max: 3}",
-            "budget={steps: 7}",
-        ], file: "")
+        let job = try spec(
+            "",
+            [
+                "model_name_or_path=m", "dataset=[{path: a.jsonl, type: text}]", "workers={min: 2, max: 3}",
+                "budget={steps: 7}",
+            ], file: "")
 
         #expect(job.datasets == [JobDataset(path: "a.jsonl", type: .text)] && job.workers == 2...3)
         #expect(job.budget[.steps] == 7 && job.name == "job")
@@ -53,8 +57,9 @@ import Testing
         let job = try spec(designExample)
 
         #expect(try job.withOverrides([]).get() == job)
-        #expect(try job.withOverrides(["seed=7", "dataset.0.type=text"]).get()
-            == spec(designExample, ["seed=7", "dataset.0.type=text"]))
+        #expect(
+            try job.withOverrides(["seed=7", "dataset.0.type=text"]).get()
+                == spec(designExample, ["seed=7", "dataset.0.type=text"]))
         #expect(throws: SpecIssues.self) { try job.withOverrides(["max_steps=5"]).get() }
         #expect(throws: SpecIssues.self) { try job.withOverrides(["sed=7"]).get() }
     }
@@ -101,11 +106,13 @@ import Testing
         let old = try spec()
         let new = try spec(smallest, ["seed=7", "save_steps=5", "dataset.0.type=text"])
 
-        #expect(new.differences(from: old, tag: .result) == [
-            .init(key: .dataset, old: "[{path: d.jsonl, type: auto, weight: 1.0}]",
-                  new: "[{path: d.jsonl, type: text, weight: 1.0}]"),
-            .init(key: .seed, old: "42", new: "7"),
-        ])
+        #expect(
+            new.differences(from: old, tag: .result) == [
+                .init(
+                    key: .dataset, old: "[{path: d.jsonl, type: auto, weight: 1.0}]",
+                    new: "[{path: d.jsonl, type: text, weight: 1.0}]"),
+                .init(key: .seed, old: "42", new: "7"),
+            ])
         #expect(new.differences(from: old, tag: .run).map(\.key) == [.saveSteps])
         #expect(old.differences(from: old, tag: .result).isEmpty)
     }
@@ -121,8 +128,9 @@ import Testing
     func `V follows design 4 point 1 rule 14`(
         workers: Int, type: FinetuningType, batch: Int, cutoff: Int, shards: Int
     ) {
-        #expect(ResolvedShapes.virtualShards(
-            workersMax: workers, finetuningType: type, globalBatchSize: batch, cutoffLen: cutoff) == shards)
+        #expect(
+            ResolvedShapes.virtualShards(
+                workersMax: workers, finetuningType: type, globalBatchSize: batch, cutoffLen: cutoff) == shards)
     }
 
     @Test(arguments: [(1024, 2), (2048, 1), (4096, 1), (128, 16), (1500, 1), (1, 2048)])

@@ -64,24 +64,25 @@ func faults(_ more: String, _ overrides: [String] = []) -> [String] {
     }
 
     @Test func `values of every form are read to their types`() throws {
-        let job = try spec(smallest + """
-            learning_rate: 2e-4
-            lora_alpha: 8
-            adam_epsilon: .1
-            weight_decay: 1e-2
-            seed: 0x2A
-            lora_target: [q_proj, v_proj]
-            export: peft,merged
-            save_interval: auto
-            num_train_epochs: 0.5
-            packing: False
-            gradient_checkpointing: true
-            resume_from_checkpoint: runs/x/checkpoints
-            workers: {min: 2, max: 4}
-            budget: {tokens: 1.5M, wall_clock: 1h30m, core_hours: 0.5, energy: 500 Wh, money: 1.25 USD}
-            val_size: 0
-            name: 2024
-            """)
+        let job = try spec(
+            smallest + """
+                learning_rate: 2e-4
+                lora_alpha: 8
+                adam_epsilon: .1
+                weight_decay: 1e-2
+                seed: 0x2A
+                lora_target: [q_proj, v_proj]
+                export: peft,merged
+                save_interval: auto
+                num_train_epochs: 0.5
+                packing: False
+                gradient_checkpointing: true
+                resume_from_checkpoint: runs/x/checkpoints
+                workers: {min: 2, max: 4}
+                budget: {tokens: 1.5M, wall_clock: 1h30m, core_hours: 0.5, energy: 500 Wh, money: 1.25 USD}
+                val_size: 0
+                name: 2024
+                """)
 
         #expect(job.learningRate == 0.0002 && job.loraAlpha == 8 && job.adamEpsilon == 0.1 && job.weightDecay == 0.01)
         #expect(job.seed == 42 && job.loraTarget == .modules(["q_proj", "v_proj"]) && job.exports == [.peft, .merged])
@@ -94,7 +95,8 @@ func faults(_ more: String, _ overrides: [String] = []) -> [String] {
     }
 
     @Test func `names of LLaMA-Factory, Axolotl and TRL are accepted`() throws {
-        let job = try spec("""
+        let job = try spec(
+            """
             base_model: m
             adapter: lora
             lora_r: 4
@@ -158,12 +160,14 @@ func faults(_ more: String, _ overrides: [String] = []) -> [String] {
 
     @Test func `run keys are workers, output, saving, logging and budget; all others are result keys`() {
         let run = JobKeyTable.entries.filter { $0.tag == .run }.map(\.name)
-        #expect(run == [
-            "name", "workers.min", "workers.max", "project", "priority", "budget.core_hours", "budget.wall_clock",
-            "budget.tokens", "budget.steps", "budget.energy", "budget.money", "budget.warn_at", "output_dir",
-            "save_steps", "save_interval", "resume_from_checkpoint", "save_total_limit", "save_best", "save_every", "eval_steps", "max_eval_samples",
-            "logging_steps", "export",
-        ])
+        #expect(
+            run == [
+                "name", "workers.min", "workers.max", "project", "priority", "budget.core_hours", "budget.wall_clock",
+                "budget.tokens", "budget.steps", "budget.energy", "budget.money", "budget.warn_at", "output_dir",
+                "save_steps", "save_interval", "resume_from_checkpoint", "save_total_limit", "save_best", "save_every",
+                "eval_steps", "max_eval_samples",
+                "logging_steps", "export",
+            ])
     }
 }
 

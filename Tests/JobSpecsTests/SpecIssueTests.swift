@@ -4,7 +4,8 @@ import Testing
 
 @Suite struct SpecIssueTests {
     @Test func `all faults come at once, in the order of the file, then of the overrides`() {
-        let found = issues("""
+        let found = issues(
+            """
             model_name_or_path: m
             dataset: [{path: d.jsonl, typ: text}]
             learning_rat: 1e-4
@@ -15,17 +16,18 @@ import Testing
             global_batch_size: 0
             """, ["lora_rank=x", "bogus"])
 
-        #expect(found.map(\.description) == [
-            "job.yaml:2:27: 'typ' is no key of a dataset's entry; it has path, type, weight; did you mean 'type'?",
-            "job.yaml:3:1: 'learning_rat' is no key of a job file; did you mean 'learning_rate'?",
-            "job.yaml:4:10: packing takes true or false, not 'yes' (YAML 1.2 knows no yes and no)",
-            "job.yaml:6:15: budget.wall_clock takes a time with unit, such as 36h: "
-                + "'36' has no unit; write 36s, 36m, 36h or 36d",
-            "job.yaml:7:11: budget.tokens takes a whole number from 1, such as 2000 or 50M: '0' is not above 0",
-            "job.yaml:8:20: global_batch_size takes a whole number from 1 to 1048576, not 0",
-            "override 'lora_rank=x': lora_rank takes a whole number from 1 to 65536, not 'x'",
-            "override 'bogus': an override is written key=value",
-        ])
+        #expect(
+            found.map(\.description) == [
+                "job.yaml:2:27: 'typ' is no key of a dataset's entry; it has path, type, weight; did you mean 'type'?",
+                "job.yaml:3:1: 'learning_rat' is no key of a job file; did you mean 'learning_rate'?",
+                "job.yaml:4:10: packing takes true or false, not 'yes' (YAML 1.2 knows no yes and no)",
+                "job.yaml:6:15: budget.wall_clock takes a time with unit, such as 36h: "
+                    + "'36' has no unit; write 36s, 36m, 36h or 36d",
+                "job.yaml:7:11: budget.tokens takes a whole number from 1, such as 2000 or 50M: '0' is not above 0",
+                "job.yaml:8:20: global_batch_size takes a whole number from 1 to 1048576, not 0",
+                "override 'lora_rank=x': lora_rank takes a whole number from 1 to 65536, not 'x'",
+                "override 'bogus': an override is written key=value",
+            ])
     }
 
     @Test func `missing keys are named`() {
@@ -79,17 +81,21 @@ import Testing
     }
 
     @Test func `dataset faults are named by entry`() {
-        #expect(issues("model_name_or_path: m\ndataset: []").map(\.sentence)
-            == ["dataset is an empty list; name at least one data file"])
-        #expect(issues("model_name_or_path: m\ndataset: d.jsonl").map(\.sentence)
-            == ["dataset takes a list of data files, each '- path: …', not 'd.jsonl'; write [{path: d.jsonl}]"])
-        #expect(issues("model_name_or_path: m\ndataset:\n  - type: text\n  - d.jsonl\n").map(\.description) == [
-            "job.yaml:3:5: the entry 0 of dataset has no path",
-            "job.yaml:4:5: an entry of dataset is a mapping with path, type and weight, not 'd.jsonl'; "
-                + "write '- path: d.jsonl'",
-        ])
-        #expect(issues("model_name_or_path: m\ndataset: [{path: d, weight: 0, type: csv}]").map(\.key)
-            == ["dataset.0.weight", "dataset.0.type"])
+        #expect(
+            issues("model_name_or_path: m\ndataset: []").map(\.sentence)
+                == ["dataset is an empty list; name at least one data file"])
+        #expect(
+            issues("model_name_or_path: m\ndataset: d.jsonl").map(\.sentence)
+                == ["dataset takes a list of data files, each '- path: …', not 'd.jsonl'; write [{path: d.jsonl}]"])
+        #expect(
+            issues("model_name_or_path: m\ndataset:\n  - type: text\n  - d.jsonl\n").map(\.description) == [
+                "job.yaml:3:5: the entry 0 of dataset has no path",
+                "job.yaml:4:5: an entry of dataset is a mapping with path, type and weight, not 'd.jsonl'; "
+                    + "write '- path: d.jsonl'",
+            ])
+        #expect(
+            issues("model_name_or_path: m\ndataset: [{path: d, weight: 0, type: csv}]").map(\.key)
+                == ["dataset.0.weight", "dataset.0.type"])
     }
 
     @Test func `foreign and misplaced keys are refused with what to do instead`() {
@@ -105,12 +111,13 @@ import Testing
 
 @Suite struct YAMLTreeTests {
     @Test func `a key that stands twice is reported at its second place, with all other faults`() {
-        #expect(faults("seed: 1\nlora_rank: x\nseed: 2\nbudget:\n  steps: 1\n  steps: 2\n  'steps': 3\n") == [
-            "job.yaml:5:12: lora_rank takes a whole number from 1 to 65536, not 'x'",
-            "job.yaml:6:1: the key 'seed' stands a second time; its first place is line 4",
-            "job.yaml:9:3: the key 'steps' stands a second time; its first place is line 8",
-            "job.yaml:10:3: the key 'steps' stands a second time; its first place is line 8",
-        ])
+        #expect(
+            faults("seed: 1\nlora_rank: x\nseed: 2\nbudget:\n  steps: 1\n  steps: 2\n  'steps': 3\n") == [
+                "job.yaml:5:12: lora_rank takes a whole number from 1 to 65536, not 'x'",
+                "job.yaml:6:1: the key 'seed' stands a second time; its first place is line 4",
+                "job.yaml:9:3: the key 'steps' stands a second time; its first place is line 8",
+                "job.yaml:10:3: the key 'steps' stands a second time; its first place is line 8",
+            ])
         #expect(faults("workers: {min: 1, max: 2, min: 3}\n").first?.contains("stands a second time") == true)
         #expect(issues("model_name_or_path: m\ndataset: [{path: a}, {path: b, path: c}]\n").count == 1)
     }
@@ -153,11 +160,12 @@ import Testing
         #expect(refused > 20)
     }
 
-    @Test(arguments: [
-        ("1", 1.0), ("-1.5", -1.5), ("2e-4", 2e-4), ("1E3", 1000), (".5", 0.5), ("5.", 5), ("+3", 3), ("0x10", 16),
-        ("0o17", 15), ("010", 10), ("1e", nil), ("e5", nil), (".", nil), ("1_0", nil), ("-", nil), ("0x", nil),
-        ("1:30", nil), ("Infinity", nil), ("nan", nil), ("1e999", nil), ("0x-1", nil), ("١", nil),
-    ] as [(String, Double?)])
+    @Test(
+        arguments: [
+            ("1", 1.0), ("-1.5", -1.5), ("2e-4", 2e-4), ("1E3", 1000), (".5", 0.5), ("5.", 5), ("+3", 3), ("0x10", 16),
+            ("0o17", 15), ("010", 10), ("1e", nil), ("e5", nil), (".", nil), ("1_0", nil), ("-", nil), ("0x", nil),
+            ("1:30", nil), ("Infinity", nil), ("nan", nil), ("1e999", nil), ("0x-1", nil), ("١", nil),
+        ] as [(String, Double?)])
     func `numbers follow the core schema of YAML 1 point 2`(text: String, value: Double?) {
         #expect(SpecScalar(text: text, isPlain: true).number == value)
         #expect(SpecScalar(text: text, isPlain: false).number == nil)

@@ -23,7 +23,9 @@ import Testing
     private static func sent(_ values: [Float], _ wire: GradientWire, from lower: Int = 0) -> [Float]? {
         let range = lower..<lower + values.count
         let bytes = [UInt8](unsafeUninitializedCapacity: wire.bytes(of: range)) { buffer, count in
-            values.withUnsafeBufferPointer { wire.encode($0.baseAddress!, range, into: UnsafeMutableRawPointer(buffer.baseAddress!)) }
+            values.withUnsafeBufferPointer {
+                wire.encode($0.baseAddress!, range, into: UnsafeMutableRawPointer(buffer.baseAddress!))
+            }
             count = wire.bytes(of: range)
         }
         var received = [Float](repeating: .nan, count: values.count)
@@ -96,7 +98,9 @@ import Testing
         var values = [Float](repeating: 0, count: 128)
         for count in [0, 1, wire.bytes(of: 0..<128) - 1, wire.bytes(of: 0..<128) + 1] {
             let isRead = values.withUnsafeMutableBufferPointer { target in
-                [UInt8](repeating: 255, count: count).withUnsafeBytes { wire.decode($0, 0..<128, to: target.baseAddress!) }
+                [UInt8](repeating: 255, count: count).withUnsafeBytes {
+                    wire.decode($0, 0..<128, to: target.baseAddress!)
+                }
             }
             #expect(!isRead)
         }

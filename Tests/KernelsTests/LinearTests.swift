@@ -58,14 +58,16 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
                 return bits(together) == bits(alone)
             }
             let bias = biased ? bias : nil
-            #expect(rows { compute, y, x, rows in
-                compute.linear(
-                    y, x, w, bias: bias, rows: rows, inputs: inputs, outputs: outputs, accumulate: accumulate)
-            })
-            #expect(rows { compute, y, x, rows in
-                compute.linearTransposed(
-                    y, x, w, bias: bias, rows: rows, inputs: inputs, outputs: outputs, accumulate: accumulate)
-            })
+            #expect(
+                rows { compute, y, x, rows in
+                    compute.linear(
+                        y, x, w, bias: bias, rows: rows, inputs: inputs, outputs: outputs, accumulate: accumulate)
+                })
+            #expect(
+                rows { compute, y, x, rows in
+                    compute.linearTransposed(
+                        y, x, w, bias: bias, rows: rows, inputs: inputs, outputs: outputs, accumulate: accumulate)
+                })
         }
     }
 

@@ -1,7 +1,8 @@
-@testable import ModelFiles
 import Models
 import Terms
 import Testing
+
+@testable import ModelFiles
 
 @Suite struct AdapterDirectoryTests {
     let folder = TemporaryFolder()
@@ -37,10 +38,11 @@ import Testing
         let adapter = try AdapterDirectory(path: folder.path, model: model)
         let weights = try adapter.loadWeights()
 
-        #expect(adapter.modules.map(\.path) == [
-            "model.layers.0.self_attn.q_proj", "model.layers.0.mlp.down_proj",
-            "model.layers.1.self_attn.q_proj", "model.layers.1.mlp.down_proj",
-        ])
+        #expect(
+            adapter.modules.map(\.path) == [
+                "model.layers.0.self_attn.q_proj", "model.layers.0.mlp.down_proj",
+                "model.layers.1.self_attn.q_proj", "model.layers.1.mlp.down_proj",
+            ])
         #expect(adapter.modules.allSatisfy { $0.scale == 3 && $0.rank == 2 })
         let name = "base_model.model.model.layers.1.mlp.down_proj.lora_A.weight"
         #expect(weights.table[name]?.shape == [2, 12])
@@ -66,9 +68,10 @@ import Testing
         #expect(adapter.layout == layout)
         let file = try SafetensorsFile(path: folder.file("adapter_model.safetensors"))
         #expect(try adapter.digest() == ModelDigest.of(file))
-        #expect(configuration.targetModules == [
-            "down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj",
-        ])
+        #expect(
+            configuration.targetModules == [
+                "down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj",
+            ])
     }
 
     @Test func `GPT-2 adapters say that weights are stored transposed`() throws {

@@ -1,7 +1,8 @@
-@testable import ModelFiles
 import Models
 import Terms
 import Testing
+
+@testable import ModelFiles
 
 @Suite struct ModelDirectoryTests {
     let folder = TemporaryFolder()

@@ -1,8 +1,9 @@
 import Hashing
-@testable import ModelFiles
 import Models
 import Terms
 import Testing
+
+@testable import ModelFiles
 
 @Suite struct ModelDirectoryWriterTests {
     let folder = TemporaryFolder()

@@ -1,5 +1,6 @@
-@testable import ModelFiles
 import Testing
+
+@testable import ModelFiles
 
 @Suite struct SafetensorsFileTests {
     let folder = TemporaryFolder()

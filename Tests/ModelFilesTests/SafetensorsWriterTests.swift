@@ -1,7 +1,8 @@
 import Hashing
-@testable import ModelFiles
 import Terms
 import Testing
+
+@testable import ModelFiles
 
 @Suite struct SafetensorsWriterTests {
     let folder = TemporaryFolder()

@@ -1,6 +1,7 @@
-@testable import ModelFiles
 import Models
 import Terms
+
+@testable import ModelFiles
 
 /// Tiny models whose every element is a different small number.
 enum TinyModel {

@@ -184,13 +184,14 @@ import Testing
         ]
         let types = ["default", "linear", "dynamic", "llama3", "yarn"]
         let settings = types.map { type in
-            #"{"rope_type":"\#(type)","factor":1e6,"low_freq_factor":0.001,"high_freq_factor":1e6,"alpha":1e6,"# +
-                #""original_max_position_embeddings":1e300,"beta_fast":1e-300,"mscale":1e300,"mscale_all_dim":1e-300}"#
+            #"{"rope_type":"\#(type)","factor":1e6,"low_freq_factor":0.001,"high_freq_factor":1e6,"alpha":1e6,"#
+                + #""original_max_position_embeddings":1e300,"beta_fast":1e-300,"mscale":1e300,"mscale_all_dim":1e-300}"#
         }
-        let values = [
-            "null", "true", "-1", "0", "1", "2", "7", "1e308", "-1e308", "1e-308", "4294967296", "1048576", "0.5",
-            #""x""#, "[]", "{}", "[null]", #"["sliding_attention"]"#,
-        ] + settings
+        let values =
+            [
+                "null", "true", "-1", "0", "1", "2", "7", "1e308", "-1e308", "1e-308", "4294967296", "1048576", "0.5",
+                #""x""#, "[]", "{}", "[null]", #"["sliding_attention"]"#,
+            ] + settings
         for key in keys {
             for value in values {
                 let json = try JSONValue.parse(

@@ -1,6 +1,7 @@
 import Kernels
-@testable import Models
 import Testing
+
+@testable import Models
 
 @Suite struct DropoutTests {
     let model: TinyModel

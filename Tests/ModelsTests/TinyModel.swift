@@ -84,9 +84,10 @@ let variants: [(modelType: String, changes: String)] = [
 ]
 
 /// The variants in which a small step changes nothing by leaps: mixtures send every token to all experts.
-let smoothVariants = variants.filter { !$0.modelType.hasSuffix("_moe") } + [
-    ("qwen3_moe", #""num_experts":3,"num_experts_per_tok":3,"moe_intermediate_size":12,"norm_topk_prob":true"#),
-    ("qwen3_moe", #""num_experts":2,"num_experts_per_tok":2,"moe_intermediate_size":12,"mlp_only_layers":[0]"#),
-    ("ernie4_5_moe", #""moe_num_experts":2,"moe_k":2,"moe_intermediate_size":8,"use_bias":true"#),
-    ("hunyuan_v1_moe", #""num_experts":2,"moe_topk":2,"tie_word_embeddings":true"#),
-]
+let smoothVariants =
+    variants.filter { !$0.modelType.hasSuffix("_moe") } + [
+        ("qwen3_moe", #""num_experts":3,"num_experts_per_tok":3,"moe_intermediate_size":12,"norm_topk_prob":true"#),
+        ("qwen3_moe", #""num_experts":2,"num_experts_per_tok":2,"moe_intermediate_size":12,"mlp_only_layers":[0]"#),
+        ("ernie4_5_moe", #""moe_num_experts":2,"moe_k":2,"moe_intermediate_size":8,"use_bias":true"#),
+        ("hunyuan_v1_moe", #""num_experts":2,"moe_topk":2,"tie_word_embeddings":true"#),
+    ]

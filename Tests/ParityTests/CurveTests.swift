@@ -116,7 +116,8 @@ extension Trainer {
         var (power1, power2) = (1.0, 1.0)
         for _ in 0..<step { (power1, power2) = (power1 * update.beta1, power2 * update.beta2) }
         (update.biasCorrection1, update.biasCorrection2) = (1 - power1, 1 - power2)
-        let batches = step % 2 == 1
+        let batches =
+            step % 2 == 1
             ? [MicroBatch(documents: documents)] : documents.map { MicroBatch(documents: [$0]) }
         var gradient = [Float](repeating: 0, count: count)
         return gradient.withUnsafeMutableBufferPointer { gradient in

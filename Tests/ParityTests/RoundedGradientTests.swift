@@ -23,11 +23,12 @@ import Training
             configuration: directory.configuration, weights: weights.table, owner: weights, method: method,
             compute: compute)
         let vocabulary = UInt64(directory.configuration.vocabulary)
-        let batch = MicroBatch(documents: [60, 41, 90].enumerated().map { number, length in
-            let random = Philox(seed: 3, purpose: .probe, stream: UInt64(number))
-            let ids = (0..<length).map { Int32(random.below(vocabulary, UInt64($0))) }
-            return (ids: ids, labels: ids)
-        })
+        let batch = MicroBatch(
+            documents: [60, 41, 90].enumerated().map { number, length in
+                let random = Philox(seed: 3, purpose: .probe, stream: UInt64(number))
+                let ids = (0..<length).map { Int32(random.below(vocabulary, UInt64($0))) }
+                return (ids: ids, labels: ids)
+            })
         let memory = FloatBuffer(count: trainer.count)
         _ = trainer.shardGradient([batch], into: memory.pointer)
         return (0..<memory.count).map { Double(memory.pointer[$0]) }

@@ -28,7 +28,8 @@ import Testing
         var others: [Recipe] = []
         for change: (inout Recipe) -> Void in [
             { $0.step += 1 }, { $0.shards[0][0][0] = 9 }, { $0.shards.append([]) }, { $0.trainedTokens += 1 },
-            { $0.inputTokens += 1 }, { $0.firstSequence += 1 }, { $0.learningRate = 3e-4 }, { $0.biasCorrection1 = 0.2 },
+            { $0.inputTokens += 1 }, { $0.firstSequence += 1 }, { $0.learningRate = 3e-4 },
+            { $0.biasCorrection1 = 0.2 },
             { $0.biasCorrection2 = 0.2 }, { $0.shards[0] = [[1], [2], [3]] },
         ] {
             var other = Self.sample

@@ -1,8 +1,9 @@
 import Collectives
 import Recipes
-@testable import Simulation
 import Terms
 import Testing
+
+@testable import Simulation
 
 @Suite struct EventQueueTests {
     @Test func `what is earlier comes first, ties go by their number`() {
@@ -68,9 +69,12 @@ import Testing
 
     @Test func `a state depends on every step before it`() {
         let reference = Reference(
-            StoryTests.job(), index: .init(tokens: Array(repeating: 3, count: 24), trained: Array(repeating: 2, count: 24)))
+            StoryTests.job(),
+            index: .init(tokens: Array(repeating: 3, count: 24), trained: Array(repeating: 2, count: 24)))
 
         #expect(Set((0...12).map { reference.digest($0) }).count == 13)
-        #expect(reference.line(3).root == Reference.sum(of: reference.tree.root, state: reference.digest(2), tag: reference.line(3).tag))
+        #expect(
+            reference.line(3).root
+                == Reference.sum(of: reference.tree.root, state: reference.digest(2), tag: reference.line(3).tag))
     }
 }

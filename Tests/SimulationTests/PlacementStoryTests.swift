@@ -14,13 +14,15 @@ import Testing
     }
 
     private func finish(_ cluster: SimulatedCluster, _ jobs: JobID...) {
-        let isDone = cluster.run(within: .seconds(600)) { cluster in jobs.allSatisfy { cluster.state(of: $0) == .done } }
+        let isDone = cluster.run(within: .seconds(600)) { cluster in jobs.allSatisfy { cluster.state(of: $0) == .done }
+        }
         #expect(cluster.failure == nil, "\(cluster.failure?.text ?? "")")
         #expect(isDone, "\(cluster.story.suffix(12).joined(separator: "\n"))")
     }
 
     private func reach(_ step: Step, _ job: JobID, _ cluster: SimulatedCluster) {
-        #expect(cluster.run(within: .seconds(300)) { $0.committed(job) >= step }, "\(cluster.failure?.text ?? "too slow")")
+        #expect(
+            cluster.run(within: .seconds(300)) { $0.committed(job) >= step }, "\(cluster.failure?.text ?? "too slow")")
     }
 
     @Test func `a worker that is asked to leave ends what is leased, and nothing is computed again`() {

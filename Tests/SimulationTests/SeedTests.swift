@@ -20,7 +20,9 @@ import Testing
     func `clusters without faults run every job to its end`(batch: UInt64) { Self.check(batch, .none) }
 
     @Test(arguments: 0..<2 as Range<UInt64>)
-    func `clusters with a few faults keep every invariant and come to an end`(batch: UInt64) { Self.check(batch, .some) }
+    func `clusters with a few faults keep every invariant and come to an end`(batch: UInt64) {
+        Self.check(batch, .some)
+    }
 
     @Test(arguments: 0..<5 as Range<UInt64>)
     func `clusters with every fault keep every invariant and come to an end`(batch: UInt64) { Self.check(batch, .all) }
@@ -36,7 +38,8 @@ import Testing
     }
 
     @Test func `other seeds and other faults tell other stories`() {
-        let digests = [1, 2, 3].map { Simulation.run(seed: $0, faults: .some).traceDigest }
+        let digests =
+            [1, 2, 3].map { Simulation.run(seed: $0, faults: .some).traceDigest }
             + [Simulation.run(seed: 1, faults: .none).traceDigest]
 
         #expect(Set(digests).count == 4)

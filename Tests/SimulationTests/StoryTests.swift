@@ -8,7 +8,8 @@ import Testing
 /// states are those of one undisturbed worker, each step counts once and in order, nothing leaves before it is durable.
 @Suite struct StoryTests {
     static func job(
-        steps: Int = 12, shards: Int = 8, workers: ClosedRange<Int> = 1...8, change: (inout JobDescription) -> Void = { _ in }
+        steps: Int = 12, shards: Int = 8, workers: ClosedRange<Int> = 1...8,
+        change: (inout JobDescription) -> Void = { _ in }
     ) -> JobDescription {
         var description = JobDescription(
             name: "story", parameters: 20_000, sequences: 24, globalBatch: shards, microBatch: 1, virtualShards: shards,
@@ -29,7 +30,8 @@ import Testing
         cluster.addWorkers(workers)
         cluster.run(for: .seconds(1))
         let job = cluster.submit(description)
-        try #require(cluster.run(within: .seconds(300)) { $0.committed(job) >= step }, "\(cluster.failure?.text ?? "too slow")")
+        try #require(
+            cluster.run(within: .seconds(300)) { $0.committed(job) >= step }, "\(cluster.failure?.text ?? "too slow")")
         return (cluster, job)
     }
 
@@ -59,14 +61,15 @@ import Testing
         _ = cluster.run(within: .seconds(60)) { $0.state(of: job) == .done }
         cluster.run(for: .seconds(1))
 
-        #expect(cluster.story == [
-            "w0 starts", "w1 starts", "w0 joined", "w1 joined",
-            "job 1: plan {\"after\":0,\"anneal_start\":3,\"anneal_steps\":0,\"cause\":\"start\",\"end\":3,\"limit\":null,\"trunk\":3}",
-            "job 1: STARTING (1 workers)", "job 1: generation 1 of w0 w1 from step 0",
-            "job 1: RUNNING (generation 1, 2 workers)", "job 1: evaluated after step 0", "job 1: step 1 counts",
-            "job 1: step 2 counts", "job 1: step 3 counts", "job 1: evaluated after step 3",
-            "job 1: DONE (all 3 steps are done)", "job 1: final checkpoint of step 3",
-        ])
+        #expect(
+            cluster.story == [
+                "w0 starts", "w1 starts", "w0 joined", "w1 joined",
+                "job 1: plan {\"after\":0,\"anneal_start\":3,\"anneal_steps\":0,\"cause\":\"start\",\"end\":3,\"limit\":null,\"trunk\":3}",
+                "job 1: STARTING (1 workers)", "job 1: generation 1 of w0 w1 from step 0",
+                "job 1: RUNNING (generation 1, 2 workers)", "job 1: evaluated after step 0", "job 1: step 1 counts",
+                "job 1: step 2 counts", "job 1: step 3 counts", "job 1: evaluated after step 3",
+                "job 1: DONE (all 3 steps are done)", "job 1: final checkpoint of step 3",
+            ])
     }
 
     @Test func `a worker that is killed costs a generation, not a step`() throws {
@@ -196,7 +199,8 @@ import Testing
         cluster.addWorkers(3)
         let jobs = [(2...3), (3...3), (1...2), (2...2)].map { cluster.submit(Self.job(steps: 5, workers: $0)) }
 
-        let isOver = cluster.run(within: .seconds(300)) { cluster in jobs.allSatisfy { cluster.state(of: $0) == .done } }
+        let isOver = cluster.run(within: .seconds(300)) { cluster in jobs.allSatisfy { cluster.state(of: $0) == .done }
+        }
 
         #expect(isOver)
         #expect(cluster.failure == nil, "\(cluster.failure?.text ?? "")")

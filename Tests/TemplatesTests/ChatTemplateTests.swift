@@ -54,8 +54,9 @@ import Testing
     @Test func `the date is an argument`() throws {
         let template = try ChatTemplate(source: "{{ strftime_now('%d %b %Y') }}")
 
-        #expect(try template.render(ChatInput(messages: [], date: CalendarDate(year: 2026, month: 2, day: 3))).text.text
-            == "03 Feb 2026")
+        #expect(
+            try template.render(ChatInput(messages: [], date: CalendarDate(year: 2026, month: 2, day: 3))).text.text
+                == "03 Feb 2026")
         #expect(try template.render(ChatInput(messages: [])).text.text == "01 Jan 1970")
     }
 

@@ -13,8 +13,9 @@ enum Fixtures {
 
     /// Variables as transformers passes them, those of the fixture on top.
     static func variables(_ members: JSONObject) -> JSONObject {
-        JSONObject([
-            ("messages", .null), ("tools", .null), ("documents", .null), ("add_generation_prompt", .bool(false)),
-        ] + members.members)
+        JSONObject(
+            [
+                ("messages", .null), ("tools", .null), ("documents", .null), ("add_generation_prompt", .bool(false)),
+            ] + members.members)
     }
 }

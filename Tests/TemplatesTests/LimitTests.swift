@@ -1,6 +1,7 @@
-@testable import Templates
 import Terms
 import Testing
+
+@testable import Templates
 
 /// Templates that would never end, or never stop growing, are stopped by name; nothing traps.
 @Suite struct LimitTests {
@@ -60,9 +61,11 @@ import Testing
         #expect(failure("{{ " + String(repeating: "not ", count: 5000) + "1 }}") == .tooDeep(limit: Parser.depthLimit))
         #expect(failure("{{ " + String(repeating: "-", count: 5000) + "1 }}") == .tooDeep(limit: Parser.depthLimit))
         #expect(failure(String(repeating: "{% if 1 %}", count: 5000)) == .tooDeep(limit: Parser.depthLimit))
-        for chain in ["1" + String(repeating: " + 1", count: 5000), "a" + String(repeating: ".a", count: 5000),
+        for chain in [
+            "1" + String(repeating: " + 1", count: 5000), "a" + String(repeating: ".a", count: 5000),
             "1" + String(repeating: " | int", count: 5000), "1" + String(repeating: " if 1", count: 5000),
-            "f" + String(repeating: "()", count: 5000)] {
+            "f" + String(repeating: "()", count: 5000),
+        ] {
             #expect(failure("{{ \(chain) }}") == .tooDeep(limit: Parser.heightLimit), "\(chain.prefix(12))")
         }
     }
@@ -91,7 +94,8 @@ import Testing
     }
 
     @Test func `broken templates never trap`() {
-        let source = "{%- if a == 'x' and b[1:] %}{{ c | tojson(indent=2) }}{% elif d is not none %}\n{% for x in y %}"
+        let source =
+            "{%- if a == 'x' and b[1:] %}{{ c | tojson(indent=2) }}{% elif d is not none %}\n{% for x in y %}"
             + "{{- loop.index ~ \"q\\u00e9\" -}}{% endfor %}{% set ns.z = {'k': [1, 2.5e3]} %}{# note #}{% endif %}"
             + "{% raw %}r{% endraw %}{% macro m(p, q=1) %}{{ p }}{% endmacro %}{% generation %}g{% endgeneration %}"
         let bytes = Array(source.utf8)

@@ -1,6 +1,7 @@
-@testable import Templates
 import Terms
 import Testing
+
+@testable import Templates
 
 /// Which characters of a rendering came from data.
 @Suite struct ProvenanceTests {
@@ -66,8 +67,9 @@ import Testing
     }
 
     @Test func `keys of objects are data too`() throws {
-        #expect(try marked("{% for k in d %}{{ k }}{% endfor %}{{ d | tojson }}", ["d": .members(["k": .int(1)])])
-            == "[k]{\"[k]\": 1}")
+        #expect(
+            try marked("{% for k in d %}{{ k }}{% endfor %}{{ d | tojson }}", ["d": .members(["k": .int(1)])])
+                == "[k]{\"[k]\": 1}")
     }
 
     @Test func `known roles count as the template's and other members don't`() throws {

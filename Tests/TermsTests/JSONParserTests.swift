@@ -31,7 +31,9 @@ import Testing
         #expect(try JSONValue.parse("\"\(pair.written)\"") == .string(pair.meant))
     }
 
-    @Test(arguments: ["0", "-0", "10", "0.5", "-1.25", "1e5", "1E+5", "2e-4", "123456789012345678901234567890", "1e400"])
+    @Test(arguments: [
+        "0", "-0", "10", "0.5", "-1.25", "1e5", "1E+5", "2e-4", "123456789012345678901234567890", "1e400",
+    ])
     func `a number keeps its text`(text: String) throws {
         #expect(try JSONValue.parse(text) == .number(JSONNumber(text: text)))
     }
@@ -48,9 +50,12 @@ import Testing
     }
 
     static let malformed: [String] = [
-        "", " ", "{", "[", "]", "}", "{]", "[1,]", "[,1]", "[1 2]", "{\"a\":1,}", "{\"a\" 1}", "{a:1}", "{\"a\":}", "{1:2}",
-        "\"abc", "\"\\", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"\\ud800\\uzzzz\"", "\"a\nb\"", "\"a\u{1}b\"", "\"\\n\u{1}\"",
-        "tru", "True", "nul", "falsey", "NaN", "Infinity", "-", "+1", "01", "-01", "1.", ".5", "1e", "1e+", "0x10", "1_000",
+        "", " ", "{", "[", "]", "}", "{]", "[1,]", "[,1]", "[1 2]", "{\"a\":1,}", "{\"a\" 1}", "{a:1}", "{\"a\":}",
+        "{1:2}",
+        "\"abc", "\"\\", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"\\ud800\\uzzzz\"", "\"a\nb\"", "\"a\u{1}b\"",
+        "\"\\n\u{1}\"",
+        "tru", "True", "nul", "falsey", "NaN", "Infinity", "-", "+1", "01", "-01", "1.", ".5", "1e", "1e+", "0x10",
+        "1_000",
         "1 2", "{} {}", "'a'", "// a\n1", "\u{FEFF}1", "[1]]",
     ]
 
@@ -63,14 +68,18 @@ import Testing
     }
 
     @Test func `bytes that are no UTF-8 are an error`() {
-        for bad: [UInt8] in [[0xFF], [0xC3, 0x28], [0xED, 0xA0, 0x80], [0xC0, 0xAF], [0xF4, 0x90, 0x80, 0x80], [0xE2, 0x82]] {
+        for bad: [UInt8] in [
+            [0xFF], [0xC3, 0x28], [0xED, 0xA0, 0x80], [0xC0, 0xAF], [0xF4, 0x90, 0x80, 0x80], [0xE2, 0x82],
+        ] {
             #expect(throws: JSONError.self) { try JSONValue.parse([0x22] + bad + [0x22]) }
             #expect(throws: JSONError.self) { try JSONValue.parse([0x22, 0x5C, 0x6E] + bad + [0x22]) }
         }
     }
 
     @Test func `depth is bounded without a stack overflow`() throws {
-        func nested(_ depth: Int) -> String { String(repeating: "[", count: depth) + String(repeating: "]", count: depth) }
+        func nested(_ depth: Int) -> String {
+            String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
+        }
 
         #expect(throws: Never.self) { try JSONValue.parse(nested(65)) }
         #expect(throws: JSONError.self) { try JSONValue.parse(nested(66)) }
@@ -103,7 +112,9 @@ import Testing
         let alphabet = Array(#"{}[]",:\u0123456789eE+-.dDtrfalsn "#.utf8) + [0x00, 0x0A, 0x80, 0xED, 0xFF]
         for trial in 0..<4000 {
             let count = Int(random.below(24, UInt64(trial) << 16))
-            let bytes = (0..<count).map { alphabet[Int(random.below(UInt64(alphabet.count), UInt64(trial) << 16 | UInt64($0 + 1)))] }
+            let bytes = (0..<count).map {
+                alphabet[Int(random.below(UInt64(alphabet.count), UInt64(trial) << 16 | UInt64($0 + 1)))]
+            }
             if let value = try? JSONValue.parse(bytes) {
                 #expect((try? JSONValue.parse(value.encoded())) == value)
             }
@@ -111,7 +122,8 @@ import Testing
     }
 
     @Test func `keys are told apart by their bytes`() throws {
-        let composed = "\u{E9}", decomposed = "e\u{301}"
+        let composed = "\u{E9}"
+        let decomposed = "e\u{301}"
         #expect(composed == decomposed)
         let value = try JSONValue.parse(
             "{\"\(composed)\":1,\"\(decomposed)\":2}", limits: JSONLimits(refusesDuplicateKeys: true))

@@ -15,7 +15,8 @@ import Testing
     ]
 
     @Test(arguments: known)
-    func `the published known answers come out`(known: (seed: UInt64, counter: UInt64, stream: UInt64, words: [UInt32])) {
+    func `the published known answers come out`(known: (seed: UInt64, counter: UInt64, stream: UInt64, words: [UInt32]))
+    {
         let words = Philox(seed: known.seed, purpose: .probe, stream: known.stream).words(known.counter)
 
         #expect([words.0, words.1, words.2, words.3] == known.words)

@@ -52,7 +52,9 @@ struct TidyTests {
 
     @Test func `pure modules read no clock, no environment and no chance`() throws {
         let files = try SourceTree.files(below: "Sources").filter { Self.pure.contains($0.module) }
-        let ambient = [" Date()", "(Date()", ".random(", "clock_gettime", "ProcessInfo", "DispatchTime", "SystemRandom", "getenv("]
+        let ambient = [
+            " Date()", "(Date()", ".random(", "clock_gettime", "ProcessInfo", "DispatchTime", "SystemRandom", "getenv(",
+        ]
         #expect(places(files, ambient) == [])
     }
 
@@ -77,8 +79,10 @@ struct TidyTests {
         var silent: [String] = []
         for file in try SourceTree.files(below: "Sources") {
             for (index, line) in file.lines.enumerated()
-            where line.hasPrefix("package ") || line.hasPrefix("final ") || line.hasPrefix("struct ") || line.hasPrefix("enum ")
-                || line.hasPrefix("class ") || line.hasPrefix("protocol ") {
+            where line.hasPrefix("package ") || line.hasPrefix("final ") || line.hasPrefix("struct ")
+                || line.hasPrefix("enum ")
+                || line.hasPrefix("class ") || line.hasPrefix("protocol ")
+            {
                 let words = line.split(separator: " ").drop { ["package", "final", "indirect"].contains($0) }
                 guard ["class", "struct", "enum", "protocol"].contains(words.first ?? "") else { continue }
                 var above = index - 1

@@ -1,12 +1,15 @@
 import Testing
+
 @testable import Tokenization
 
 @Suite struct AddedTokenTests {
     @Test func `a data row can't forge a turn`() throws {
-        let added = "[" + [
-            SmallTokenizer.added("<|end|>", 256), SmallTokenizer.added("<think>", 257, special: false),
-            SmallTokenizer.added("<｜User｜>", 258, special: false),
-        ].joined(separator: ",") + "]"
+        let added =
+            "["
+            + [
+                SmallTokenizer.added("<|end|>", 256), SmallTokenizer.added("<think>", 257, special: false),
+                SmallTokenizer.added("<｜User｜>", 258, special: false),
+            ].joined(separator: ",") + "]"
         let tokenizer = try SmallTokenizer.read(SmallTokenizer.file(merges: [], added: added))
         let text = "a<|end|>b<think><｜User｜>"
 
@@ -21,8 +24,9 @@ import Testing
         let added = "[\(SmallTokenizer.added("<s>", 257))]"
         let noCuts = #"{"type":"ByteLevel","add_prefix_space":false,"use_regex":false}"#
         for wholeWords in [false, true] {
-            let tokenizer = try SmallTokenizer.read(SmallTokenizer.file(
-                merges: merges, added: added, preTokenizer: noCuts, model: #","ignore_merges":\#(wholeWords)"#))
+            let tokenizer = try SmallTokenizer.read(
+                SmallTokenizer.file(
+                    merges: merges, added: added, preTokenizer: noCuts, model: #","ignore_merges":\#(wholeWords)"#))
 
             #expect(tokenizer.encode("<s>") == [257])
             #expect(tokenizer.encode("<s>", matchSpecials: false) == [256, Int32(UInt8(ascii: ">"))])
@@ -43,8 +47,9 @@ import Testing
     @Test func `an added token whose id is not the one it takes is refused`() throws {
         let file = SmallTokenizer.file(merges: [], added: "[\(SmallTokenizer.added("<m>", 300))]")
 
-        #expect(throws: TokenizationError.inconsistent(
-            file: "tokenizer.json", problem: "the added token `<m>` states id 300, but its id is 256")
+        #expect(
+            throws: TokenizationError.inconsistent(
+                file: "tokenizer.json", problem: "the added token `<m>` states id 300, but its id is 256")
         ) { try SmallTokenizer.read(file) }
     }
 
@@ -65,8 +70,12 @@ import Testing
         #expect(tabs.encode("\t\t x") == [256, 120])
 
         // The space is found inside what the tab took, and reaches back only to where that ended.
-        let spaces = try SmallTokenizer.read(SmallTokenizer.file(merges: [], added: "["
-            + [token("\\t", 256, ",\"rstrip\":true"), token(" ", 257, ",\"lstrip\":true")].joined(separator: ",") + "]"))
+        let spaces = try SmallTokenizer.read(
+            SmallTokenizer.file(
+                merges: [],
+                added: "["
+                    + [token("\\t", 256, ",\"rstrip\":true"), token(" ", 257, ",\"lstrip\":true")].joined(
+                        separator: ",") + "]"))
         #expect(spaces.encode("\t  x") == [256, 120])
         #expect(spaces.encode("\tx  y") == [256, 120, 257, 257, 121])
     }

@@ -1,5 +1,6 @@
 import Terms
 import Testing
+
 @testable import Tokenization
 
 @Suite struct BPETrainerTests {
@@ -58,7 +59,8 @@ import Testing
         let trained = BPETrainer.train(["zy zy ba ba bc bc"], .init(vocabularySize: 262, specialTokens: []))
 
         // ` b` stands four times; then by bytes: ` b`+`a` < ` b`+`c` < ` z` < ` z`+`y`, though `zy` came first.
-        #expect(trained.tokens.dropFirst(256).map { String(decoding: $0, as: UTF8.self) } == [" b", " ba", " bc", "zy"])
+        #expect(
+            trained.tokens.dropFirst(256).map { String(decoding: $0, as: UTF8.self) } == [" b", " ba", " bc", "zy"])
     }
 
     @Test func `a token is whole characters or a part of one`() throws {

@@ -19,7 +19,8 @@ struct Fixture {
     let pieceDigests: [String]
 
     /// `DROVER_TOKENIZER_FIXTURES` names another folder, for runs with more texts than are kept here.
-    static let folder = ProcessInfo.processInfo.environment["DROVER_TOKENIZER_FIXTURES"].map { URL(filePath: $0) }
+    static let folder =
+        ProcessInfo.processInfo.environment["DROVER_TOKENIZER_FIXTURES"].map { URL(filePath: $0) }
         ?? URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Fixtures")
 
     static func bytes(_ path: String) throws -> [UInt8] { [UInt8](try Data(contentsOf: folder.appending(path: path))) }

@@ -1,5 +1,6 @@
 import Terms
 import Testing
+
 @testable import Tokenization
 
 @Suite struct MergeScratchTests {
@@ -24,8 +25,9 @@ import Testing
         for number in 0..<count {
             let symbols = UInt32(4 + number)
             let rank = UInt32(ties ? number / 3 : number)
-            rules.append(PairTable.Rule(
-                left: random.below(symbols), right: random.below(symbols), rank: rank, result: symbols))
+            rules.append(
+                PairTable.Rule(
+                    left: random.below(symbols), right: random.below(symbols), rank: rank, result: symbols))
         }
         return rules
     }

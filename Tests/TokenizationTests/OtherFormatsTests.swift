@@ -1,4 +1,5 @@
 import Testing
+
 @testable import Tokenization
 
 /// SentencePiece models and tiktoken files against the libraries that made them.
@@ -84,13 +85,15 @@ import Testing
         var bytes = try Fixture.bytes("spm/tokenizer.model")
         // A second trainer_spec overrides the first: model_type (field 3) = Unigram.
         bytes += [0x12, 0x02, 0x18, 0x01]
-        #expect(TokenizerFileTests.message { _ = try Tokenizer.read(sentencePiece: bytes) }
-            == "the SentencePiece file: the model type Unigram is not supported; use another tokenizer file")
+        #expect(
+            TokenizerFileTests.message { _ = try Tokenizer.read(sentencePiece: bytes) }
+                == "the SentencePiece file: the model type Unigram is not supported; use another tokenizer file")
         // A normalizer_spec with a character map.
         bytes = try Fixture.bytes("spm/tokenizer.model")
         bytes += [0x1A, 0x09, 0x0A, 0x04] + Array("nmt_".utf8) + [0x12, 0x01, 0x00]
-        #expect(TokenizerFileTests.message { _ = try Tokenizer.read(sentencePiece: bytes) }
-            == "the SentencePiece file: the normalisation `nmt_` is not supported; use another tokenizer file")
+        #expect(
+            TokenizerFileTests.message { _ = try Tokenizer.read(sentencePiece: bytes) }
+                == "the SentencePiece file: the normalisation `nmt_` is not supported; use another tokenizer file")
     }
 
     @Test func `broken SentencePiece bytes never trap`() throws {

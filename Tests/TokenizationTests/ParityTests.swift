@@ -1,4 +1,5 @@
 import Testing
+
 @testable import Tokenization
 
 /// The same ids and the same text as Hugging Face `tokenizers` 0.23, string by string.

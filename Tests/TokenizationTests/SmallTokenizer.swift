@@ -1,5 +1,6 @@
 import Terms
 import Testing
+
 @testable import Tokenization
 
 /// tokenizer.json files small enough to read in a test.
@@ -18,7 +19,8 @@ enum SmallTokenizer {
         let tokens = bytes + merges.map { spelled($0.0 + $0.1) }
         let vocabulary = tokens.enumerated().map { "\(quoted($1)):\($0)" }.joined(separator: ",")
         let rules = merges.map { "[\(quoted(spelled($0.0))),\(quoted(spelled($0.1)))]" }.joined(separator: ",")
-        return json("""
+        return json(
+            """
             {"version":"1.0","added_tokens":\(added),"normalizer":\(normalizer),"pre_tokenizer":\(preTokenizer),
             "post_processor":\(postProcessor),"decoder":\(decoder),
             "model":{"type":"BPE","vocab":{\(vocabulary)},"merges":[\(rules)]\(model)}}

@@ -1,5 +1,6 @@
 import Terms
 import Testing
+
 @testable import Tokenization
 
 @Suite struct TokenizerFileTests {
@@ -10,41 +11,60 @@ import Testing
 
     @Test(arguments: [
         (#""normalizer":{"type":"NFKC"}"#, "the normalizer `NFKC` of `normalizer`"),
-        (#""normalizer":{"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"Lowercase"}]}"#,
-         "the normalizer `Lowercase` of `normalizer.normalizers[1]`"),
-        (#""normalizer":{"type":"Replace","pattern":{"Regex":" +"},"content":""}"#,
-         "a Replace by Regex of `normalizer`"),
+        (
+            #""normalizer":{"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"Lowercase"}]}"#,
+            "the normalizer `Lowercase` of `normalizer.normalizers[1]`"
+        ),
+        (
+            #""normalizer":{"type":"Replace","pattern":{"Regex":" +"},"content":""}"#,
+            "a Replace by Regex of `normalizer`"
+        ),
         (#""pre_tokenizer":{"type":"BertPreTokenizer"}"#, "the pre-tokenizer `BertPreTokenizer` of `pre_tokenizer`"),
-        (#""pre_tokenizer":{"type":"Split","pattern":{"Regex":"x+"},"behavior":"Isolated","invert":false}"#,
-         "the split pattern `x+` of `pre_tokenizer`"),
-        (#""pre_tokenizer":{"type":"Split","pattern":{"Regex":"\\p{N}"},"behavior":"MergedWithNext","invert":false}"#,
-         "the behavior `MergedWithNext` of `pre_tokenizer`"),
+        (
+            #""pre_tokenizer":{"type":"Split","pattern":{"Regex":"x+"},"behavior":"Isolated","invert":false}"#,
+            "the split pattern `x+` of `pre_tokenizer`"
+        ),
+        (
+            #""pre_tokenizer":{"type":"Split","pattern":{"Regex":"\\p{N}"},"behavior":"MergedWithNext","invert":false}"#,
+            "the behavior `MergedWithNext` of `pre_tokenizer`"
+        ),
         (#""pre_tokenizer":{"type":"ByteLevel","shiny":1}"#, "the member `shiny` of `pre_tokenizer`"),
         (#""decoder":{"type":"WordPiece"}"#, "the decoder `WordPiece` at this place of `decoder`"),
         (#""post_processor":{"type":"BertProcessing"}"#, "the post-processor `BertProcessing` of `post_processor`"),
         (#""model":{"type":"Unigram"}"#, "the type `Unigram` of `model`"),
         (#""model":{"type":"BPE","vocab":{"a":0},"merges":[],"dropout":0.1}"#, "dropout of `model`"),
-        (#""model":{"type":"BPE","vocab":{"a":0},"merges":[],"end_of_word_suffix":"</w>"}"#,
-         "the member `end_of_word_suffix` of `model`"),
+        (
+            #""model":{"type":"BPE","vocab":{"a":0},"merges":[],"end_of_word_suffix":"</w>"}"#,
+            "the member `end_of_word_suffix` of `model`"
+        ),
         (#""version":"2.0""#, "a `version` that is not 1.0"),
         (#""surprise":1"#, "the member `surprise`"),
     ])
     func `what is not known is refused by name`(member: String, feature: String) {
         let file = json(#"{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},\#(member)}"#)
 
-        #expect(Self.message { _ = try Tokenizer.read(tokenizerJSON: file) }
-            == "tokenizer.json: \(feature) is not supported; use another tokenizer file")
+        #expect(
+            Self.message { _ = try Tokenizer.read(tokenizerJSON: file) }
+                == "tokenizer.json: \(feature) is not supported; use another tokenizer file")
     }
 
     @Test(arguments: [
-        (#"{"model":{"vocab":{"a":0,"b":1},"merges":[["a","c"]]}}"#,
-         "tokenizer.json: the merge to `ac` names a token that the vocabulary doesn't have"),
-        (#"{"model":{"vocab":{"a":0,"b":0},"merges":[]}}"#,
-         "tokenizer.json: the id 0 of `b` is too large or belongs to another token"),
-        (#"{"model":{"vocab":{"a":4000000000},"merges":[]}}"#,
-         "tokenizer.json: the id 4000000000 of `a` is too large or belongs to another token"),
-        (#"{"model":{"vocab":{"a":0},"merges":["a"]}}"#,
-         "tokenizer.json: a merge must be two tokens with a space between at byte 39"),
+        (
+            #"{"model":{"vocab":{"a":0,"b":1},"merges":[["a","c"]]}}"#,
+            "tokenizer.json: the merge to `ac` names a token that the vocabulary doesn't have"
+        ),
+        (
+            #"{"model":{"vocab":{"a":0,"b":0},"merges":[]}}"#,
+            "tokenizer.json: the id 0 of `b` is too large or belongs to another token"
+        ),
+        (
+            #"{"model":{"vocab":{"a":4000000000},"merges":[]}}"#,
+            "tokenizer.json: the id 4000000000 of `a` is too large or belongs to another token"
+        ),
+        (
+            #"{"model":{"vocab":{"a":0},"merges":["a"]}}"#,
+            "tokenizer.json: a merge must be two tokens with a space between at byte 39"
+        ),
         (#"{"model":{"vocab":{"a":-1},"merges":[]}}"#, "tokenizer.json: expected a whole number at byte 23"),
         (#"{"model":null}"#, "tokenizer.json: `model` must be an object or null"),
         (#"[]"#, "tokenizer.json: expected `{` at byte 0"),
@@ -62,9 +82,10 @@ import Testing
     }
 
     @Test func `tokens that differ only in normalisation stay apart`() throws {
-        let tokenizer = try SmallTokenizer.read(json(
-            "{\"model\":{\"vocab\":{\"\u{E9}\":0,\"e\":1,\"\u{301}\":2,\"e\u{301}\":3,\"\u{212B}\":4,\"\u{C5}\":5},"
-                + "\"merges\":[[\"e\",\"\u{301}\"]]}}"))
+        let tokenizer = try SmallTokenizer.read(
+            json(
+                "{\"model\":{\"vocab\":{\"\u{E9}\":0,\"e\":1,\"\u{301}\":2,\"e\u{301}\":3,\"\u{212B}\":4,\"\u{C5}\":5},"
+                    + "\"merges\":[[\"e\",\"\u{301}\"]]}}"))
 
         #expect(tokenizer.encode("\u{E9}e\u{301}\u{212B}\u{C5}") == [0, 3, 4, 5])
         #expect(tokenizer.id(of: "\u{E9}") == 0 && tokenizer.id(of: "e\u{301}") == 3)

@@ -1,4 +1,5 @@
 import Testing
+
 @testable import Tokenization
 
 @Suite struct UnicodeTests {
@@ -7,21 +8,23 @@ import Testing
             .unicodeScalars.map(\.value)
     }
 
-    @Test(arguments: [
-        // A pair composes; a mark of the same class blocks; marks are put in order first.
-        ("e\u{301}", [0xE9]), ("e\u{301}\u{301}", [0xE9, 0x301]), ("q\u{307}\u{323}", [0x71, 0x323, 0x307]),
-        ("a\u{302}\u{323}", [0x1EAD]), ("a\u{327}\u{301}", [0xE1, 0x327]),
-        // Singletons are replaced, excluded composites fall apart.
-        ("\u{212B}\u{2126}", [0xC5, 0x3A9]), ("\u{958}", [0x915, 0x93C]), ("\u{F900}", [0x8C48]),
-        ("\u{344}", [0x308, 0x301]),
-        // Hangul by arithmetic, also a syllable with a trailing consonant; no third consonant.
-        ("\u{1112}\u{1161}\u{11AB}", [0xD55C]), ("\u{D558}\u{11AB}", [0xD55C]), ("\u{D55C}\u{11AB}", [0xD55C, 0x11AB]),
-        ("\u{1100}\u{1161}\u{11A7}", [0xAC00, 0x11A7]),
-        // A mark at the start has nothing to join.
-        ("\u{301}e", [0x301, 0x65]), ("", []),
-        // A mark younger than the data of the reference stays where it is.
-        ("\u{897}\u{323}", [0x897, 0x323]),
-    ] as [(String, [UInt32])])
+    @Test(
+        arguments: [
+            // A pair composes; a mark of the same class blocks; marks are put in order first.
+            ("e\u{301}", [0xE9]), ("e\u{301}\u{301}", [0xE9, 0x301]), ("q\u{307}\u{323}", [0x71, 0x323, 0x307]),
+            ("a\u{302}\u{323}", [0x1EAD]), ("a\u{327}\u{301}", [0xE1, 0x327]),
+            // Singletons are replaced, excluded composites fall apart.
+            ("\u{212B}\u{2126}", [0xC5, 0x3A9]), ("\u{958}", [0x915, 0x93C]), ("\u{F900}", [0x8C48]),
+            ("\u{344}", [0x308, 0x301]),
+            // Hangul by arithmetic, also a syllable with a trailing consonant; no third consonant.
+            ("\u{1112}\u{1161}\u{11AB}", [0xD55C]), ("\u{D558}\u{11AB}", [0xD55C]),
+            ("\u{D55C}\u{11AB}", [0xD55C, 0x11AB]),
+            ("\u{1100}\u{1161}\u{11A7}", [0xAC00, 0x11A7]),
+            // A mark at the start has nothing to join.
+            ("\u{301}e", [0x301, 0x65]), ("", []),
+            // A mark younger than the data of the reference stays where it is.
+            ("\u{897}\u{323}", [0x897, 0x323]),
+        ] as [(String, [UInt32])])
     func `NFC composes as the reference does`(text: String, expected: [UInt32]) {
         #expect(Self.composed(text) == expected)
     }

@@ -30,7 +30,8 @@ import Wire
             let file = Self.folder.appendingPathComponent("\(name).bin")
             if ProcessInfo.processInfo.environment["DROVER_WRITE_CORPUS"] != nil { try Data(bytes).write(to: file) }
             let stored = try? Data(contentsOf: file)
-            #expect(stored.map { [UInt8]($0) } == bytes, "write it with DROVER_WRITE_CORPUS=1 in the environment: \(name)")
+            #expect(
+                stored.map { [UInt8]($0) } == bytes, "write it with DROVER_WRITE_CORPUS=1 in the environment: \(name)")
         }
     }
 }

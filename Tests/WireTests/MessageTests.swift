@@ -1,7 +1,8 @@
 import Collectives
 import Terms
-@testable import Wire
 import Testing
+
+@testable import Wire
 
 @Suite struct MessageTests {
     @Test(arguments: Samples.all)
@@ -18,7 +19,9 @@ import Testing
         #expect(Set(tags).count == tags.count)
         // A new kind must come with a sample: 256 possible tags, exactly these are taken.
         for tag in UInt8.min...UInt8.max where !tags.contains(tag) {
-            #expect(throws: ByteError.invalid("Tag")) { try Message(decoding: [0x44, 0x52, 0x56, 0x31, 0, 0, 0, 0, tag]) }
+            #expect(throws: ByteError.invalid("Tag")) {
+                try Message(decoding: [0x44, 0x52, 0x56, 0x31, 0, 0, 0, 0, tag])
+            }
         }
     }
 
@@ -37,10 +40,13 @@ import Testing
         let bytes = message.encoded()
 
         for index in bytes.indices {
-            for value in Set([0, 1, 2, 0x7F, 0x80, 0xFE, 0xFF, bytes[index] ^ 1, bytes[index] &+ 1]) where value != bytes[index] {
+            for value in Set([0, 1, 2, 0x7F, 0x80, 0xFE, 0xFF, bytes[index] ^ 1, bytes[index] &+ 1])
+            where value != bytes[index] {
                 var changed = bytes
                 changed[index] = value
-                if let other = try? Message(decoding: changed) { #expect(other.encoded(number: Message.number(of: changed)) == changed) }
+                if let other = try? Message(decoding: changed) {
+                    #expect(other.encoded(number: Message.number(of: changed)) == changed)
+                }
             }
         }
     }
@@ -111,7 +117,9 @@ import Testing
         let uneven = EvaluationResult(order: Samples.evaluation, lossSums: [1, 2], tokens: [1])
 
         for wrong in [result, uneven] {
-            #expect(throws: ByteError.invalid("evaluation")) { try Message(decoding: Message.evaluated(wrong).encoded()) }
+            #expect(throws: ByteError.invalid("evaluation")) {
+                try Message(decoding: Message.evaluated(wrong).encoded())
+            }
         }
     }
 

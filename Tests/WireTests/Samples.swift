@@ -52,9 +52,11 @@ enum Samples {
         .assigned(AssignmentResult(job: JobID(3), parameters: 1_234_567, problem: "no such file")),
         .release(JobID(3)),
         .prepare(JobID(3), Generation(8)),
-        .prepared(Standing(
-            job: JobID(3), generation: Generation(8), hasState: true, step: 41, digest: 8, reports: [report, report],
-            held: [ShardRange(0, 2), ShardRange(4, 5)], heldTag: 6)),
+        .prepared(
+            Standing(
+                job: JobID(3), generation: Generation(8), hasState: true, step: 41, digest: 8,
+                reports: [report, report],
+                held: [ShardRange(0, 2), ShardRange(4, 5)], heldTag: 6)),
         .begin(roster),
         .ready(position),
         .lease(Lease(job: JobID(3), generation: Generation(8), recipes: [[1, 2, 3], [], [4]])),

@@ -8,8 +8,11 @@ struct JoinTokenTests {
             let token = JoinToken(server: try CurveKeyPair.generate().publicKey, keys: try CurveKeyPair.generate())
             let text = token.text
             #expect(JoinToken(text) == token)
-            #expect(text.utf8.allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || 65...90 ~= $0 || 97...122 ~= $0
-                || [UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_")].contains($0) })
+            #expect(
+                text.utf8.allSatisfy {
+                    UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || 65...90 ~= $0 || 97...122 ~= $0
+                        || [UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_")].contains($0)
+                })
             #expect(!"\(token)".contains(token.keys.secretText) && !"\(token)".contains(text.suffix(43)))
         }
     }

@@ -137,7 +137,8 @@ extension Interpreter {
     private func sum(_ input: Value, _ arguments: CallArguments) throws(TemplateError) -> Value {
         let values = try arguments.bound(["attribute", "start"], "sum", self)
         var path: [Value] = []
-        if let attribute = values[0], case .none = attribute {} else if let attribute = values[0] {
+        if let attribute = values[0], case .none = attribute {
+        } else if let attribute = values[0] {
             path = try attributePath(attribute)
         }
         var total = values[1] ?? .integer(0)

@@ -61,7 +61,8 @@ extension Interpreter {
             let parts = try elements(of: value)
             guard parts.count == 2 else { throw failure("tojson's separators are two texts") }
             json.separators = (
-                try textArgument(parts[0], "tojson's separators"), try textArgument(parts[1], "tojson's separators"))
+                try textArgument(parts[0], "tojson's separators"), try textArgument(parts[1], "tojson's separators")
+            )
         }
         do { try json.write(input) } catch { throw failure(error.description) }
         return try text(json.out)
@@ -84,7 +85,8 @@ extension Interpreter {
         let values = try arguments.bound(["old", "new", "count"], "replace", self)
         guard let old = values[0], let new = values[1] else { throw failure("replace needs two texts") }
         var limit = -1
-        if let value = values[2], case .none = value {} else if let value = values[2] {
+        if let value = values[2], case .none = value {
+        } else if let value = values[2] {
             limit = try integerArgument(value, "replace")
         }
         return try replaced(text, old.shown, new.shown, limit)

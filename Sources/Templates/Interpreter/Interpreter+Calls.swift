@@ -82,7 +82,8 @@ extension Interpreter {
         let step = bounds.count == 3 ? bounds[2] : 1
         guard step != 0 else { throw failure("range's step can't be zero") }
         // The sandbox of Jinja has the same limit.
-        let (distance, overflow) = step > 0
+        let (distance, overflow) =
+            step > 0
             ? to.subtractingReportingOverflow(from) : from.subtractingReportingOverflow(to)
         guard !overflow, distance <= 0 || UInt(distance - 1) / step.magnitude < 100_000 else {
             throw failure("range is too long; the limit is 100000")

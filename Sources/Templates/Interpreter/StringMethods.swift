@@ -96,7 +96,8 @@ extension Interpreter {
             return try list(text.splitAtSpace(limit: limit).map(Value.text))
         }
         try charge(text.count)
-        let parts = method == .split
+        let parts =
+            method == .split
             ? text.split(at: separator, limit: limit) : text.splitFromEnd(at: separator, limit: limit)
         return try list(parts.map(Value.text))
     }
@@ -170,7 +171,8 @@ extension Interpreter {
         guard missing > 0 else { return .text(text) }
         try charge(missing + text.count)
         let sign = text.utf8.first.map { $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "+") } == true ? 1 : 0
-        return .text(text.slice(0..<sign) + MarkedText(template: String(repeating: "0", count: missing))
-            + text.slice(sign..<text.count))
+        return .text(
+            text.slice(0..<sign) + MarkedText(template: String(repeating: "0", count: missing))
+                + text.slice(sign..<text.count))
     }
 }

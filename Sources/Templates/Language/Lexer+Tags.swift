@@ -90,7 +90,8 @@ extension Lexer {
         var end = start
         while end < source.count {
             let isDigit = (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(source[end])
-            let isSeparator = source[end] == UInt8(ascii: "_") && end > start && end + 1 < source.count
+            let isSeparator =
+                source[end] == UInt8(ascii: "_") && end > start && end + 1 < source.count
                 && (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(source[end + 1])
             guard isDigit || isSeparator else { break }
             end += 1
@@ -112,7 +113,10 @@ extension Lexer {
         var plain = position
         func flush(_ end: Int) { text += String(decoding: source[plain..<end], as: UTF8.self) }
         while position < source.count, source[position] != quote {
-            guard source[position] == UInt8(ascii: "\\") else { position += 1; continue }
+            guard source[position] == UInt8(ascii: "\\") else {
+                position += 1
+                continue
+            }
             flush(position)
             position = escape(at: position, into: &text)
             plain = position
@@ -164,7 +168,8 @@ extension Lexer {
         var value: UInt32 = 0
         var position = start + 1
         while position < source.count, position < start + 4,
-            (UInt8(ascii: "0")...UInt8(ascii: "7")).contains(source[position]) {
+            (UInt8(ascii: "0")...UInt8(ascii: "7")).contains(source[position])
+        {
             value = value * 8 + UInt32(source[position] - UInt8(ascii: "0"))
             position += 1
         }

@@ -1,7 +1,8 @@
 extension Parser {
     /// Binding powers, weakest first; `not` stands between `and` and the comparisons.
     private enum Power: Int, Comparable {
-        case or = 1, and, not, comparison, sum, concat, product, power
+        case or = 1
+        case and, not, comparison, sum, concat, product, power
 
         static func < (left: Power, right: Power) -> Bool { left.rawValue < right.rawValue }
     }
@@ -71,7 +72,9 @@ extension Parser {
                 guard case .symbol(let symbol) = current.kind else { throw failure("expected an operator") }
                 advance()
                 // Sums take concatenations, products take powers, powers take operands: all group to the left.
-                let right = power == .power ? try unary(takesFilters: true)
+                let right =
+                    power == .power
+                    ? try unary(takesFilters: true)
                     : try operation(power == .sum ? .concat : .power)
                 left = Expression(.binary(symbol, left, right), line: line)
             }
@@ -226,7 +229,7 @@ extension Parser {
                 }
                 advance()
             } else if take(.leftBracket) {
-                value = try subscript_(value, line: line)
+                value = try postfixSubscript(value, line: line)
                 try expect(.rightBracket)
             } else if current.kind == .symbol(.leftParenthesis) {
                 value = Expression(.call(value, try arguments()), line: line)
@@ -236,7 +239,7 @@ extension Parser {
         }
     }
 
-    private mutating func subscript_(_ value: Expression, line: Int) throws(TemplateError) -> Expression {
+    private mutating func postfixSubscript(_ value: Expression, line: Int) throws(TemplateError) -> Expression {
         func atEnd() -> Bool { current.kind == .symbol(.rightBracket) || current.kind == .symbol(.colon) }
         let from = current.kind == .symbol(.colon) ? nil : try tupleIndex()
         guard take(.colon) else {

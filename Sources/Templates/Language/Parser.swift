@@ -185,9 +185,10 @@ struct Parser {
         var isTuple = false
         while true {
             if take(.leftParenthesis) {
-                targets.append(try nested { (parser) throws(TemplateError) in
-                    try parser.target(allowsAttribute: allowsAttribute)
-                })
+                targets.append(
+                    try nested { (parser) throws(TemplateError) in
+                        try parser.target(allowsAttribute: allowsAttribute)
+                    })
                 try expect(.rightParenthesis)
             } else {
                 let line = current.line

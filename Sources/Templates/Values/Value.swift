@@ -40,10 +40,14 @@ enum Value {
         case .string(let text): self = .text(isData ? MarkedText(data: text) : MarkedText(template: text))
         case .array(let elements): self = .list(elements.map { Value($0, isData: isData) })
         case .object(let object):
-            self = .dict(ValueDict(object.members.map { member in
-                (.text(isData ? MarkedText(data: member.key) : MarkedText(template: member.key)),
-                    Value(member.value, isData: isData))
-            }))
+            self = .dict(
+                ValueDict(
+                    object.members.map { member in
+                        (
+                            .text(isData ? MarkedText(data: member.key) : MarkedText(template: member.key)),
+                            Value(member.value, isData: isData)
+                        )
+                    }))
         }
     }
 
