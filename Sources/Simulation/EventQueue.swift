@@ -46,28 +46,32 @@ struct EventQueue<Body> {
     }
 
     private mutating func rise(_ start: Int) {
-        let key = heap[start]
-        var place = start
-        while place > 0 {
-            let above = (place - 1) / 2
-            guard key.isBefore(heap[above]) else { break }
-            heap[place] = heap[above]
-            place = above
+        heap.withUnsafeMutableBufferPointer { heap in
+            let key = heap[start]
+            var place = start
+            while place > 0 {
+                let above = (place - 1) / 2
+                guard key.isBefore(heap[above]) else { break }
+                heap[place] = heap[above]
+                place = above
+            }
+            heap[place] = key
         }
-        heap[place] = key
     }
 
     private mutating func sink() {
-        let key = heap[0]
-        var place = 0
-        while true {
-            var below = 2 * place + 1
-            guard below < heap.count else { break }
-            if below + 1 < heap.count, heap[below + 1].isBefore(heap[below]) { below += 1 }
-            guard heap[below].isBefore(key) else { break }
-            heap[place] = heap[below]
-            place = below
+        heap.withUnsafeMutableBufferPointer { heap in
+            let key = heap[0]
+            var place = 0
+            while true {
+                var below = 2 * place + 1
+                guard below < heap.count else { break }
+                if below + 1 < heap.count, heap[below + 1].isBefore(heap[below]) { below += 1 }
+                guard heap[below].isBefore(key) else { break }
+                heap[place] = heap[below]
+                place = below
+            }
+            heap[place] = key
         }
-        heap[place] = key
     }
 }

@@ -14,7 +14,7 @@ enum Happening {
 
     // MARK: Data plane
     /// `link` is the life of the connection it travels on: with the connection its chunks are lost.
-    case chunk(Chunk, from: Int, to: Int, link: Int)
+    indirect case chunk(Chunk, from: Int, to: Int, link: Int)
     case peerIsLost(worker: Int, boot: Int, peer: NodeID)
 
     // MARK: Inside processes

@@ -24,11 +24,19 @@ package struct ByteReader {
     /// Bytes not yet read.
     package var remaining: Int { bytes.endIndex - at }
 
+    /// A field of T's width. Inlined for each type: every message and journal entry goes through here.
+    @inlinable
     package mutating func integer<T: FixedWidthInteger>(_ type: T.Type = T.self) throws(ByteError) -> T {
-        let width = MemoryLayout<T>.size
+        precondition(MemoryLayout<T>.size <= 8, "fields have at most 64 bits")
+        return T(truncatingIfNeeded: try word(MemoryLayout<T>.size))
+    }
+
+    /// The next `width` bytes, at most 8, as a number.
+    @usableFromInline
+    mutating func word(_ width: Int) throws(ByteError) -> UInt64 {
         guard remaining >= width else { throw .truncated }
-        var value: T = 0
-        for offset in 0..<width { value |= T(truncatingIfNeeded: bytes[at + offset]) << T(8 * offset) }
+        var value: UInt64 = 0
+        for offset in 0..<width { value |= UInt64(bytes[at + offset]) << UInt64(8 * offset) }
         at += width
         return value
     }

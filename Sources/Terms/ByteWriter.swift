@@ -4,9 +4,19 @@ package struct ByteWriter: Sendable {
 
     package init(capacity: Int = 0) { bytes.reserveCapacity(capacity) }
 
-    package mutating func integer(_ value: some FixedWidthInteger) {
-        withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+    /// A field of the value's width.
+    @inlinable
+    package mutating func integer<T: FixedWidthInteger>(_ value: T) {
+        precondition(MemoryLayout<T>.size <= 8, "fields have at most 64 bits")
+        word(UInt64(truncatingIfNeeded: value), MemoryLayout<T>.size)
     }
+
+    /// The lowest `width` bytes of a number.
+    @usableFromInline
+    mutating func word(_ value: UInt64, _ width: Int) {
+        for offset in 0..<width { bytes.append(UInt8(truncatingIfNeeded: value >> UInt64(8 * offset))) }
+    }
+
     package mutating func float(_ value: Float) { integer(value.bitPattern) }
     package mutating func double(_ value: Double) { integer(value.bitPattern) }
     package mutating func bool(_ value: Bool) { bytes.append(value ? 1 : 0) }
