@@ -21,6 +21,18 @@ static inline void odn_one_thread(void) {
     if (omp_set_num_threads) omp_set_num_threads(1);
 }
 
+// Whether a product runs on the thread that calls it, alone: the library has no threads, or OpenMP's, whose number is
+// ours to set.
+static inline int odn_runs_alone(void) {
+    unsigned runtime = dnnl_version()->cpu_runtime;
+    return runtime == DNNL_RUNTIME_SEQ || (runtime == DNNL_RUNTIME_OMP && omp_set_num_threads != NULL);
+}
+
+// Whether a status means that the library does not offer what was asked for; all others that are not 0 are failures.
+static inline int odn_is_refusal(int status) {
+    return status == (int)dnnl_unimplemented || status == (int)dnnl_invalid_arguments;
+}
+
 // The library's version as major * 10000 + minor * 100 + patch.
 static inline int odn_version(void) {
     const dnnl_version_t *version = dnnl_version();
@@ -151,6 +163,46 @@ static inline int odn_product_create(struct odn_product *p, long rows, long colu
     odn_release(&bias);
     if (status) odn_product_destroy(p);
     return (int)status;
+}
+
+// The name of what computes it, as the library calls it.
+static inline const char *odn_implementation(const struct odn_product *p) {
+    const char *name = NULL;
+    dnnl_status_t status = dnnl_primitive_desc_query(p->description, dnnl_query_impl_info_str, 0, (void *)&name);
+    return status || !name ? "unknown" : name;
+}
+
+// If packed B consists of blocks of 64 columns, each [padded k / 2][64][2] bf16: padded k. Else 0.
+static inline long odn_pairs(const struct odn_product *p) {
+    odn_description b = dnnl_primitive_desc_query_md(p->description, dnnl_query_weights_md, 0);
+#if DNNL_VERSION_MAJOR >= 3
+    dnnl_data_type_t type = dnnl_data_type_undef;
+    dnnl_format_kind_t kind = dnnl_format_kind_undef;
+    int levels = 0;
+    dnnl_dims_t sizes, places, padded, steps;
+    int64_t offset = 0;
+    dnnl_status_t status = dnnl_memory_desc_query(b, dnnl_query_data_type, &type);
+    if (!status) status = dnnl_memory_desc_query(b, dnnl_query_format_kind, &kind);
+    if (status || kind != dnnl_blocked) return 0;
+    status = dnnl_memory_desc_query(b, dnnl_query_inner_nblks_s32, &levels);
+    if (status || levels != 3) return 0;
+    status = dnnl_memory_desc_query(b, dnnl_query_inner_blks, &sizes);
+    if (!status) status = dnnl_memory_desc_query(b, dnnl_query_inner_idxs, &places);
+    if (!status) status = dnnl_memory_desc_query(b, dnnl_query_padded_dims, &padded);
+    if (!status) status = dnnl_memory_desc_query(b, dnnl_query_strides, &steps);
+    if (!status) status = dnnl_memory_desc_query(b, dnnl_query_submemory_offset_s64, &offset);
+    if (status) return 0;
+#else
+    dnnl_data_type_t type = b->data_type;
+    if (b->format_kind != dnnl_blocked || b->format_desc.blocking.inner_nblks != 3) return 0;
+    const int64_t *sizes = b->format_desc.blocking.inner_blks, *places = b->format_desc.blocking.inner_idxs;
+    const int64_t *padded = b->padded_dims, *steps = b->format_desc.blocking.strides;
+    int64_t offset = b->extra.flags == dnnl_memory_extra_flag_none ? b->offset0 : 1;
+#endif
+    int fits = type == dnnl_bf16 && sizes[0] == 16 && sizes[1] == 64 && sizes[2] == 2 && places[0] == 0 &&
+               places[1] == 1 && places[2] == 0 && offset == 0 && steps[0] == 2048 && steps[1] == padded[0] * 64 &&
+               padded[0] % 32 == 0 && (uint64_t)(padded[0] * padded[1] * 2) == p->packed_bytes;
+    return fits ? (long)padded[0] : 0;
 }
 
 // Columns first ..< first+columns of p's packed B as a matrix of their own, and how many bytes behind the packed B's

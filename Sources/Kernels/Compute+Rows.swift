@@ -37,6 +37,16 @@ extension Compute {
         columns: Int
     ) { kernels.pointee.narrow_turned(y, step, x, xStep, rows, columns) }
 
+    /// One block of `x[k, columns]`, or of `x[columns, k]` if turned, in pairs as `pairs.h` says: at most
+    /// `DK_PAIR_COLUMNS` columns, `padded` ≥ k a multiple of 8.
+    package func packPairs(
+        _ y: UnsafeMutablePointer<UInt16>, _ x: UnsafePointer<Float>, step: Int, k: Int, columns: Int, padded: Int,
+        isTurned: Bool
+    ) {
+        let pack = isTurned ? kernels.pointee.pack_pairs_turned : kernels.pointee.pack_pairs
+        pack(y, x, step, k, columns, padded)
+    }
+
     /// `y[i] = x[i · step]`.
     package func take(_ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, step: Int, count: Int) {
         team.share(count, by: 1 << 14) { part in

@@ -14,10 +14,11 @@ package final class NativeProducts: @unchecked Sendable {
     /// What operands are made of; fp32 takes the same path on machines without bf16, for tests.
     package enum Operands: Sendable { case bf16, fp32 }
 
-    /// Whether this machine's instruction set has bf16 products and the library uses them.
+    /// Whether this machine's instruction set has bf16 products, the library uses them, and runs them on the thread that
+    /// asks.
     package static let isSupported: Bool = {
         let wanted = Int32(0xE7)
-        guard odn_instructions() & wanted == wanted else { return false }
+        guard odn_instructions() & wanted == wanted, odn_runs_alone() != 0 else { return false }
         var product = odn_product()
         guard odn_product_create(&product, 256, 64, 64, 0, 0, 1, nil) == 0 else { return false }
         odn_product_destroy(&product)
@@ -28,6 +29,19 @@ package final class NativeProducts: @unchecked Sendable {
     package static var libraryVersion: String {
         let version = Int(odn_version())
         return "\(version / 10_000).\(version / 100 % 100).\(version % 100)"
+    }
+
+    /// What the library calls its implementation of bf16 products, as it chooses it for an ordinary shape; nil where it
+    /// has none.
+    package static let implementation: String? =
+        isSupported ? implementation(rows: 256, inputs: 1024, outputs: 1024) : nil
+
+    /// The same for one product of `rows` rows; nil where the library refuses it.
+    package static func implementation(rows: Int, inputs: Int, outputs: Int) -> String? {
+        var product = odn_product()
+        guard odn_product_create(&product, rows, outputs, inputs, 0, 0, 1, nil) == 0 else { return nil }
+        defer { odn_product_destroy(&product) }
+        return String(cString: odn_implementation(&product))
     }
 
     let operands: Operands
@@ -45,11 +59,12 @@ package final class NativeProducts: @unchecked Sendable {
     /// Bytes of an operand's element.
     var width: Int { operands == .bf16 ? 2 : 4 }
 
-    /// What the arithmetic depends on beside the results of a probe: library, instruction set, and the caches by whose
-    /// size the library cuts.
+    /// What the arithmetic depends on beside the results of a probe: library, instruction set, what the library chose,
+    /// and the caches by whose size it cuts.
     package var identity: [UInt64] {
         let caches = [_SC_LEVEL1_DCACHE_SIZE, _SC_LEVEL2_CACHE_SIZE].map { UInt64(max(0, sysconf(Int32($0)))) }
-        return [UInt64(odn_version()), UInt64(odn_instructions()), UInt64(width)] + caches
+        let name = (Self.implementation ?? "").utf8.map(UInt64.init)
+        return [UInt64(odn_version()), UInt64(odn_instructions()), UInt64(width)] + caches + name
     }
 
     private func shape(k: Int, columns: Int) -> ProductShape {
@@ -146,7 +161,7 @@ package final class NativeProducts: @unchecked Sendable {
             let shape = shape(k: length(min(Self.longestRun, gemm.k - first)), columns: gemm.columns)
             let adds = first > 0 || gemm.accumulate != 0
             guard shape.product(rows: height, adds: adds, biased: false) != nil,
-                shape.packing(transposed: false) != nil,
+                shape.pairsHeight != nil || shape.packing(transposed: false) != nil,
                 rows % height == 0 || shape.product(rows: rows % height, adds: adds, biased: false) != nil
             else { return false }
         }
@@ -198,8 +213,10 @@ package final class NativeProducts: @unchecked Sendable {
     private func packed(
         _ gemm: dk_gemm, _ shape: ProductShape, valid: Int, _ copies: PackedCopies?, _ compute: Compute
     ) -> UnsafeRawPointer? {
-        guard let packing = shape.packing(transposed: gemm.b_transposed != 0) else { return nil }
-        let floats = blocks(packing.bytes, of: 4)
+        let height = operands == .bf16 && gemm.b != nil ? shape.pairsHeight : nil
+        let packing = height == nil ? shape.packing(transposed: gemm.b_transposed != 0) : nil
+        guard let bytes = shape.packedBytes, height != nil || packing != nil else { return nil }
+        let floats = blocks(bytes, of: 4)
         let target: UnsafeMutableRawPointer
         if let copy = copies?.copy(transposed: gemm.b_transposed != 0, floats: floats) {
             guard !copy.isCurrent else { return UnsafeRawPointer(copy.memory) }
@@ -207,13 +224,33 @@ package final class NativeProducts: @unchecked Sendable {
         } else {
             target = UnsafeMutableRawPointer(transient.floats(floats))
         }
-        share(packing.slices, compute.team) { slot, slice in
-            let columns = packing.columns(of: slice)
-            let dense = dk_scratch(columns.count * gemm.k * width)
-            stageSlice(gemm, columns, valid: valid, dense, compute)
-            packing.run(slot, slice, dense, target)
+        if let height {
+            packPairs(gemm, valid: valid, height: height, target.assumingMemoryBound(to: UInt16.self), compute)
+        }
+        if let packing {
+            share(packing.slices, compute.team) { slot, slice in
+                let columns = packing.columns(of: slice)
+                let dense = dk_scratch(columns.count * gemm.k * width)
+                stageSlice(gemm, columns, valid: valid, dense, compute)
+                packing.run(slot, slice, dense, target)
+            }
         }
         return UnsafeRawPointer(target)
+    }
+
+    /// fp32 B in pairs, in blocks of `height` rows: what the library's own packing does in two passes.
+    private func packPairs(
+        _ gemm: dk_gemm, valid: Int, height: Int, _ target: UnsafeMutablePointer<UInt16>, _ compute: Compute
+    ) {
+        guard let b = gemm.b else { preconditionFailure("pairs are made of fp32") }
+        let isTurned = gemm.b_transposed != 0
+        let width = Int(DK_PAIR_COLUMNS)
+        share(blocks(gemm.columns, of: width), compute.team) { _, block in
+            let column = block * width
+            compute.packPairs(
+                target + column * height, isTurned ? b + column * gemm.ldb : b + column, step: gemm.ldb, k: valid,
+                columns: min(width, gemm.columns - column), padded: height, isTurned: isTurned)
+        }
     }
 
     /// Some columns of B, side by side as B is stored.

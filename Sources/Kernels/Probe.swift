@@ -15,7 +15,10 @@ extension Compute {
 
     private func probeRounded() -> UInt64 {
         var results = Results()
-        native?.identity.forEach { results.add($0) }
+        if let native {
+            native.identity.forEach { results.add($0) }
+            probeLongSums(&results)
+        }
         probeProducts(&results)
         probeLoss(&results)
         return results.digest
@@ -43,6 +46,18 @@ extension Compute {
         linearInputGradient(&dx, dy, w, rows: rows, inputs: inputs, outputs: outputs, accumulate: false)
         linearWeightGradient(&dw, dy, x, rows: rows, inputs: inputs, outputs: outputs)
         results.add(y, dx, dw)
+    }
+
+    /// So many k that a library cuts them by the size of a cache, if it does.
+    private func probeLongSums(_ results: inout Results) {
+        let (rows, inputs, outputs) = (64, 8192, 64)
+        let x = values(rows * inputs, 22)
+        let w = values(outputs * inputs, 23)
+        var y = values(rows * outputs, 24)
+        for accumulate in [false, true] {
+            linear(&y, x, w, bias: nil, rows: rows, inputs: inputs, outputs: outputs, accumulate: accumulate)
+            results.add(y)
+        }
     }
 
     private func probeNorms(_ results: inout Results) {

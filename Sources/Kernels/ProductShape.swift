@@ -52,7 +52,18 @@ final class ProductShape {
         return made
     }
 
-    /// How B gets into its layout; nil where the library refuses the shape.
+    /// Bytes of packed B; nil where the library refuses the shape.
+    var packedBytes: Int? { model?.packedBytes }
+
+    /// If packed B lies in pairs as `pairs.h` says: the height of its blocks, k and zeros behind it. Else nil.
+    private(set) lazy var pairsHeight: Int? = {
+        guard let model else { return nil }
+        let height = Int(odn_pairs(model.product))
+        let bytes = height * padded(key.columns, to: Int(DK_PAIR_COLUMNS)) * 2
+        return height >= key.k && bytes == model.packedBytes ? height : nil
+    }()
+
+    /// How B gets into its layout where that is none of ours, or B is not fp32; nil where the library refuses the shape.
     func packing(transposed: Bool) -> SlicePacking? {
         if let known = packings[transposed] { return known }
         // A layout that can't be cut is packed in one piece.
@@ -139,14 +150,11 @@ final class PreparedProduct {
             product, rows, key.columns, key.k, adds ? 1 : 0, biased ? 1 : 0, operands == .bf16 ? 1 : 0, like?.product)
         guard status == 0 else {
             product.deallocate()
+            precondition(odn_is_refusal(status) != 0, "oneDNN failed to prepare a product, with status \(status)")
             return nil
         }
-        guard let slots = SlotList(threads, { odn_product_slot(product, $0, biased ? 1 : 0) }) else {
-            odn_product_destroy(product)
-            product.deallocate()
-            return nil
-        }
-        (self.rows, k, columns, self.product, self.slots) = (rows, key.k, key.columns, product, slots)
+        slots = SlotList(threads) { odn_product_slot(product, $0, biased ? 1 : 0) }
+        (self.rows, k, columns, self.product) = (rows, key.k, key.columns, product)
         packedBytes = Int(product.pointee.packed_bytes)
         scratchBytes = Int(product.pointee.scratch_bytes)
     }
@@ -204,12 +212,12 @@ final class SlicePacking {
             let status = odn_packer_create(
                 packer, product.product, key.k, start, min(width, key.columns - start), transposed ? 1 : 0,
                 operands == .bf16 ? 1 : 0)
-            guard status == 0, let slots = SlotList(threads, { odn_packer_slot(packer, $0) }) else {
-                if status == 0 { odn_packer_destroy(packer) }
+            guard status == 0 else {
                 packer.deallocate()
+                precondition(odn_is_refusal(status) != 0, "oneDNN failed to prepare a packer, with status \(status)")
                 return nil
             }
-            return (packer, slots)
+            return (packer, SlotList(threads) { odn_packer_slot(packer, $0) })
         }
         guard let (first, firstSlots) = packer(0) else { return nil }
         guard let (last, lastSlots) = packer(slices - 1) else {
@@ -247,14 +255,13 @@ private struct SlotList {
     let base: UnsafeMutablePointer<odn_slot>
     private let count: Int
 
-    /// nil when the library refuses one of them.
-    init?(_ count: Int, _ create: (UnsafeMutablePointer<odn_slot>) -> Int32) {
+    init(_ count: Int, _ create: (UnsafeMutablePointer<odn_slot>) -> Int32) {
         base = UnsafeMutablePointer<odn_slot>.allocate(capacity: count)
         self.count = count
         base.initialize(repeating: odn_slot(), count: count)
-        for index in 0..<count where create(base + index) != 0 {
-            destroy()
-            return nil
+        for index in 0..<count {
+            let status = create(base + index)
+            precondition(status == 0, "oneDNN failed to prepare a thread's part of a product, with status \(status)")
         }
     }
 

@@ -42,17 +42,19 @@ struct BenchGemm: ParsableCommand {
             let times = ProductTimes(rows: rows, inputs: shape.inputs, outputs: shape.outputs, compute)
             let flops = 2 * Double(rows) * Double(shape.inputs) * Double(shape.outputs)
             let rates = [times.forward, times.inputGradient, times.weightGradient].map { flops / $0 / 1e9 }
+            let by = Self.implementation(compute, rows: rows, shape)
             results.append(
                 .members([
                     "name": .string(shape.name), "rows": .int(rows), "inputs": .int(shape.inputs),
                     "outputs": .int(shape.outputs), "forward_gflops": .double(rates[0]),
                     "input_gradient_gflops": .double(rates[1]), "weight_gradient_gflops": .double(rates[2]),
-                    "efficiency": .double(Measuring.median(rates) / ceiling.gigaflops),
+                    "efficiency": .double(Measuring.median(rates) / ceiling.gigaflops), "implementation": .string(by),
                 ]))
-            lines.append(["\(shape.name)", "\(rows)×\(shape.inputs)×\(shape.outputs)"] + rates.map { String(Int($0)) })
+            let size = "\(rows)×\(shape.inputs)×\(shape.outputs)"
+            lines.append([shape.name, size] + rates.map { String(Int($0)) } + [by])
         }
         guard json else {
-            Output.line(Output.table(["LAYER", "SHAPE", "FORWARD", "DX", "DW"], lines))
+            Output.line(Output.table(["LAYER", "SHAPE", "FORWARD", "DX", "DW", "BY"], lines))
             return Output.line(
                 "GFLOP/s; ceiling \(Int(ceiling.gigaflops)) (\(ceiling.library)) on \(compute.team.threads) threads")
         }
@@ -63,6 +65,13 @@ struct BenchGemm: ParsableCommand {
                 "gemm_ceiling_gflops": .double(ceiling.gigaflops), "gemm_ceiling_library": .string(ceiling.library),
                 "results": .array(results),
             ]))
+    }
+
+    /// Who computes the products of a shape: oneDNN's name for what it chose, or Drover.
+    private static func implementation(_ compute: Compute, rows: Int, _ shape: Shape) -> String {
+        guard compute.arithmetic == .bf16, Compute.hasNativeBF16 else { return "drover" }
+        return NativeProducts.implementation(rows: min(256, rows), inputs: shape.inputs, outputs: shape.outputs)
+            ?? "drover"
     }
 
     /// The distinct matrices of a block, and the head.

@@ -59,9 +59,9 @@ enum MachineFindings {
         findings.append(
             Finding(
                 "bf16",
-                Compute.hasNativeBF16
-                    ? "native: precision: auto takes it for models that are wide enough"
-                    : "no such instructions here: precision: bf16 rounds in software, and auto means fp32"))
+                NativeProducts.implementation.map {
+                    "native, by \($0): precision: auto takes it for models that are wide enough"
+                } ?? "no such instructions here: precision: bf16 rounds in software, and auto means fp32"))
         typealias Version =
             @convention(c) (
                 UnsafeMutablePointer<Int32>, UnsafeMutablePointer<Int32>, UnsafeMutablePointer<Int32>

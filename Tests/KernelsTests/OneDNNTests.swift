@@ -132,8 +132,12 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
 
     @Test func `bf16 operands multiply or are refused, never wrong`() {
         guard Compute.hasNativeBF16 else {
+            // With AVX-512 the library rounds in software where there is no bf16: it offers what we don't take.
+            let isWide = odn_instructions() & 0x27 == 0x27
             var product = odn_product()
-            #expect(odn_product_create(&product, 256, 64, 64, 0, 0, 1, nil) == Int32(dnnl_unimplemented.rawValue))
+            let status = odn_product_create(&product, 256, 64, 64, 0, 0, 1, nil)
+            #expect(status == 0 ? isWide : status == Int32(dnnl_unimplemented.rawValue))
+            odn_product_destroy(&product)
             return
         }
         for (rows, inputs, outputs) in shapes {
@@ -153,6 +157,54 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
             for (value, reference) in zip([y, dx, dw], [ySlow, dxSlow, dwSlow]) {
                 expectClose(value, reference, tolerance: 1e-4)
             }
+        }
+    }
+
+    @Test func `a shape that is no shape is refused, which is no failure`() {
+        var product = odn_product()
+        let status = odn_product_create(&product, 16, -1, 16, 0, 0, 0, nil)
+        #expect(status != 0 && odn_is_refusal(status) != 0)
+        #expect(odn_is_refusal(Int32(dnnl_out_of_memory.rawValue)) == 0)
+        #expect(odn_is_refusal(Int32(dnnl_runtime_error.rawValue)) == 0)
+    }
+
+    @Test func `the library runs products on the calling thread`() {
+        #expect(odn_runs_alone() != 0)
+    }
+
+    @Test(arguments: [(1, 1), (70, 130), (64, 64), (301, 37), (1024, 200)])
+    func `our packing is the library's, byte for byte`(k: Int, columns: Int) {
+        var product = odn_product()
+        guard Compute.hasNativeBF16, odn_product_create(&product, 256, columns, k, 0, 0, 1, nil) == 0 else { return }
+        defer { odn_product_destroy(&product) }
+        let height = odn_pairs(&product)
+        guard height > 0 else { return }
+        var numbers = Numbers(7)
+        for isTurned in [false, true] {
+            let dense = numbers.floats(k * columns)
+            var halves = [UInt16](repeating: 0, count: dense.count)
+            dk_narrow_bf16_reference(&halves, dense, dense.count)
+            var (ours, theirs) = (
+                [UInt16](repeating: 1, count: product.packed_bytes / 2),
+                [UInt16](repeating: 2, count: product.packed_bytes / 2)
+            )
+            var (packer, slot) = (odn_packer(), odn_slot())
+            #expect(odn_packer_create(&packer, &product, k, 0, columns, isTurned ? 1 : 0, 1) == 0)
+            #expect(odn_packer_slot(&packer, &slot) == 0)
+            #expect(odn_packer_run(&packer, &slot, halves, &theirs) == 0)
+            odn_slot_destroy(&slot)
+            odn_packer_destroy(&packer)
+            ours.withUnsafeMutableBufferPointer { ours in
+                dense.withUnsafeBufferPointer { dense in
+                    for column in stride(from: 0, to: columns, by: Int(DK_PAIR_COLUMNS)) {
+                        anyCompute.packPairs(
+                            ours.baseAddress! + column * height, dense.baseAddress! + column * (isTurned ? k : 1),
+                            step: isTurned ? k : columns, k: k, columns: min(Int(DK_PAIR_COLUMNS), columns - column),
+                            padded: height, isTurned: isTurned)
+                    }
+                }
+            }
+            #expect(ours == theirs)
         }
     }
 

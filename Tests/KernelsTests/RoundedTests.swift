@@ -131,6 +131,25 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
         }
     }
 
+    @Test(arguments: [(1, 1), (2, 16), (7, 17), (32, 64), (33, 63), (40, 50)])
+    func `packed pairs equal their reference at every level`(k: Int, columns: Int) {
+        var numbers = Numbers(5)
+        let height = (k + 31) / 32 * 32
+        for isTurned in [false, true] {
+            let step = (isTurned ? k : columns) + 3
+            let x = numbers.floats(step * (isTurned ? columns : k)) + [.infinity, 0x1.018p0]
+            var expected = [UInt16](repeating: 7, count: height * 64)
+            dk_pack_pairs_reference(&expected, x, step, k, columns, height, isTurned ? 1 : 0)
+            for level in KernelLevel.allCases {
+                guard let compute = Compute(team: Team(threads: 1), level: level) else { continue }
+                var packed = [UInt16](repeating: 9, count: height * 64)
+                compute.packPairs(
+                    &packed, x, step: step, k: k, columns: columns, padded: height, isTurned: isTurned)
+                #expect(packed == expected, "\(level), turned: \(isTurned)")
+            }
+        }
+    }
+
     @Test(arguments: [(1, 1), (16, 8), (17, 9), (40, 33), (5, 70)])
     func `a transpose, rounded or not, is one`(rows: Int, columns: Int) {
         var numbers = Numbers(4)

@@ -38,6 +38,9 @@ void *dk_scratch(size_t bytes);
 // How many columns column_sums takes at once.
 #define DK_COLUMNS 256
 
+// Columns of one block of a matrix packed in pairs.
+#define DK_PAIR_COLUMNS 64
+
 // Folds one word into a running digest.
 static inline uint64_t dk_digest_fold(uint64_t digest, uint64_t word) {
     return ((digest << 23 | digest >> 41) ^ word) * 0x9e3779b97f4a7c15u;
@@ -113,6 +116,10 @@ struct dk_kernels {
     // apart.
     void (*narrow_turned)(uint16_t *y, long y_step, const float *x, long x_step, long rows, long columns);
     void (*turn)(float *y, long y_step, const float *x, long x_step, long rows, long columns);
+    // y[padded/2, DK_PAIR_COLUMNS, 2] = x[k, columns] as bf16, and zeros around it: at most DK_PAIR_COLUMNS columns,
+    // `padded` a multiple of 8. The other reads x[columns, k].
+    void (*pack_pairs)(uint16_t *y, const float *x, long x_step, long k, long columns, long padded);
+    void (*pack_pairs_turned)(uint16_t *y, const float *x, long x_step, long k, long columns, long padded);
 };
 
 // What a machine can run, slowest first.

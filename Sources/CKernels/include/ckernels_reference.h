@@ -81,5 +81,7 @@ void dk_widen_f16_reference(float *y, const uint16_t *x, long count);
 void dk_narrow_bf16_reference(uint16_t *y, const float *x, long count);
 // y = x rounded to bf16, still fp32.
 void dk_round_bf16_reference(float *y, const float *x, long count);
+// y[padded/2, DK_PAIR_COLUMNS, 2] = x[k, columns], or x[columns, k] if turned, as bf16, and zeros around it.
+void dk_pack_pairs_reference(uint16_t *y, const float *x, long x_step, long k, long columns, long padded, int turned);
 
 #pragma clang assume_nonnull end

@@ -4,10 +4,17 @@
 
 typedef uint16_t h16 __attribute__((vector_size(32)));
 
+// min(n, 16) halves; zeros behind them. A length that the compiler knows is one instruction, any other a call.
 INLINE u16 load_halves(const uint16_t *p, long n) {
     h16 x = {0};
-    memcpy(&x, p, (size_t)(n < LANES ? n : LANES) * sizeof(uint16_t));
+    if (n >= LANES) memcpy(&x, p, sizeof x);
+    else memcpy(&x, p, (size_t)n * sizeof(uint16_t));
     return __builtin_convertvector(x, u16);
+}
+
+INLINE void store_halves(uint16_t *p, h16 x, long n) {
+    if (n >= LANES) memcpy(p, &x, sizeof x);
+    else memcpy(p, &x, (size_t)n * sizeof(uint16_t));
 }
 
 static void convert_widen_bf16(float *y, const uint16_t *x, long count) {
@@ -41,9 +48,7 @@ INLINE h16 narrow16(v16 x) { return __builtin_convertvector((u16)round16(x) >> 1
 
 static void convert_narrow_bf16(uint16_t *y, const float *x, long count) {
     for (long i = 0; i < count; i += LANES) {
-        long n = count - i < LANES ? count - i : LANES;
-        h16 halves = narrow16(load_some(x + i, n));
-        memcpy(y + i, &halves, (size_t)n * sizeof(uint16_t));
+        store_halves(y + i, narrow16(load_some(x + i, count - i)), count - i);
     }
 }
 

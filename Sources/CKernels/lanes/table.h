@@ -10,6 +10,7 @@
 #include "heads.h"
 #include "norms.h"
 #include "optimizer.h"
+#include "pairs.h"
 #include "rope.h"
 #include "rows.h"
 #include "softmax.h"
@@ -48,4 +49,6 @@ const struct dk_kernels LANES_TABLE = {
     .round_bf16 = convert_round_bf16,
     .narrow_turned = convert_narrow_turned,
     .turn = convert_turn,
+    .pack_pairs = pairs_pack,
+    .pack_pairs_turned = pairs_pack_turned,
 };

@@ -24,8 +24,7 @@ static void convert_narrow_turned(uint16_t *y, long y_step, const float *x, long
             long across = columns - j < 8 ? columns - j : 8;
             turn_block(block, x + i * x_step + j, x_step, n, across);
             for (long c = 0; c < across; c++) {
-                h16 halves = narrow16(*(const v16 *)(block + c * LANES));
-                memcpy(y + (j + c) * y_step + i, &halves, (size_t)n * sizeof(uint16_t));
+                store_halves(y + (j + c) * y_step + i, narrow16(*(const v16 *)(block + c * LANES)), n);
             }
         }
     }

@@ -1,0 +1,40 @@
+// pairs.h: matrices in the order in which processors that multiply bf16 want the second operand of a product.
+//
+// A block of DK_PAIR_COLUMNS columns is y[k/2][column][2]: two neighbours in k side by side in one 32-bit word, the
+// words of a pair of rows in the order of their columns. Whole blocks follow each other.
+#pragma once
+#include "turned.h"
+
+// Two rows as bf16: the first in the lower halves.
+INLINE u16 pair16(v16 even, v16 odd) { return (u16)round16(even) >> 16 | (u16)round16(odd); }
+
+// x[k, columns]
+static void pairs_pack(uint16_t *y, const float *x, long x_step, long k, long columns, long padded) {
+    for (long row = 0; row < padded; row += 2, y += 2 * DK_PAIR_COLUMNS) {
+        for (long j = 0; j < DK_PAIR_COLUMNS; j += LANES) {
+            v16 even = {0}, odd = {0};
+            long n = columns - j;
+            if (n > 0 && row < k) even = load_some(x + row * x_step + j, n);
+            if (n > 0 && row + 1 < k) odd = load_some(x + (row + 1) * x_step + j, n);
+            u16 words = pair16(even, odd);
+            memcpy(y + 2 * j, &words, sizeof words);
+        }
+    }
+}
+
+// x[columns, k]
+static void pairs_pack_turned(uint16_t *y, const float *x, long x_step, long k, long columns, long padded) {
+    _Alignas(64) float block[8 * LANES];
+    for (long row = 0; row < padded; row += 8, y += 8 * DK_PAIR_COLUMNS) {
+        long down = k - row < 8 ? k - row : 8;
+        for (long j = 0; j < DK_PAIR_COLUMNS; j += LANES) {
+            long n = columns - j < LANES ? columns - j : LANES;
+            if (down > 0 && n > 0) turn_block(block, x + j * x_step + row, x_step, n, down);
+            else memset(block, 0, sizeof block);
+            UNROLL for (int p = 0; p < 4; p++) {
+                u16 words = pair16(*(const v16 *)(block + 2 * p * LANES), *(const v16 *)(block + (2 * p + 1) * LANES));
+                memcpy(y + 2 * (p * DK_PAIR_COLUMNS + j), &words, sizeof words);
+            }
+        }
+    }
+}
