@@ -63,7 +63,7 @@ extension Coordinator {
     package mutating func noteFound(_ step: Step, of id: JobID) -> CoordinatorOutput {
         var output = CoordinatorOutput()
         update(id) { run in
-            guard run.saved != step, step <= run.committed else { return }
+            guard run.saved != step, step <= run.committed, run.bug != .damageOverlooked else { return }
             run.cover(step, &output)
             run.find(step)
             output.journal.append(.found(id, step: step))

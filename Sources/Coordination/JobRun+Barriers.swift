@@ -204,7 +204,12 @@ extension JobRun {
             return
         }
         saving?.copied[rank] = true
-        if saving?.isCopied == true { pace.stallMilliseconds = (now - lastSaveAt).nanoseconds / 1_000_000 }
+        if saving?.isCopied == true {
+            pace.stallMilliseconds = (now - lastSaveAt).nanoseconds / 1_000_000
+            if bug == .savedBeforeWritten {
+                published(step: Step(clamping: order.step), attempt: order.attempt, now, &output)
+            }
+        }
     }
 
     /// A checkpoint exists. That is a fact even when its save was given up meanwhile: older ones may be gone for it.
@@ -232,6 +237,9 @@ extension JobRun {
                 total: run.map { _ in now - lastSaveAt }))
     }
 
+    /// Whether the checkpoint of this attempt is still waited for.
+    package func awaits(checkpoint attempt: UInt32) -> Bool { saving?.attempt == attempt }
+
     mutating func publishFailed(
         step: Step, attempt: UInt32, problem: String, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
@@ -240,7 +248,7 @@ extension JobRun {
         failedSaves += 1
         wantsSave = run.reason
         saveAgainAt = now + Self.savePause * Int64(failedSaves)
-        output.notices.append(.saveFailed(id, step: step, problem: problem))
+        if bug != .failedSaveNotTold { output.notices.append(.saveFailed(id, step: step, problem: problem)) }
         if failedSaves >= 3, state == .running {
             rest(.paused, reason: "no checkpoint could be written three times in a row: \(problem)", &output)
         }

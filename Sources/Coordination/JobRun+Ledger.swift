@@ -128,14 +128,15 @@ extension JobRun {
 
     /// Gives back what leases have reserved that nobody holds any more.
     mutating func closeLeases(_ output: inout CoordinatorOutput) {
-        for lease in ledger?.leases ?? [] { post(.closed(lease: lease.number), &output) }
+        for lease in ledger?.leases ?? [] where bug != .leasesNotClosed { post(.closed(lease: lease.number), &output) }
     }
 
     // MARK: Checkpoints and lineage
 
     /// A checkpoint of `step` exists and was verified.
     mutating func cover(_ step: Step, _ output: inout CoordinatorOutput) {
-        guard let ledger, step > 0, step <= ledger.position, ledger.balance(.atRisk).steps > 0 else { return }
+        guard bug != .riskNotCovered, let ledger, step > 0, step <= ledger.position, ledger.balance(.atRisk).steps > 0
+        else { return }
         post(.covered(through: step), &output)
     }
 

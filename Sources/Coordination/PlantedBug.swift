@@ -31,7 +31,6 @@ package enum PlantedBug: String, Sendable, CaseIterable {
     // I7: nothing late, revoked, infinite or wrong
     case nonFiniteSumSent = "I7-non-finite-sum-sent"
     case wrongStateAccepted = "I7-wrong-state-accepted"
-    case mixedCheckpoint = "I7-checkpoint-of-another-state"
     // I8: the table of job states
     case doneJobResumes = "I8-done-job-resumes"
     case queuedJobRuns = "I8-queued-job-runs-at-once"
@@ -45,6 +44,14 @@ package enum PlantedBug: String, Sendable, CaseIterable {
     case coordinatorOnWallClock = "I10-coordinator-on-wall-clock"
     case workerOnWallClock = "I10-worker-on-wall-clock"
     case sendersClockBelieved = "I10-senders-clock-believed"
+    // C2, C5, C8, C9: checkpoints
+    case savedBeforeWritten = "C2-saved-before-it-is-written"
+    case mixedCheckpoint = "C5-checkpoint-of-another-state"
+    case damageOverlooked = "C8-damaged-checkpoint-believed"
+    case failedSaveNotTold = "C9-failed-checkpoint-not-told"
+    // B3, B5: budgets
+    case leasesNotClosed = "B3-leases-not-closed"
+    case riskNotCovered = "B5-risk-not-covered"
     // L1…L7: everything goes on
     case brokenLinkIgnored = "L1-broken-link-ignored"
     case saveNotAbandoned = "L2-save-not-abandoned"

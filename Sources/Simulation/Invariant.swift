@@ -34,16 +34,32 @@ package enum Invariant: String, Sendable, CaseIterable {
     case l6 = "L6"
     /// What failed is not tried again before its pause is over.
     case l7 = "L7"
+    /// A checkpoint counts, and is healed from, only after it is in the store.
+    case c2 = "C2"
     /// Before a checkpoint goes, a newer one of the same line is there; trunks and final ones stay.
     case c3 = "C3"
+    /// A checkpoint is the state after one step.
+    case c5 = "C5"
+    /// What is computed again after a checkpoint comes out the same.
+    case c7 = "C7"
+    /// A damaged checkpoint is passed over for the newest sound one.
+    case c8 = "C8"
+    /// A checkpoint that could not be written is told.
+    case c9 = "C9"
     /// Every unit of a ledger balances.
     case b1 = "B1"
     /// No exact limit is passed.
     case b2 = "B2"
+    /// No more is reserved than leases may run ahead.
+    case b3 = "B3"
     /// A step that counts is charged once, and covered by a checkpoint only where there is one.
     case b4 = "B4"
+    /// What is at risk is what was done since the newest checkpoint.
+    case b5 = "B5"
     /// When a budget has ended, the state to go on from is in the store.
     case b6 = "B6"
+    /// What is spent beyond a measured limit is posted as overrun.
+    case b7 = "B7"
     /// A ledger follows from its lines.
     case b8 = "B8"
     /// What was spent is never forgotten.

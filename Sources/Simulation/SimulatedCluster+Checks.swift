@@ -81,9 +81,11 @@ extension SimulatedCluster {
             }
         case .found: break
         case .published(let id, let step):
-            if step > record.committed { fail(.i4, "job \(id): a checkpoint of step \(step) before that step counts") }
-            if !record.checkpoints.contains(where: { $0.step == step && $0.digest == reference.digest(step) }) {
-                fail(.i4, "job \(id): the journal names a checkpoint of step \(step) that the store does not hold")
+            if step > record.committed { fail(.c2, "job \(id): a checkpoint of step \(step) before that step counts") }
+            if !record.checkpoints.contains(where: { $0.step == step }) {
+                fail(.c2, "job \(id): the journal names a checkpoint of step \(step) that the store does not hold")
+            } else if !record.checkpoints.contains(where: { $0.step == step && $0.digest == reference.digest(step) }) {
+                fail(.c5, "job \(id): the checkpoint of step \(step) is not the state after it")
             }
         case .rewound(_, let step): record.committed = min(record.committed, step)
         case .planned(let id, let event):
@@ -102,6 +104,7 @@ extension SimulatedCluster {
             }
             record.recipes.removeSubrange(min(step, record.recipes.count)...)
             record.committed = min(record.committed, step)
+            record.furthest = min(record.furthest, step)
         case .trunk(let id, let step):
             // The end of a budget may be the trunk of the next one; both kinds are kept.
             if !record.checkpoints.contains(where: { $0.step == step && ($0.kind == .trunk || $0.kind == .final) }) {
@@ -126,6 +129,15 @@ extension SimulatedCluster {
             if ledger.spent[unit] < record.spent[unit] { wrong(.b9, "\(unit.key) that was spent is forgotten") }
             record.spent[unit] = ledger.spent[unit]
         }
+        for unit in BudgetUnit.allCases where !unit.isExact {
+            guard let limit = ledger.budget[unit] else { continue }
+            let beyond = ledger.spent[unit] - limit
+            if beyond > ledger.balance(.overrun)[unit] {
+                wrong(.b7, "\(beyond) of \(unit.key) are spent beyond the limit, which no posting says")
+            }
+        }
+        let ahead = ledger.leases.reduce(0) { $0 + Int($1.remaining.steps) }
+        if ahead > JobRun.leaseMost + 4 { wrong(.b3, "\(ahead) steps are reserved") }
         if case .covered(let step) = entry.event, !record.checkpoints.contains(where: { $0.step >= step }) {
             wrong(.b4, "covers step \(step) without a checkpoint")
         }
@@ -135,7 +147,12 @@ extension SimulatedCluster {
         let line = references[record.reference].line(step.step)
         func wrong(_ what: String) { fail(.i5, "job \(record.id), step \(step.step): \(what)") }
         if step.step != record.committed + 1 { wrong("counts after step \(record.committed)") }
-        if step.digest != line.digest { wrong("the state is not the undisturbed run's") }
+        if step.digest != line.digest {
+            guard step.step > record.furthest else {
+                return fail(.c7, "job \(record.id), step \(step.step): computed again, the state is another one")
+            }
+            wrong("the state is not the undisturbed run's")
+        }
         if step.lossSum != line.root.loss { wrong("the loss is not the undisturbed run's") }
         if step.inputTokens != line.recipe.inputTokens || step.trainedTokens != line.recipe.trainedTokens {
             wrong("tokens")
@@ -147,7 +164,11 @@ extension SimulatedCluster {
         if let limit = run.limits[.steps], step.step > limit { wrong("is beyond the limit of \(limit) steps") }
         if let limit = run.limits[.tokens], line.tokens > limit { wrong("is beyond the limit of \(limit) tokens") }
         if run.ledger?.position != step.step { wrong("is not charged") }
+        if let atRisk = run.ledger?.balance(.atRisk).steps, atRisk > Int64(step.step - min(run.saved, step.step)) {
+            fail(.b5, "job \(record.id), step \(step.step): \(atRisk) steps at risk, a checkpoint is of \(run.saved)")
+        }
         record.committed = step.step
+        record.furthest = max(record.furthest, step.step)
         record.movedAt = now
     }
 
@@ -289,6 +310,22 @@ extension SimulatedCluster {
             if isNoted { inspection.loadFailed(session, result.job, now) }
         default: break
         }
+    }
+
+    /// The checkpoint that an event says has failed, unless it was given up before.
+    func failedCheckpoint(_ event: CoordinatorEvent) -> (job: JobID, step: Step)? {
+        guard case .publishFailed(let id, let step, let attempt, _) = event,
+            head.core?.job(id)?.awaits(checkpoint: attempt) == true
+        else { return nil }
+        return (id, step)
+    }
+
+    /// Invariant: a checkpoint that could not be written is told.
+    func check(_ output: CoordinatorOutput, tells failed: (job: JobID, step: Step)) {
+        let isTold = output.notices.contains { notice in
+            if case .saveFailed(failed.job, failed.step, _) = notice { true } else { false }
+        }
+        if !isTold { fail(.c9, "job \(failed.job): the checkpoint of step \(failed.step) fails and nobody is told") }
     }
 
     /// Invariant: nobody is given up for silence before the time for it has gone by.

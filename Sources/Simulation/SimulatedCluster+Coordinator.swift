@@ -100,7 +100,9 @@ extension SimulatedCluster {
         guard head.core != nil, failure == nil else { return }
         events += 1
         tellEvent("coordinator", event)
+        let failed = failedCheckpoint(event)
         guard let output = head.core?.handle(event, at: clock(Self.headEnd)) else { return }
+        if let failed { check(output, tells: failed) }
         check(output, of: event)
         carryOut(output)
     }
@@ -186,7 +188,7 @@ extension SimulatedCluster {
                     begunAt: now))
             checkSavePause(id)
             if digest != references[head.records[record].reference].digest(step) {
-                fail(.i7, "a save of step \(step) asks for another digest than the job's")
+                fail(.c5, "a save of step \(step) asks for another digest than the job's")
             }
         case .abandon(let id, let attempt):
             head.collections.removeAll { $0.job == id && $0.attempt == attempt && !$0.isWriting }
@@ -274,7 +276,7 @@ extension SimulatedCluster {
             guard let place = record(chunk.job) else { return }
             guard let found = head.records[place].checkpoints.last(where: { $0.step == chunk.step }) else {
                 return fail(
-                    .i4, "a worker is to heal from a checkpoint of step \(chunk.step) that the store does not hold")
+                    .c2, "a worker is to heal from a checkpoint of step \(chunk.step) that the store does not hold")
             }
             var answer = chunk
             answer.kind = .state
@@ -291,7 +293,7 @@ extension SimulatedCluster {
             })
         else { return }
         guard chunk.digest == head.collections[place].digest else {
-            return fail(.i7, "a checkpoint of step \(chunk.step) mixes states")
+            return fail(.c5, "a checkpoint of step \(chunk.step) mixes states")
         }
         head.collections[place].missing -= UInt64(chunk.range.count)
         guard head.collections[place].missing == 0 else { return }
@@ -320,6 +322,9 @@ extension SimulatedCluster {
             let newest = head.records[place].checkpoints.last { run.knows($0.digest, at: $0.step) }?.step ?? 0
             guard run.saved > newest else { continue }
             if let output = head.core?.noteFound(newest, of: id) { carryOut(output) }
+            if let saved = head.core?.job(id)?.saved, saved > newest {
+                fail(.c8, "job \(id): a checkpoint of step \(saved) is believed, the newest sound one is of \(newest)")
+            }
         }
     }
 

@@ -43,6 +43,8 @@ struct SimulatedCoordinator {
         var recipes: [[UInt8]] = []
         var generation = Generation(0)
         var committed: Step = 0
+        /// The furthest step of its line that ever counted.
+        var furthest: Step = 0
         var state = JobState.queued
         var cancelled = false
         /// How often the operator granted more.
