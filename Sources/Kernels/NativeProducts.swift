@@ -7,7 +7,7 @@ internal import Synchronization
 /// weights.
 ///
 /// How a product is cut depends on its shape alone. Rows of C are cut in blocks of fixed heights, zero-padded at the
-/// end; a height other than the largest is used only after it has been seen to give the same bits, so that a row has
+/// end; a height other than the smallest is used only after it has been seen to give the same bits, so that a row has
 /// the bits it has among others. Weight gradients are cut in fixed runs of tokens, added in order. A shape that the
 /// library does not take is left to the caller, on every machine with the same library alike.
 package final class NativeProducts: @unchecked Sendable {
@@ -48,7 +48,9 @@ package final class NativeProducts: @unchecked Sendable {
     let threads: Int
     private var shapes: [ProductShape.Key: ProductShape] = [:]
     /// Packed matrices that serve one product only.
-    private let transient = Workspace()
+    let transient = Workspace()
+    /// Rows of A as operands, of products whose blocks share them.
+    let stagedRows = Workspace()
     private let next = Atomic(0)
 
     /// Products for a team of `threads`.
@@ -67,7 +69,7 @@ package final class NativeProducts: @unchecked Sendable {
         return [UInt64(odn_version()), UInt64(odn_instructions()), UInt64(width)] + caches + name
     }
 
-    private func shape(k: Int, columns: Int) -> ProductShape {
+    func shape(k: Int, columns: Int) -> ProductShape {
         let key = ProductShape.Key(k: k, columns: columns)
         if let shape = shapes[key] { return shape }
         let shape = ProductShape(key, operands, threads: threads)
@@ -76,7 +78,7 @@ package final class NativeProducts: @unchecked Sendable {
     }
 
     /// Runs `body(slot, task)` for each task, on whichever thread is free; a slot is used by one thread at a time.
-    private func share(_ tasks: Int, _ team: Team, _ body: (Int, Int) -> Void) {
+    func share(_ tasks: Int, _ team: Team, _ body: (Int, Int) -> Void) {
         next.store(0, ordering: .relaxed)
         team.share(min(tasks, threads)) { slot in
             while true {
@@ -95,33 +97,59 @@ package final class NativeProducts: @unchecked Sendable {
         let naturalStep = gemm.b_transposed != 0 ? gemm.k : gemm.columns
         guard gemm.k > 0, gemm.ldc == gemm.columns, gemm.ldb == naturalStep else { return false }
         if gemm.a_transposed != 0 { return runTurned(gemm, rows: rows, compute) }
+        if isLong(gemm) { return runLong(gemm, rows: rows, room: room, copies: copies, compute) }
         let shape = shape(k: gemm.k, columns: gemm.columns)
+        guard let blocks = rowBlocks(gemm, shape, rows: rows),
+            let packed = packed(gemm, shape, valid: gemm.k, copies, compute)
+        else { return false }
+        run(gemm, blocks, packed, rows: rows, room: room, compute)
+        return true
+    }
+
+    /// How the rows of a product are cut.
+    struct RowBlocks {
+        let height: Int
+        let count: Int
+        /// The product of every block but the last.
+        let whole: PreparedProduct
+        /// That of the last, which may be shorter.
+        let last: PreparedProduct
+
+        subscript(block: Int) -> PreparedProduct { block == count - 1 ? last : whole }
+    }
+
+    /// nil where the library refuses one.
+    func rowBlocks(_ gemm: dk_gemm, _ shape: ProductShape, rows: Int) -> RowBlocks? {
         let height = shape.height(for: rows)
         let tail = rows % height == 0 ? height : shape.tail(of: rows % height, height)
         let (adds, biased) = (gemm.accumulate != 0, gemm.bias != nil)
         guard let whole = shape.product(rows: height, adds: adds, biased: biased),
-            let last = tail == height ? whole : shape.product(rows: tail, adds: adds, biased: biased),
-            let packed = packed(gemm, shape, valid: gemm.k, copies, compute)
-        else { return false }
-        let count = blocks(rows, of: height)
-        share(count, compute.team) { slot, task in
-            let row = task * height
-            let product = task == count - 1 ? last : whole
+            let last = tail == height ? whole : shape.product(rows: tail, adds: adds, biased: biased)
+        else { return nil }
+        return RowBlocks(height: height, count: blocks(rows, of: height), whole: whole, last: last)
+    }
+
+    /// Runs all blocks of a product whose B is packed; rows of C lie side by side.
+    func run(
+        _ gemm: dk_gemm, _ blocks: RowBlocks, _ packed: UnsafeRawPointer, rows: Int, room: Int, _ compute: Compute
+    ) {
+        share(blocks.count, compute.team) { slot, task in
+            let row = task * blocks.height
+            let product = blocks[task]
             let fits = row + product.rows <= max(room, rows)
             let scratch = BlockScratch(product, tile: !fits, width: width)
             stageRows(gemm, row..<min(rows, row + product.rows), product.rows, scratch.a, compute)
             let c = gemm.c + row * gemm.ldc
             guard !fits else { return product.run(slot, scratch.a, packed, gemm.bias, c, scratch.own) }
             let valid = (rows - row) * gemm.columns
-            if adds { scratch.tile.update(from: c, count: valid) }
+            if gemm.accumulate != 0 { scratch.tile.update(from: c, count: valid) }
             product.run(slot, scratch.a, packed, gemm.bias, scratch.tile, scratch.own)
             c.update(from: scratch.tile, count: valid)
         }
-        return true
     }
 
     /// Rows of A as operands, zeros behind them up to `height`.
-    private func stageRows(
+    func stageRows(
         _ gemm: dk_gemm, _ rows: Range<Int>, _ height: Int, _ target: UnsafeMutableRawPointer, _ compute: Compute
     ) {
         let bytes = gemm.k * width
@@ -133,7 +161,7 @@ package final class NativeProducts: @unchecked Sendable {
     }
 
     /// `count` floats as operands.
-    private func stage(
+    func stage(
         _ target: UnsafeMutableRawPointer, _ from: UnsafePointer<Float>, _ count: Int, _ compute: Compute
     ) {
         switch operands {
@@ -161,7 +189,7 @@ package final class NativeProducts: @unchecked Sendable {
             let shape = shape(k: length(min(Self.longestRun, gemm.k - first)), columns: gemm.columns)
             let adds = first > 0 || gemm.accumulate != 0
             guard shape.product(rows: height, adds: adds, biased: false) != nil,
-                shape.pairsHeight != nil || shape.packing(transposed: false) != nil,
+                isPackable(gemm, shape),
                 rows % height == 0 || shape.product(rows: rows % height, adds: adds, biased: false) != nil
             else { return false }
         }
@@ -205,92 +233,18 @@ package final class NativeProducts: @unchecked Sendable {
             product.run(slot, scratch.a, packed, nil, gemm.c + row * gemm.ldc, scratch.own)
         }
     }
-
-    // MARK: Packing
-
-    /// B in the layout of `shape`: the copy that is kept if it is still that of the weights, else packed now. Rows of B
-    /// from `valid` on are zeros.
-    private func packed(
-        _ gemm: dk_gemm, _ shape: ProductShape, valid: Int, _ copies: PackedCopies?, _ compute: Compute
-    ) -> UnsafeRawPointer? {
-        let height = operands == .bf16 && gemm.b != nil ? shape.pairsHeight : nil
-        let packing = height == nil ? shape.packing(transposed: gemm.b_transposed != 0) : nil
-        guard let bytes = shape.packedBytes, height != nil || packing != nil else { return nil }
-        let floats = blocks(bytes, of: 4)
-        let target: UnsafeMutableRawPointer
-        if let copy = copies?.copy(transposed: gemm.b_transposed != 0, floats: floats) {
-            guard !copy.isCurrent else { return UnsafeRawPointer(copy.memory) }
-            target = UnsafeMutableRawPointer(copy.memory)
-        } else {
-            target = UnsafeMutableRawPointer(transient.floats(floats))
-        }
-        if let height {
-            packPairs(gemm, valid: valid, height: height, target.assumingMemoryBound(to: UInt16.self), compute)
-        }
-        if let packing {
-            share(packing.slices, compute.team) { slot, slice in
-                let columns = packing.columns(of: slice)
-                let dense = dk_scratch(columns.count * gemm.k * width)
-                stageSlice(gemm, columns, valid: valid, dense, compute)
-                packing.run(slot, slice, dense, target)
-            }
-        }
-        return UnsafeRawPointer(target)
-    }
-
-    /// fp32 B in pairs, in blocks of `height` rows: what the library's own packing does in two passes.
-    private func packPairs(
-        _ gemm: dk_gemm, valid: Int, height: Int, _ target: UnsafeMutablePointer<UInt16>, _ compute: Compute
-    ) {
-        guard let b = gemm.b else { preconditionFailure("pairs are made of fp32") }
-        let isTurned = gemm.b_transposed != 0
-        let width = Int(DK_PAIR_COLUMNS)
-        share(blocks(gemm.columns, of: width), compute.team) { _, block in
-            let column = block * width
-            compute.packPairs(
-                target + column * height, isTurned ? b + column * gemm.ldb : b + column, step: gemm.ldb, k: valid,
-                columns: min(width, gemm.columns - column), padded: height, isTurned: isTurned)
-        }
-    }
-
-    /// Some columns of B, side by side as B is stored.
-    private func stageSlice(
-        _ gemm: dk_gemm, _ columns: Range<Int>, valid: Int, _ target: UnsafeMutableRawPointer, _ compute: Compute
-    ) {
-        if gemm.b_transposed != 0 {
-            return stageB(target, gemm, columns.lowerBound * gemm.k, columns.count * gemm.k, compute)
-        }
-        let bytes = columns.count * width
-        for row in 0..<valid {
-            stageB(target + row * bytes, gemm, row * gemm.ldb + columns.lowerBound, columns.count, compute)
-        }
-        let rest = (gemm.k - valid) * bytes
-        if rest > 0 { (target + valid * bytes).initializeMemory(as: UInt8.self, repeating: 0, count: rest) }
-    }
-
-    /// `count` elements of B from `start` on, as operands.
-    private func stageB(
-        _ target: UnsafeMutableRawPointer, _ gemm: dk_gemm, _ start: Int, _ count: Int, _ compute: Compute
-    ) {
-        if let b = gemm.b { return stage(target, b + start, count, compute) }
-        guard let halves = gemm.b_bf16 else { preconditionFailure("a product has a second operand") }
-        switch operands {
-        case .bf16: target.copyMemory(from: halves + start, byteCount: count * 2)
-        case .fp32:
-            compute.kernels.pointee.widen_bf16(target.assumingMemoryBound(to: Float.self), halves + start, count)
-        }
-    }
 }
 
 /// What a thread needs beside C: the block's rows of A, what the library asks for, and a place for C if its own is too
 /// small.
-private struct BlockScratch {
+struct BlockScratch {
     let a: UnsafeMutableRawPointer
     let own: UnsafeMutableRawPointer
     let tile: UnsafeMutablePointer<Float>
 
-    init(_ product: PreparedProduct, tile: Bool, width: Int) {
-        let bytes = padded(product.rows * product.k * width, to: 64)
+    /// - Parameter stages: whether rows of A are staged here.
+    init(_ product: PreparedProduct, stages: Bool = true, tile: Bool, width: Int) {
+        let bytes = stages ? padded(product.rows * product.k * width, to: 64) : 0
         let ownBytes = padded(product.scratchBytes, to: 64)
         let tileBytes = tile ? product.rows * product.columns * 4 : 0
         a = dk_scratch(bytes + ownBytes + tileBytes)

@@ -15,10 +15,12 @@ final class ProductShape {
         let biased: Bool
     }
 
-    /// Heights of a block of rows; the last is always right, the others if they give its bits.
+    /// Heights of a block of rows; the first is always right, the others if they give its bits.
     private static let heights = [16, 32, 64, 128, 256]
-    private static var tallest: Int { heights[heights.count - 1] }
-    /// Elements of B up to which other heights are tried: trying takes memory.
+    private static var shortest: Int { heights[0] }
+    static var tallest: Int { heights[heights.count - 1] }
+    /// Elements of B up to which heights are tried: trying takes memory. Where B is larger, up to 16 rows lie in the
+    /// shortest block and more in the tallest, untried.
     private static let trialLimit = 16 << 20
 
     private let key: Key
@@ -77,28 +79,31 @@ final class ProductShape {
         return made
     }
 
+    private var isTried: Bool { key.k * key.columns <= Self.trialLimit }
+
     /// The height of blocks for so many rows.
     func height(for rows: Int) -> Int {
-        let wanted = rows >= 2048 ? 256 : rows >= 512 ? 128 : 64
-        return Self.heights.first { $0 >= min(wanted, max(rows, 16)) && isRight($0, for: rows) } ?? Self.tallest
+        guard isTried else { return rows <= Self.shortest ? Self.shortest : Self.tallest }
+        let wanted = min(rows, rows >= 2048 ? 256 : rows >= 512 ? 128 : 64)
+        let enough = Self.heights.first { $0 >= wanted } ?? Self.tallest
+        return Self.heights.last { $0 <= enough && isRight($0) } ?? Self.shortest
     }
 
     /// The height of a last block of so many rows, among others of `height`.
     func tail(of rows: Int, _ height: Int) -> Int {
-        Self.heights.first { $0 >= rows && $0 <= height && isRight($0, for: .max) } ?? height
+        guard isTried else { return height }
+        return Self.heights.first { $0 >= rows && $0 <= height && isRight($0) } ?? height
     }
 
-    /// Generation, which has few rows at a time and no other use for memory, tries large matrices too.
-    private func isRight(_ height: Int, for rows: Int) -> Bool {
-        guard height < Self.tallest else { return true }
+    private func isRight(_ height: Int) -> Bool {
+        guard height > Self.shortest else { return true }
         if let known = admitted[height] { return known }
-        guard key.k * key.columns <= Self.trialLimit || rows <= Self.heights[0] else { return false }
         let answer = givesTheSameBits(height)
         admitted[height] = answer
         return answer
     }
 
-    /// Whether the first and the last rows of a tallest block have the bits that a block of `height` gives them.
+    /// Whether the first and the last rows of a block of `height` have the bits that a shortest block gives them.
     private func givesTheSameBits(_ height: Int) -> Bool {
         let isHalf: Int32 = operands == .bf16 ? 1 : 0
         let width = operands == .bf16 ? 2 : 4
@@ -108,24 +113,24 @@ final class ProductShape {
             return buffer
         }
         guard let model else { return false }
-        let a = filled(Self.tallest * key.k, 1, isHalf: isHalf)
+        let a = filled(height * key.k, 1, isHalf: isHalf)
         let b = filled(model.packedBytes / width, 2, isHalf: isHalf)
-        let old = filled(Self.tallest * key.columns, 3, isHalf: 0)
+        let old = filled(height * key.columns, 3, isHalf: 0)
         let bias = filled(key.columns, 4, isHalf: 0)
-        let (whole, part) = (FloatBuffer(count: old.count), FloatBuffer(count: height * key.columns))
+        let (tall, part) = (FloatBuffer(count: old.count), FloatBuffer(count: Self.shortest * key.columns))
         return [(false, false), (true, false), (true, true)].allSatisfy { adds, biased in
-            guard let tall = product(rows: Self.tallest, adds: adds, biased: biased),
-                let short = product(rows: height, adds: adds, biased: biased)
+            guard let whole = product(rows: height, adds: adds, biased: biased),
+                let short = product(rows: Self.shortest, adds: adds, biased: biased)
             else { return false }
-            let scratch = FloatBuffer(count: blocks(max(64, tall.scratchBytes, short.scratchBytes), of: 4))
-            whole.pointer.update(from: old.pointer, count: old.count)
-            tall.run(0, a.pointer, b.pointer, bias.pointer, whole.pointer, scratch.pointer)
-            return [0, Self.tallest - height].allSatisfy { first in
+            let scratch = FloatBuffer(count: blocks(max(64, whole.scratchBytes, short.scratchBytes), of: 4))
+            tall.pointer.update(from: old.pointer, count: old.count)
+            whole.run(0, a.pointer, b.pointer, bias.pointer, tall.pointer, scratch.pointer)
+            return [0, height - Self.shortest].allSatisfy { first in
                 let shift = first * key.columns
                 part.pointer.update(from: old.pointer + shift, count: part.count)
                 let rows = UnsafeRawPointer(a.pointer) + first * key.k * width
                 short.run(0, rows, b.pointer, bias.pointer, part.pointer, scratch.pointer)
-                return memcmp(part.pointer, whole.pointer + shift, part.count * 4) == 0
+                return memcmp(part.pointer, tall.pointer + shift, part.count * 4) == 0
             }
         }
     }

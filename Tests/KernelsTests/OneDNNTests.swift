@@ -71,6 +71,32 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
         }
     }
 
+    @Test(arguments: [(3, 20), (9, 300)])
+    func `products along a vocabulary equal their references and keep their bits`(width: Int, rows: Int) {
+        var numbers = Numbers(8)
+        let vocabulary = 16_384 + 700
+        let (h, head) = (numbers.floats(rows * width), numbers.floats(vocabulary * width))
+        let (logits, bias) = (numbers.floats(rows * vocabulary, scale: 0.01), numbers.floats(vocabulary))
+        for accumulate in [false, true] {
+            let fast = onEveryCount { compute in
+                var (y, dx, alone) = (logits, h, Array(logits.suffix(vocabulary)))
+                compute.linear(
+                    &y, h, head, bias: bias, rows: rows, inputs: width, outputs: vocabulary, accumulate: accumulate)
+                compute.linearInputGradient(
+                    &dx, logits, head, rows: rows, inputs: width, outputs: vocabulary, accumulate: accumulate)
+                compute.linear(
+                    &alone, Array(h.suffix(width)), head, bias: bias, rows: 1, inputs: width, outputs: vocabulary,
+                    accumulate: accumulate)
+                return [y, dx, alone]
+            }
+            #expect(bits([fast[2]]) == bits([Array(fast[0].suffix(vocabulary))]))
+            var (y, dx) = (logits, h)
+            dk_linear_f32_reference(&y, h, head, bias, rows, width, vocabulary, accumulate ? 1 : 0)
+            dk_linear_input_gradient_f32_reference(&dx, logits, head, rows, width, vocabulary, accumulate ? 1 : 0)
+            for (value, reference) in zip(fast, [y, dx]) { expectClose(value, reference, tolerance: 5e-5) }
+        }
+    }
+
     @Test func `packed copies are kept until their clock moves on`() {
         var numbers = Numbers(3)
         let (rows, inputs, outputs) = (5, 30, 20)
@@ -140,7 +166,7 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
             odn_product_destroy(&product)
             return
         }
-        for (rows, inputs, outputs) in shapes {
+        for (rows, inputs, outputs) in shapes + [(20, 3, 16_384 + 700)] {
             var numbers = Numbers(6)
             let (x, w, dy) = (
                 numbers.floats(rows * inputs), numbers.floats(outputs * inputs), numbers.floats(rows * outputs)

@@ -1,0 +1,126 @@
+internal import CKernels
+
+/// Products one side of B of which is as long as a vocabulary: the head, and its input's gradient. They have few rows
+/// and large B, so that rows alone would leave most threads idle, and B is cut as well. Cuts depend on the shape alone.
+extension NativeProducts {
+    /// Columns, or k, from which on B is cut.
+    private static let longSide = 16384
+    /// Columns of a part: a part of B, a block of A and one of C fit in a core's own cache together.
+    private static let partColumns = 512
+    /// k of a part.
+    private static let partSum = 1024
+
+    /// One part of a product, with the shape that runs it.
+    private struct Part {
+        let gemm: dk_gemm
+        let shape: ProductShape
+        let blocks: RowBlocks
+    }
+
+    /// Whether `runLong` is for this product.
+    func isLong(_ gemm: dk_gemm) -> Bool {
+        gemm.columns > Self.longSide || gemm.k > Self.longSide && gemm.b_transposed == 0
+    }
+
+    /// `run` for products that are long.
+    func runLong(_ gemm: dk_gemm, rows: Int, room: Int, copies: PackedCopies?, _ compute: Compute) -> Bool {
+        let isWide = gemm.columns > Self.longSide
+        guard let parts = isWide ? columnParts(gemm, rows: rows) : sumParts(gemm, rows: rows),
+            let packed = packed(parts, copies, compute)
+        else { return false }
+        if isWide {
+            runColumns(gemm, parts, packed, rows: rows, compute)
+        } else {
+            for (part, packed) in zip(parts, packed) {
+                run(part.gemm, part.blocks, packed, rows: rows, room: room, compute)
+            }
+        }
+        return true
+    }
+
+    /// nil where the library refuses one.
+    private func parts(
+        _ gemm: dk_gemm, _ total: Int, by size: Int, rows: Int, cut: (inout dk_gemm, Range<Int>) -> Void
+    ) -> [Part]? {
+        var parts: [Part] = []
+        for start in stride(from: 0, to: total, by: size) {
+            var part = gemm
+            cut(&part, start..<min(total, start + size))
+            let shape = shape(k: part.k, columns: part.columns)
+            guard let blocks = rowBlocks(part, shape, rows: rows), isPackable(part, shape) else { return nil }
+            parts.append(Part(gemm: part, shape: shape, blocks: blocks))
+        }
+        return parts
+    }
+
+    private func columnParts(_ gemm: dk_gemm, rows: Int) -> [Part]? {
+        parts(gemm, gemm.columns, by: Self.partColumns, rows: rows) { part, columns in
+            let shift = columns.lowerBound * (gemm.b_transposed != 0 ? gemm.ldb : 1)
+            part.c += columns.lowerBound
+            (part.b, part.b_bf16) = (part.b.map { $0 + shift }, part.b_bf16.map { $0 + shift })
+            part.bias = part.bias.map { $0 + columns.lowerBound }
+            part.columns = columns.count
+        }
+    }
+
+    /// Parts that add up in order.
+    private func sumParts(_ gemm: dk_gemm, rows: Int) -> [Part]? {
+        parts(gemm, gemm.k, by: Self.partSum, rows: rows) { part, run in
+            let shift = run.lowerBound * gemm.ldb
+            part.a += run.lowerBound
+            (part.b, part.b_bf16) = (part.b.map { $0 + shift }, part.b_bf16.map { $0 + shift })
+            part.k = run.count
+            if run.lowerBound > 0 { (part.accumulate, part.bias) = (1, nil) }
+        }
+    }
+
+    /// Packed B of each part, one behind the other: the copy that is kept if it is still that of the weights.
+    private func packed(_ parts: [Part], _ copies: PackedCopies?, _ compute: Compute) -> [UnsafeRawPointer]? {
+        var starts: [Int] = []
+        var bytes = 0
+        for part in parts {
+            guard let own = part.shape.packedBytes else { return nil }
+            starts.append(bytes)
+            bytes += padded(own, to: 64)
+        }
+        let memory = packedMemory(bytes, transposed: parts[0].gemm.b_transposed != 0, copies)
+        let target = UnsafeMutableRawPointer(memory.pointer)
+        if !memory.isCurrent {
+            for (part, start) in zip(parts, starts) {
+                pack(part.gemm, part.shape, valid: part.gemm.k, target + start, compute)
+            }
+        }
+        return starts.map { UnsafeRawPointer(target + $0) }
+    }
+
+    /// A becomes operands once; then each part is one task, which keeps its B in the core's own cache from one block of
+    /// rows to the next.
+    private func runColumns(
+        _ gemm: dk_gemm, _ parts: [Part], _ packed: [UnsafeRawPointer], rows: Int, _ compute: Compute
+    ) {
+        let tallest = ProductShape.tallest
+        let operands = UnsafeMutableRawPointer(stagedRows.floats(padded(rows, to: tallest) * gemm.k))
+        let run = 16
+        share(padded(rows, to: tallest) / run, compute.team) { _, task in
+            let first = min(rows, task * run)
+            stageRows(
+                gemm, first..<min(rows, first + run), run, operands + task * run * gemm.k * width, compute)
+        }
+        share(parts.count, compute.team) { slot, task in
+            let (part, b) = (parts[task].gemm, packed[task])
+            let blocks = parts[task].blocks
+            for block in 0..<blocks.count {
+                let row = block * blocks.height
+                let product = blocks[block]
+                let scratch = BlockScratch(product, stages: false, tile: true, width: width)
+                let (tile, c) = (scratch.tile, part.c + row * part.ldc)
+                let valid = min(product.rows, rows - row)
+                if part.accumulate != 0 {
+                    for i in 0..<valid { (tile + i * part.columns).update(from: c + i * part.ldc, count: part.columns) }
+                }
+                product.run(slot, operands + row * part.k * width, b, part.bias, tile, scratch.own)
+                for i in 0..<valid { (c + i * part.ldc).update(from: tile + i * part.columns, count: part.columns) }
+            }
+        }
+    }
+}
