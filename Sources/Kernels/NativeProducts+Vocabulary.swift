@@ -11,7 +11,7 @@ extension NativeProducts {
     private static let partSum = 1024
 
     /// One part of a product, with the shape that runs it.
-    private struct Part {
+    struct Part {
         let gemm: dk_gemm
         let shape: ProductShape
         let blocks: RowBlocks
@@ -25,7 +25,7 @@ extension NativeProducts {
     /// `run` for products that are long.
     func runLong(_ gemm: dk_gemm, rows: Int, room: Int, copies: PackedCopies?, _ compute: Compute) -> Bool {
         let isWide = gemm.columns > Self.longSide
-        guard let parts = isWide ? columnParts(gemm, rows: rows) : sumParts(gemm, rows: rows),
+        guard let parts = isWide ? columnParts(gemm, by: Self.partColumns, rows: rows) : sumParts(gemm, rows: rows),
             let packed = packed(parts, copies, compute)
         else { return false }
         if isWide {
@@ -39,7 +39,7 @@ extension NativeProducts {
     }
 
     /// nil where the library refuses one.
-    private func parts(
+    func parts(
         _ gemm: dk_gemm, _ total: Int, by size: Int, rows: Int, cut: (inout dk_gemm, Range<Int>) -> Void
     ) -> [Part]? {
         var parts: [Part] = []
@@ -53,8 +53,8 @@ extension NativeProducts {
         return parts
     }
 
-    private func columnParts(_ gemm: dk_gemm, rows: Int) -> [Part]? {
-        parts(gemm, gemm.columns, by: Self.partColumns, rows: rows) { part, columns in
+    func columnParts(_ gemm: dk_gemm, by width: Int, rows: Int) -> [Part]? {
+        parts(gemm, gemm.columns, by: width, rows: rows) { part, columns in
             let shift = columns.lowerBound * (gemm.b_transposed != 0 ? gemm.ldb : 1)
             part.c += columns.lowerBound
             (part.b, part.b_bf16) = (part.b.map { $0 + shift }, part.b_bf16.map { $0 + shift })
@@ -95,13 +95,13 @@ extension NativeProducts {
 
     /// A becomes operands once; then each part is one task, which keeps its B in the core's own cache from one block of
     /// rows to the next.
-    private func runColumns(
+    func runColumns(
         _ gemm: dk_gemm, _ parts: [Part], _ packed: [UnsafeRawPointer], rows: Int, _ compute: Compute
     ) {
-        let tallest = ProductShape.tallest
-        let operands = UnsafeMutableRawPointer(stagedRows.floats(padded(rows, to: tallest) * gemm.k))
-        let run = 16
-        share(padded(rows, to: tallest) / run, compute.team) { _, task in
+        let run = ProductShape.shortest
+        let height = parts.reduce(0) { max($0, $1.blocks.height * $1.blocks.count) }
+        let operands = UnsafeMutableRawPointer(stagedRows.floats(height * gemm.k))
+        share(height / run, compute.team) { _, task in
             let first = min(rows, task * run)
             stageRows(
                 gemm, first..<min(rows, first + run), run, operands + task * run * gemm.k * width, compute)

@@ -102,6 +102,10 @@ package final class NativeProducts: @unchecked Sendable {
         guard let blocks = rowBlocks(gemm, shape, rows: rows),
             let packed = packed(gemm, shape, valid: gemm.k, copies, compute)
         else { return false }
+        if let pieces = pieces(gemm, shape, rows: rows) {
+            runColumns(gemm, pieces, starts(pieces, shape, packed), rows: rows, compute)
+            return true
+        }
         run(gemm, blocks, packed, rows: rows, room: room, compute)
         return true
     }

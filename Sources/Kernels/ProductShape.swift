@@ -17,18 +17,20 @@ final class ProductShape {
 
     /// Heights of a block of rows; the first is always right, the others if they give its bits.
     private static let heights = [16, 32, 64, 128, 256]
-    private static var shortest: Int { heights[0] }
+    static var shortest: Int { heights[0] }
     static var tallest: Int { heights[heights.count - 1] }
     /// Elements of B up to which heights are tried: trying takes memory. Where B is larger, up to 16 rows lie in the
     /// shortest block and more in the tallest, untried.
     private static let trialLimit = 16 << 20
 
-    private let key: Key
+    let key: Key
     private let operands: NativeProducts.Operands
     private let threads: Int
     private var variants: [Variant: PreparedProduct?] = [:]
     private var packings: [Bool: SlicePacking?] = [:]
     private var admitted: [Int: Bool] = [:]
+    /// Whether few rows may be multiplied by columns of B piece by piece; nil = not known yet.
+    var canBeCut: Bool?
 
     init(_ key: Key, _ operands: NativeProducts.Operands, threads: Int) {
         (self.key, self.operands, self.threads) = (key, operands, threads)
@@ -79,7 +81,8 @@ final class ProductShape {
         return made
     }
 
-    private var isTried: Bool { key.k * key.columns <= Self.trialLimit }
+    /// Whether what has another form than a shortest block has to give its bits.
+    var isTried: Bool { key.k * key.columns <= Self.trialLimit }
 
     /// The height of blocks for so many rows.
     func height(for rows: Int) -> Int {

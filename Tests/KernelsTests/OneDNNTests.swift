@@ -234,6 +234,28 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
         }
     }
 
+    @Test(arguments: [(96, 500), (1024, 1024)])
+    func `few rows in bf16 have the bits they have among many`(inputs: Int, outputs: Int) {
+        guard Compute.hasNativeBF16 else { return }
+        let products = NativeProducts(.bf16, threads: 2)
+        #expect(products.pieces(inputs: inputs, outputs: outputs) > 1)
+        var numbers = Numbers(9)
+        let rows = 130
+        let (x, w) = (numbers.floats(rows * inputs), numbers.floats(outputs * inputs))
+        let compute = Compute(team: Team(threads: 2)).using(.bf16, native: products)
+        func product(_ part: Range<Int>) -> [Float] {
+            var y = [Float](repeating: 1, count: part.count * outputs)
+            let from = Array(x[part.lowerBound * inputs..<part.upperBound * inputs])
+            compute.linear(
+                &y, from, w, bias: nil, rows: part.count, inputs: inputs, outputs: outputs, accumulate: true)
+            return y
+        }
+        let all = product(0..<rows)
+        for part in [0..<1, 7..<20, 129..<130] {
+            #expect(bits([product(part)]) == bits([Array(all[part.lowerBound * outputs..<part.upperBound * outputs])]))
+        }
+    }
+
     @Test func `the version is one the shim was written for`() {
         #expect((20_000..<40_000).contains(odn_version()))
     }
