@@ -1,4 +1,4 @@
-import Budgeting
+package import Budgeting
 package import Recipes
 package import Terms
 
@@ -72,14 +72,23 @@ extension Coordinator {
     }
 
     /// Changes what may change of a job at rest: the caller has checked that only run keys differ.
-    package mutating func amend(_ id: JobID, to description: JobDescription) -> CoordinatorOutput {
+    ///
+    /// Of the budget only `units` take the limits of `description`: what was granted meanwhile stays in force.
+    package mutating func amend(
+        _ id: JobID, to description: JobDescription, limiting units: [BudgetUnit]
+    ) -> CoordinatorOutput {
         var output = CoordinatorOutput()
         update(id) { run in
-            guard run.description != description else { return }
-            let hasOtherLimits = run.description.budget != description.budget
+            var (description, limits) = (description, run.limits)
+            for unit in units { limits[unit] = description.budget[unit] }
+            if units.contains(.money) { limits.currency = description.budget.currency }
+            limits.warnAt = description.budget.warnAt
+            let hasOtherLimits = limits != run.limits
+            description.budget = limits
+            guard run.description != description || hasOtherLimits else { return }
             run.description = description
             output.journal.append(.amended(id, description: description.encoded()))
-            if hasOtherLimits { run.post(.limited(description.budget), &output) }
+            if hasOtherLimits { run.post(.limited(limits), &output) }
         }
         return output
     }
@@ -87,7 +96,8 @@ extension Coordinator {
     /// Readies an unfinished job to run again after a restart in which no worker survived: from the checkpoint at
     /// `step` (0 = from the start). What was committed beyond it is computed again and must come out the same.
     ///
-    /// A checkpoint beyond the journal belongs to a life that this journal does not know; then the start serves.
+    /// A checkpoint beyond the journal belongs to a life that this journal does not know; then the start serves. A job
+    /// that is done stays so, unless its last checkpoint is lost.
     package mutating func rewind(_ id: JobID, to step: Step) -> CoordinatorOutput {
         var output = CoordinatorOutput()
         update(id) { run in
@@ -100,11 +110,14 @@ extension Coordinator {
                 if run.bug != .rewindNotJournalled { output.journal.append(.rewound(id, to: step)) }
             }
             if isBack { output.notices.append(.rewound(id, to: step)) }
-            if !run.state.isAtRest || run.state == .paused || run.state == .failed {
+            let isLost = run.state == .done && isBack
+            if !run.state.isAtRest || run.state == .paused || run.state == .failed || isLost {
+                let reason = isLost ? "its last checkpoint is lost" : "resumed"
                 run.state = .queued
-                run.reason = "resumed"
-                output.journal.append(.state(id, .queued, reason: "resumed"))
-                output.notices.append(.state(id, .queued, reason: "resumed at step \(step)"))
+                run.reason = reason
+                run.wasResumed = true
+                output.journal.append(.state(id, .queued, reason: reason))
+                output.notices.append(.state(id, .queued, reason: "\(reason), going on from step \(step)"))
             }
         }
         return output

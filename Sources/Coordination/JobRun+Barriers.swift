@@ -127,7 +127,8 @@ extension JobRun {
         guard saving == nil, saved == applied || applied == 0 || bug == .doneBeforeCheckpoint else { return }
         if applied < plannedSteps, let event = plan.last, let limit = event.limit {
             let way = event.trunk < event.end ? "" : ", without an anneal"
-            rest(.budgetExhausted, reason: "the limit of \(limit) is reached after step \(applied)\(way)", &output)
+            let end = "the limit of \(limit) is reached after step \(applied)\(way)"
+            rest(.budgetExhausted, reason: applied == 0 ? "held: \(shortage(limit))" : end, &output)
         } else {
             rest(.done, reason: "all \(applied) steps are done", &output)
         }

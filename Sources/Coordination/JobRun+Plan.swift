@@ -60,10 +60,22 @@ extension JobRun {
     mutating func planStart(_ now: Instant, _ output: inout CoordinatorOutput) {
         guard job != nil else { return }
         openLedger(&output)
-        guard plan.isEmpty else { return }
+        guard plan.isEmpty else { return replanResumed(now, &output) }
         for event in description.script { adopt(event, now, &output) }
         guard plan.isEmpty else { return }
         adopt(planned(after: max(issued, committed), .start, now), now, &output)
+    }
+
+    /// Holds the plan of a job that was set going again against the limits that are counted, which may be others now.
+    private mutating func replanResumed(_ now: Instant, _ output: inout CoordinatorOutput) {
+        guard wasResumed else { return }
+        wasResumed = false
+        guard description.script.isEmpty, let current = plan.last else { return }
+        let exact = BudgetUnit.allCases.filter(\.isExact)
+        let ends = exact.compactMap { lastStep(within: $0, after: committed, now) }
+        let end = min(plannedSteps, ends.min() ?? .max)
+        let isRaised = end > current.end && exact.contains { $0.key == current.limit }
+        if end < current.end || isRaised { replanChanged(now, &output) }
     }
 
     /// The plan to as far as every limit allows, beyond `after`.
@@ -146,7 +158,7 @@ extension JobRun {
     }
 
     /// What is still due besides steps before the job can rest: checkpoints with their verification, an evaluation.
-    private func closingCost(_ unit: BudgetUnit, saves: Int) -> Double {
+    func closingCost(_ unit: BudgetUnit, saves: Int) -> Double {
         let count = Double(saves) + (saving == nil ? 0.5 : 1)
         let evaluation = description.evaluationSequences > 0 ? Double(pace.evaluationMilliseconds) * 1.5 : 0
         return costOf(milliseconds: saveEstimate * 1.5 * count + evaluation + 20, unit)

@@ -19,17 +19,19 @@ extension JobRun {
     }
 
     /// What a limit allows and what the next step takes, in words.
-    private func shortage(_ key: String) -> String {
+    func shortage(_ key: String) -> String {
         guard let unit = BudgetUnit.allCases.first(where: { $0.key == key }), let limit = bound(unit) else {
             return "the budget is used up after step \(committed)"
         }
-        let spent = ledger?.spent[unit] ?? 0
+        let spent = unit.isExact ? ledger?.spent[unit] ?? 0 : limit - remaining(unit)
         var next = ""
         if unit == .tokens, let tokens = job?.plan.inputTokens(of: committed + 1) {
             next = ", the next step takes \(tokens)"
         }
-        if !unit.isExact, let cost = stepCost(unit, withPauses: true) {
-            next = ", a step takes about \(Int64(cost.rounded(.up))), the ending some more"
+        if !unit.isExact {
+            let step = stepCost(unit, withPauses: true).map { "a step takes about \(Int64($0.rounded(.up)))" }
+            let ending = Int64(closingCost(unit, saves: 2).rounded(.up))
+            next = ", \(step ?? "no step is measured yet"), the checkpoints of an ending about \(ending)"
         }
         let smallest = unit.isExact ? "" : unit == .energy ? " mJ" : unit == .money ? " millionths" : " ms"
         return "budget.\(key) allows \(limit)\(smallest), \(spent) are spent\(next)"

@@ -103,6 +103,8 @@ package struct JobRun: Sendable {
     var pace = Pace()
     /// A warning level was reached, and no plan was made for it yet.
     var isWarned = false
+    /// It was set going again, and its plan was not held against the limits yet: they may have changed meanwhile.
+    var wasResumed = false
     /// A plan was made from measured cost already.
     var plansFromCost: Bool { plan.count > 1 }
     let rates: RateCard
@@ -240,6 +242,7 @@ package struct JobRun: Sendable {
         nonFinite = (0, [])
         lastSaveAt = now
         idleSince = now
+        wasResumed = true
         move(to: .queued, reason: "resumed", &output)
     }
 

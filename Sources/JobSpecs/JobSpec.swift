@@ -46,6 +46,14 @@ package struct JobSpec: Sendable, Hashable {
         return reader.finish()
     }
 
+    /// The keys that overrides name, also those that they take away, in the table's order.
+    package static func keys(namedBy overrides: [String]) -> [JobKey] {
+        var reader = JobReader(file: "")
+        for key in JobKey.allCases { reader.written[key.rawValue] = JobReader.Written(origin: nil, name: key.name) }
+        reader.readOverrides(overrides)
+        return JobKey.allCases.filter { key in reader.written[key.rawValue].map { $0.origin != nil } ?? true }
+    }
+
     /// The value of a key.
     package subscript(key: JobKey) -> JobValue { values[key.rawValue] }
 

@@ -352,4 +352,58 @@ import Wire
         #expect(JobRun.interval(stall: 0, ran: .seconds(0), 100) >= .seconds(10))
         #expect(JobRun.interval(stall: 60_000, ran: .seconds(0), 0) == .milliseconds(3_219_937))
     }
+
+    @Test func `on resume only the limits that were named change, and what was granted stays in force`() throws {
+        let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.stepLimit = 12 })
+        stage.run(job, to: 3, sessions)
+        var more = Budget()
+        more[.steps] = 30
+        stage.feed(.limited(job, more))
+        var again = try #require(stage.core.job(job)?.description)
+        again.stepLimit = 12
+        again.wallMillisecondsLimit = 3_600_000
+
+        stage.adjust { $0.amend(job, to: again, limiting: [.wallClock]) }
+        var limits = try #require(stage.core.job(job)?.limits)
+        #expect(limits[.steps] == 30 && limits[.wallClock] == 3_600_000)
+        again.wallMillisecondsLimit = nil
+        stage.adjust { $0.amend(job, to: again, limiting: [.steps, .wallClock]) }
+        limits = try #require(stage.core.job(job)?.limits)
+        #expect(limits[.steps] == 12 && limits[.wallClock] == nil)
+        #expect(try stage.restarted().core.job(job)?.limits == limits)
+    }
+
+    /// 0 = no limit.
+    @Test(arguments: [(12, 30), (30, 12), (12, 0), (0, 12)])
+    func `a paused job goes on to the limit in force, with its anneal`(limits: (before: Int, after: Int)) throws {
+        let before = limits.before > 0 ? limits.before : nil
+        let after = limits.after > 0 ? limits.after : nil
+        let (stage, job, sessions) = running(Stage.description(steps: 20) { $0.stepLimit = before })
+        stage.run(job, to: 4, sessions)
+        stage.feed(.ordered(.pause, job))
+        runOut(stage, job, sessions, step: .seconds(1))
+        #expect(stage.state(job) == .paused)
+        var other = try #require(stage.core.job(job)?.description)
+        other.stepLimit = after
+
+        stage.adjust { $0.amend(job, to: other, limiting: [.steps]) }
+        stage.feed(.ordered(.resume, job))
+        leaveAndReturn(stage, job, sessions)
+        runOut(stage, job, sessions, step: .seconds(1))
+
+        #expect(stage.committed(job) == min(20, after ?? 20))
+        #expect(stage.state(job) == (after == 12 ? .budgetExhausted : .done))
+        let rates = rates(stage, job)
+        if after == 12 { #expect(stage.saves().contains { $0.kind == .trunk } && rates[11] < rates[10]) }
+        if after != 12 { #expect(rates[11] == rates[0]) }
+    }
+
+    @Test func `a limit that pays for no step at all is told with the numbers`() throws {
+        let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.wallMillisecondsLimit = 1 })
+        runOut(stage, job, sessions, step: .seconds(1))
+
+        #expect(stage.state(job) == .budgetExhausted && stage.committed(job) == 0)
+        let reason = try #require(stage.core.job(job)?.reason)
+        #expect(reason.hasPrefix("held: budget.wall_clock allows 1 ms, "), "\(reason)")
+    }
 }

@@ -101,6 +101,31 @@ import Wire
         #expect(next.core.job(job)?.saved == 0 && next.committed(job) == 0)
     }
 
+    @Test(arguments: [2, 4]) func `a job that is done goes on only when its last checkpoint is lost`(found: Int) throws
+    {
+        let stage = Stage()
+        let job = stage.submit(Stage.description(steps: 4) { $0.saveSteps = 2 })
+        let session = stage.join(1)
+        stage.start(job, [session])
+        stage.run(job, to: 2, [session])
+        stage.publish(job, [session])
+        stage.run(job, to: 4, [session])
+        stage.publish(job, [session])
+        #expect(stage.state(job) == .done)
+
+        let next = try stage.restarted()
+        next.adjust { $0.rewind(job, to: found) }
+        #expect(next.committed(job) == found && next.state(job) == (found == 4 ? .done : .queued))
+        guard found < 4 else { return }
+        let back = next.join(1)
+        next.wait(.seconds(3))
+        next.start(job, [back])
+        next.run(job, to: 4, [back])
+        next.publish(job, [back])
+        #expect(next.state(job) == .done && next.committed(job) == 4)
+        #expect(try next.restarted().state(job) == .done)
+    }
+
     @Test func `a worker from beyond a rewind is led back to what counts`() throws {
         let stage = Stage()
         let job = stage.submit(Stage.description { $0.saveSteps = 2 })
