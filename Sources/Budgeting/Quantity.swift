@@ -80,7 +80,10 @@ package struct Quantity: Sendable, Hashable {
 }
 
 extension Quantity {
-    /// A duration such as `20m`, `36h`, `1h30m`, `1.5 h`, `2d`: milliseconds, at least 1.
+    /// The longest duration, a hundred years: in milliseconds, and also in nanoseconds it fits 64 bits.
+    private static let longest: Int64 = 36_525 * 86_400_000
+
+    /// A duration such as `20m`, `36h`, `1h30m`, `1.5 h`, `2d`: milliseconds, at least 1, at most a hundred years.
     package static func duration(_ text: String) -> Result<Int64, QuantityFault> {
         var rest = text[...].utf8
         var total: Int64 = 0
@@ -112,7 +115,7 @@ extension Quantity {
             nextUnit = index + 1
             guard let part = number.scaled(by: timeUnits[index].factor)?.amount else { return .failure(tooLarge(text)) }
             let (sum, overflow) = total.addingReportingOverflow(part)
-            if overflow { return .failure(tooLarge(text)) }
+            if overflow || sum > longest { return .failure(tooLarge(text)) }
             total = sum
         } while !rest.isEmpty
         return total > 0 ? .success(total) : .failure(notAboveZero(text))

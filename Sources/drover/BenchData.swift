@@ -18,6 +18,8 @@ struct BenchTokenize: ParsableCommand {
     @Flag(help: "One JSON object on standard output.")
     var json = false
 
+    func validate() throws { try MachineOptions.check(threads: threads) }
+
     func run() throws {
         guard Disk.hasFolder(model) else { throw Failure.input("\(model) is no directory: give a tokenizer's") }
         let tokenizer = try ModelText(TokenizerFiles(directory: model)).tokenizer
@@ -25,7 +27,7 @@ struct BenchTokenize: ParsableCommand {
         let reading = try Measuring.seconds { texts = try Lines.read(file) }
         let bytes = texts.reduce(0) { $0 + $1.utf8.count + 1 }
         guard bytes > 1 else { throw Failure.input("\(file): holds no text") }
-        let threads = max(1, threads ?? MachineOptions.cores)
+        let threads = threads ?? MachineOptions.cores
         var tokens = 0
         let one = Measuring.best(budget: 2) { tokens = tokenizer.encodeBatch(texts).reduce(0) { $0 + $1.count } }
         let all = Measuring.best(budget: 2) {

@@ -118,8 +118,13 @@ struct BenchAttention: ParsableCommand {
 
     func validate() throws {
         let shared = kvHeads ?? heads
-        guard seq >= 1, documents >= 1, heads >= 1, headWidth >= 1, seq * documents <= 1 << 20, headWidth <= 1024 else {
-            throw ValidationError("--seq, --documents, --heads and --head-width must be at least 1")
+        let most = 1 << 20
+        guard (1...most).contains(seq), (1...most / seq).contains(documents), (1...4096).contains(heads),
+            (1...1024).contains(headWidth)
+        else {
+            throw ValidationError(
+                "--seq and --documents must be at least 1, together at most \(most) tokens, --heads in 1…4096, --head-width "
+                    + "in 1…1024")
         }
         guard shared >= 1, heads % shared == 0 else {
             throw ValidationError("--heads must be a multiple of --kv-heads")

@@ -20,6 +20,8 @@ struct BenchStep: ParsableCommand {
     @Option(help: "Rank of an adapter on every linear layer; without it all weights are trained.")
     var lora: Int?
 
+    func validate() throws { try StepOptions.check(rank: lora, "--lora") }
+
     func run() throws { try options.measure(rank: lora, name: "step") }
 }
 
@@ -32,6 +34,8 @@ struct BenchLoRA: ParsableCommand {
 
     @Option(help: "Rank of the adapter on every linear layer.")
     var rank = 16
+
+    func validate() throws { try StepOptions.check(rank: rank, "--rank") }
 
     func run() throws { try options.measure(rank: rank, name: "lora") }
 }
@@ -73,11 +77,17 @@ struct StepOptions: ParsableArguments {
     @Flag(help: "One JSON object on standard output.")
     var json = false
 
+    /// Refuses a rank that no job file takes either.
+    static func check(rank: Int?, _ option: String) throws {
+        if let rank, !(1...65536).contains(rank) { throw ValidationError("\(option) must be in 1…65536") }
+    }
+
     func validate() throws {
         guard (config == nil) != (model == nil) else { throw ValidationError("give --config or --model") }
         guard seq >= 2, seq <= 1 << 20 else { throw ValidationError("--seq must be in 2…1048576") }
-        guard microBatch >= 1, steps >= 1, (1...4096).contains(virtualShards) else {
-            throw ValidationError("--micro-batch and --steps must be at least 1, --virtual-shards in 1…4096")
+        guard (1...1 << 20).contains(microBatch), steps >= 1, (1...4096).contains(virtualShards) else {
+            throw ValidationError(
+                "--micro-batch must be in 1…1048576, --steps at least 1, --virtual-shards in 1…4096")
         }
         if let documents, !(1...1 << 16).contains(documents) || seq < StepBench.shortest {
             throw ValidationError("--documents must be in 1…65536, of --seq \(StepBench.shortest) at least")

@@ -18,8 +18,10 @@ struct DataCommand: ParsableCommand {
         @Flag(help: "JSON on standard output.")
         var json = false
 
+        func validate() throws { try MachineOptions.check(threads: threads) }
+
         func samples() throws -> Samples {
-            try Samples(data, model: model, threads: max(1, threads ?? MachineOptions.cores))
+            try Samples(data, model: model, threads: threads ?? MachineOptions.cores)
         }
     }
 

@@ -31,6 +31,10 @@ struct Estimate: ParsableCommand {
     @Flag(help: "JSON on standard output.")
     var json = false
 
+    func validate() throws {
+        try MachineOptions.check(threads: threads)
+    }
+
     /// What is known about one number of workers.
     struct Row {
         var workers: Int

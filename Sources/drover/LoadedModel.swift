@@ -79,8 +79,13 @@ struct MachineOptions: ParsableArguments {
     @Option(help: "fp32 or bf16 matrix products; auto = fp32.")
     var precision = "auto"
 
-    func validate() throws {
+    /// Refuses a number of threads that no machine has.
+    static func check(threads: Int?) throws {
         if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be in 1…1024") }
+    }
+
+    func validate() throws {
+        try Self.check(threads: threads)
         guard ["auto", "fp32", "bf16"].contains(precision) else {
             throw ValidationError("--precision takes auto, fp32 or bf16, not `\(precision)`")
         }

@@ -47,7 +47,8 @@ struct JobSize {
         // Native bf16 products keep every matrix packed, once for a product and once for its input's gradient.
         let isPacked = submission.settings.precision == Arithmetic.bf16.rawValue && Compute.hasNativeBF16
         let packed = isPacked ? 4 * TensorTable(configuration).count : 0
-        memoryBytes = 2 * base + packed + state + 4 * rows * perRow * layers + (64 << 20)
+        let activations = Int(min(4 * Double(rows) * Double(perRow * layers), 1e17))
+        memoryBytes = 2 * base + packed + state + activations + (64 << 20)
     }
 }
 

@@ -102,7 +102,7 @@ struct Submission {
             let configuration = model.configuration
             let rows = shapes.microBatchSize * spec.cutoffLen
             let perRow = 8 * configuration.width + 4 * configuration.queryWidth + 3 * configuration.inner
-            return rows * perRow * configuration.layers * 4 > activationLimit
+            return 4 * Double(rows) * Double(perRow * configuration.layers) > Double(activationLimit)
         }
     }
 
@@ -169,10 +169,22 @@ struct Submission {
         if case .milliseconds(let length) = spec.saveInterval { Int(length) } else { 0 }
     }
 
+    /// Sequences of the longest job: what is counted from them fits 64 bits.
+    private static let mostSequences = 1e12
+
     private func totalSequences(_ train: SequenceSet) throws -> Int {
         switch spec.length {
-        case .epochs(let epochs): return max(1, Int((epochs * Double(train.sequenceCount)).rounded(.up)))
-        case .steps(let steps): return Int(steps) * spec.globalBatchSize
+        case .epochs(let epochs):
+            let total = (epochs * Double(train.sequenceCount)).rounded(.up)
+            guard total <= Self.mostSequences else {
+                throw Failure.input("num_train_epochs: that is longer than anybody waits")
+            }
+            return max(1, Int(total))
+        case .steps(let steps):
+            guard Double(steps) * Double(spec.globalBatchSize) <= Self.mostSequences else {
+                throw Failure.input("max_steps: that is longer than anybody waits")
+            }
+            return Int(steps) * spec.globalBatchSize
         case .tokens(let tokens):
             let lengths = (0..<train.sequenceCount).map { Int32(train.tokens($0)) }
             let plan = BatchPlan(

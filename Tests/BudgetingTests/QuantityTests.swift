@@ -50,7 +50,7 @@ import Testing
         }
         for unit in BudgetUnit.allCases {
             // A text may have 18 digits.
-            for amount in amounts where amount < 100_000_000_000_000_000 {
+            for amount in amounts where amount < (unit == .wallClock ? 3_155_760_000_001 : 100_000_000_000_000_000) {
                 let written = Quantity(unit: unit, amount: amount, currency: unit == .money ? "EUR" : nil)
                 #expect(try Quantity.parse(written.text, as: unit).get() == written)
             }
@@ -60,6 +60,13 @@ import Testing
         #expect(Quantity(unit: .coreTime, amount: 1_440_000_000).text == "400 core-h")
         #expect(Quantity(unit: .energy, amount: 43_200_000_000).text == "12 kWh")
         #expect(Quantity(unit: .money, amount: 60_500_000, currency: "EUR").text == "60.5 EUR")
+    }
+
+    @Test func `no duration is longer than a hundred years`() throws {
+        #expect(try Quantity.duration("36525d").get() == 3_155_760_000_000)
+        #expect(throws: QuantityFault(sentence: "'36525d1s' is too large to count")) {
+            try Quantity.duration("36525d1s").get()
+        }
     }
 }
 
