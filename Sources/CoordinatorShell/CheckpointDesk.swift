@@ -367,9 +367,22 @@ final class CheckpointDesk: @unchecked Sendable {
         queue.sync { parent = (try? store.scan(Self.run).records)?.first { $0.manifest.step == step } }
     }
 
-    /// `model_sha256` of the newest checkpoint at `step`.
-    func modelDigest(at step: Step) -> Digest? {
-        (try? store.scan(Self.run).records.first { $0.manifest.step == step })?.manifest.modelDigest
+    /// `model_sha256` of the newest checkpoint at `step` of the line that the run is on.
+    func modelDigest(at step: Step, of run: JobRun) -> Digest? {
+        let records = try? store.scan(Self.run).records
+        return records?.first { $0.manifest.step == step && Self.isOn(run, $0) }?.manifest.modelDigest
+    }
+
+    /// Refuses a store that has checkpoints of the start `epoch` of the coordinator, or of a later one, before it has made
+    /// any: its journal was lost, or an older copy of it was put back, and what it tells is not what happened.
+    func refuseLater(than epoch: UInt64) throws {
+        guard let record = try store.scan(Self.run).records.first(where: { $0.manifest.coordinatorEpoch >= epoch })
+        else { return }
+        throw DeskError(
+            description:
+                "\(store.root) has a checkpoint of step \(record.manifest.step) that the journal knows nothing of: the "
+                + "journal was lost, or an older copy was put back. Put the newer one back, or begin a new run in another "
+                + "output_dir with `--resume RUN@STEP`")
     }
 }
 

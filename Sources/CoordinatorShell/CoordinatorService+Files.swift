@@ -59,10 +59,11 @@ extension CoordinatorService {
         } catch { return Self.problem("\(error)") }
     }
 
-    /// What a client needs to have a job's newest checkpoint on its own machine.
-    func result(_ job: JobID) -> JSONValue {
+    /// What a client needs to have a job's newest checkpoint, or the newest one of `step`, on its own machine.
+    func result(_ job: JobID, step: Step? = nil) -> JSONValue {
         let folder = "\(options.jobFolder(job))/checkpoints"
-        guard let desk = desk(job), let record = try? desk.checkpoints.store.scan(CheckpointDesk.run).records.first,
+        guard let desk = desk(job), let records = try? desk.checkpoints.store.scan(CheckpointDesk.run).records,
+            let record = records.first(where: { step == nil || $0.manifest.step == step }),
             let manifest = FileManager.default.contents(
                 atPath: "\(folder)/\(RepositoryLayout.manifest(CheckpointDesk.run, record.name))")
         else { return Self.problem("job \(job) has no checkpoint here") }

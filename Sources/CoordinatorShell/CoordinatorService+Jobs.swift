@@ -1,4 +1,4 @@
-import Budgeting
+package import Budgeting
 package import Coordination
 import Datasets
 import Foundation
@@ -28,6 +28,7 @@ extension CoordinatorService {
         let checkpoints = try CheckpointDesk(
             folder: "\(folder)/checkpoints", job: id, description: job.description, wake: { [waker] in waker.wake() }
         ) { [weak self] in self?.post($0) }
+        try checkpoints.refuseLater(than: core.epoch)
         let desk = try JobDesk(
             folder: folder, job: job, checkpoints: checkpoints, keepingThrough: step, at: Self.now())
         desks.append((id, desk))
@@ -105,10 +106,15 @@ extension CoordinatorService {
     /// Readies a job of the journal to run again in this process, from its newest sound checkpoint; when its budget ran
     /// out, from `point`, if what was granted since allows anything useful.
     ///
-    /// - Parameter amended: the job with other run keys, nil = as it was.
+    /// One that is done goes on only when its last checkpoint is lost; one that is over otherwise stays as it is.
+    ///
+    /// - Parameters:
+    ///   - amended: the job with other run keys, nil = as it was.
+    ///   - units: of which `amended` tells new limits; the other limits stay as they are in force.
     /// - Returns: the step it goes on from, and checkpoints that had to be passed over.
     package func reopen(
-        _ id: JobID, amended: JobDescription? = nil, from point: ResumePoint = .trunk
+        _ id: JobID, amended: JobDescription? = nil, limiting units: [BudgetUnit] = [],
+        from point: ResumePoint = .trunk
     ) throws -> (step: Step, rejected: [String]) {
         guard let run = core.job(id) else { throw DeskError(description: "the journal knows no job \(id)") }
         var description = amended ?? run.description
@@ -116,9 +122,12 @@ extension CoordinatorService {
         description.branch = run.description.branch
         description.script = run.description.script
         let job = Job(description: description, index: try Self.sequenceIndex(description))
+        desks.removeAll { $0.id == id }
         try openDesk(id, job, keepingThrough: run.committed)
-        guard let desk = desk(id) else { return (0, []) }
-        if let output = adjust({ core in core.amend(id, to: description) }) { try carryOut(output) }
+        guard let desk = desk(id), run.state != .cancelled, run.state != .diverged else { return (run.committed, []) }
+        if amended != nil, let output = adjust({ core in core.amend(id, to: description, limiting: units) }) {
+            try carryOut(output)
+        }
         _ = adjust { core in
             core.attach(job.plan.index, to: id)
             return nil
@@ -200,10 +209,13 @@ extension CoordinatorService {
             desk(id)?.checkpoints.forgetRestored()
         default: break
         }
-        guard let event = JobEvents.event(notice) else { return }
+        guard let event = JobEvents.event(notice, ledger: notice.job.flatMap(core.job)?.ledger) else { return }
         distribute(notice.job, event)
         if case .state(let id, let state, _) = notice, state.isAtRest { distribute(id, end(id)) }
     }
+
+    /// A job as the journal knows it, nil = it knows none of that number.
+    package func job(_ id: JobID) -> JobRun? { core.job(id) }
 
     /// Whether a job rests: it is done, or nothing can set it going again.
     package func isAtRest(_ id: JobID) -> Bool { core.job(id)?.state.isAtRest ?? true }
@@ -211,7 +223,7 @@ extension CoordinatorService {
     /// The last line of a job's stream.
     package func end(_ id: JobID) -> JSONValue {
         guard let run = core.job(id) else { return .null }
-        let digest = desk(id)?.checkpoints.modelDigest(at: run.committed)
+        let digest = desk(id)?.checkpoints.modelDigest(at: run.committed, of: run)
         return .members([
             "event": .string("end"), "state": .string(run.state.rawValue),
             "reason": .string(desk(id)?.lastReason ?? run.reason),

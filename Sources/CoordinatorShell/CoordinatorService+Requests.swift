@@ -30,7 +30,7 @@ extension CoordinatorService {
         case ("workers", _): reply(.array(core.sessions.filter { $0.role == .worker }.map(status)))
         case ("files", _): reply(missingFiles(request, by: key))
         case ("upload", _): reply(try upload(request, session))
-        case ("result", let job?): reply(result(job))
+        case ("result", let job?): reply(result(job, step: request["step"]?.int))
         case ("invite", _): reply(try invite(request))
         case ("drain", _): reply(try drain(request))
         case ("revoke", _): reply(try revoke(request))

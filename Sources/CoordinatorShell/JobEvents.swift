@@ -63,7 +63,7 @@ struct JobEvents {
             "grad_norm": .double(step.gradientNorm), "tokens": .int(tokens), "total_tokens": .int(totalTokens),
             "throughput": throughput, "elapsed_time": .double(elapsed), "remaining_time": remaining,
             "workers": .int(step.workers), "generation": .int(Int(step.generation.number)),
-            "core_hours": ledger.map { .double(Quantity.displayed($0.spent.coreTime, of: .coreTime)) } ?? .null,
+            "core_hours": Self.coreHours(ledger),
             "budget": budget(ledger),
         ])
     }
@@ -84,8 +84,15 @@ struct JobEvents {
         ])
     }
 
+    /// Core hours that are spent; null without a ledger.
+    private static func coreHours(_ ledger: Ledger?) -> JSONValue {
+        ledger.map { .double(Quantity.displayed($0.spent.coreTime, of: .coreTime)) } ?? .null
+    }
+
     /// A notice that is no step, as an event line; nil when it is none for this stream.
-    static func event(_ notice: Notice) -> JSONValue? {
+    ///
+    /// - Parameter ledger: the account of the job it is about.
+    static func event(_ notice: Notice, ledger: Ledger?) -> JSONValue? {
         switch notice {
         case .joined(let node, let name, let threads):
             .members([
@@ -118,7 +125,7 @@ struct JobEvents {
         case .evaluated(_, let step, let loss, let tokens):
             .members([
                 "event": .string("eval"), "step": .int(step), "loss": .double(loss), "tokens": .int(tokens),
-                "perplexity": .double(exp(loss)),
+                "perplexity": .double(exp(loss)), "core_hours": coreHours(ledger),
             ])
         case .saved(_, let step, let kind, let stall, let total):
             .members([

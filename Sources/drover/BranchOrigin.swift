@@ -28,7 +28,7 @@ struct BranchOrigin {
                 throw Failure.input("\(run) has no checkpoint of step \(step)")
             }
             record = found.record
-        case .newest:
+        case .newest, .state:
             guard let found = try store.recover(RunFolder.run, at: now) else {
                 throw Failure.input("\(run) has no checkpoint yet")
             }

@@ -23,10 +23,13 @@ struct ClusterRun {
 
     /// Submits the job; follows it unless detached.
     ///
-    /// - Parameter key: the request's own name, nil = one is drawn.
-    func submit(_ key: String? = nil) throws {
+    /// - Parameters:
+    ///   - key: the request's own name, nil = one is drawn.
+    ///   - isNew: whether output_dir must hold nothing of an earlier start.
+    func submit(_ key: String? = nil, isNew: Bool = false) throws {
         Signals.watch()
         let folder = spec.outputDir
+        try OutputFolder(folder).refuseForCluster(spec, isRepeated: key != nil, isNew: isNew)
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         var submission = try Submission(spec)
         let description = try submission.describe(folder: "\(folder)/data") { [view] in view.tokenising($0) }
@@ -66,7 +69,7 @@ struct ClusterRun {
             view.say("detached: the job goes on; follow it with: drover logs \(job) -f --coordinator \(address)")
             throw Failure.ended(code: 130)
         }
-        try bringHome(job)
+        try bringHome(job, end)
         if let changedFile {
             view.end(end, run: "\(job) --coordinator \(address)")
             throw Failure.failed(
@@ -79,8 +82,7 @@ struct ClusterRun {
     }
 
     /// Copies the last checkpoint here and writes the exports from it; the run's folder is then as a local run's.
-    private func bringHome(_ job: Int) throws {
-        let status = try client.ask(.members(["op": .string("show"), "job": .int(job)]))
+    private func bringHome(_ job: Int, _ end: JSONValue) throws {
         let folder = spec.outputDir
         var log: [UInt8] = []
         _ = try JobFollower(client: client, job: job).run(
@@ -91,14 +93,10 @@ struct ClusterRun {
             }
         ) { false }
         try AtomicFile.write("\(folder)/trainer_log.jsonl", log)
-        guard status["state"]?.string == "DONE" else { return }
-        try FileTransfer(client).fetchCheckpoint(of: job, into: "\(folder)/checkpoints") { [view] in
-            view.moving("fetching", $0, $1, $2)
+        guard end["state"]?.string == "DONE" else { return }
+        try FileTransfer(client).fetchCheckpoint(of: job, step: end["steps"]?.int, into: "\(folder)/checkpoints") {
+            [view] in view.moving("fetching", $0, $1, $2)
         }
-        for format in spec.exports {
-            let target = "\(folder)/\(RunExport.folder(format))"
-            let report = try RunExport.write(run: folder, format: format, to: target, replaces: true)
-            view.exported(report.path)
-        }
+        for path in try RunExport.write(end: end, of: spec, run: folder, view) { view.exported(path) }
     }
 }

@@ -85,9 +85,14 @@ final class FileTransfer {
 
     // MARK: Back
 
-    /// Copies a job's newest checkpoint into the store `folder`; what is there already is not fetched again.
-    func fetchCheckpoint(of job: Int, into folder: String, progress: (String, Int, Int) -> Void) throws {
-        let result = try client.ask(.members(["op": .string("result"), "job": .int(job)]))
+    /// Copies a job's newest checkpoint, or the newest one of `step`, into the store `folder`; what is there already is not
+    /// fetched again.
+    func fetchCheckpoint(
+        of job: Int, step: Step?, into folder: String, progress: (String, Int, Int) -> Void
+    ) throws {
+        var request = JSONObject([(key: "op", value: .string("result")), (key: "job", value: .int(job))])
+        request["step"] = step.map(JSONValue.int)
+        let result = try client.ask(.object(request))
         guard let path = result["manifest"]?["path"]?.string, let text = result["manifest"]?["text"]?.string,
             !path.hasPrefix("/"), !path.split(separator: "/").contains("..")
         else { throw Failure.failed("the coordinator sent no checkpoint") }

@@ -1,3 +1,4 @@
+import Budgeting
 import Coordination
 import CoordinatorShell
 import Foundation
@@ -73,52 +74,82 @@ final class LocalRun {
     /// - Parameters:
     ///   - point: from where a run goes on whose budget ran out.
     ///   - branch: where a new run gets its first state from.
-    func train(resuming: Bool, from point: ResumePoint = .trunk, branch: BranchOrigin? = nil) throws {
+    ///   - units: whose limits were named, nil = those that differ from what the run was started with.
+    func train(
+        resuming: Bool, from point: ResumePoint = .trunk, branch: BranchOrigin? = nil,
+        limiting units: [BudgetUnit]? = nil
+    ) throws {
         self.point = point
-        let previous = try previousRun()
-        if let previous {
-            // What `auto` meant when the run began, it means for its life.
-            if spec.precision == .auto { spec = spec.withPrecision(previous.precision) }
-            guard resuming else {
-                throw Failure.input(
-                    "output_dir \(folder) holds a run already: choose another one, or leave out --resume never to go on with it"
-                )
+        let output = OutputFolder(folder)
+        guard output.hasJournal, let previous = try output.earlierSpec() else { return try begin(branch) }
+        // What `auto` meant when the run began, it means for its life.
+        if spec.precision == .auto { spec = spec.withPrecision(previous.precision) }
+        guard resuming else {
+            throw Failure.input(
+                "output_dir \(folder) holds a run already: choose another one, or leave out --resume never to go on with it"
+            )
+        }
+        try OutputFolder.refuseOther(spec, than: previous, in: folder)
+        let changed = BudgetUnit.allCases.filter { spec.budget[$0] != previous.budget[$0] }
+        try goOn(limiting: units ?? changed, branch)
+    }
+
+    /// A new run; everything is checked before anything of it is made.
+    ///
+    /// - Parameter opened: the coordinator of a run that was begun and never submitted.
+    private func begin(_ branch: BranchOrigin?, in opened: LocalCluster? = nil) throws {
+        try OutputFolder(folder).refuseResults(for: spec, hasBranch: branch != nil)
+        Signals.watch()
+        var (description, yaml) = try prepare(isResuming: false)
+        description.script = try options.plan.map(PlanLog.read) ?? []
+        if let branch { description.branch = try branch.plant(in: folder, description) }
+        let cluster = try opened ?? open()
+        guard cluster.service.job(RunDoor.job) == nil else {
+            throw Failure.input(
+                "output_dir \(folder) holds a run already, without its resolved.yaml or begun just now by another process: "
+                    + "choose another one")
+        }
+        try keep(yaml)
+        cluster.service.order(.submit(description) { _ in })
+        try run(cluster, description)
+    }
+
+    /// An earlier run: nothing of it is touched before this process holds its journal.
+    private func goOn(limiting units: [BudgetUnit], _ branch: BranchOrigin?) throws {
+        let cluster = try open()
+        let job = RunDoor.job
+        guard let known = cluster.service.job(job) else { return try begin(branch, in: cluster) }
+        if known.state == .done {
+            // With its last checkpoint sound there is nothing to do, and nothing that a full disk could prevent.
+            let found = try cluster.service.reopen(job)
+            if cluster.service.isAtRest(job) {
+                view.resuming(from: found.step, rejected: found.rejected)
+                return try finish(cluster.service.end(job), known.description)
             }
-            try refuseOther(than: previous)
         }
         Signals.watch()
-        var description = try prepare(isResuming: previous != nil)
-        if previous == nil {
-            description.script = try options.plan.map(PlanLog.read) ?? []
-            if let branch { description.branch = try branch.plant(in: folder, description) }
-        }
-        try runJob(description, isNew: previous == nil)
+        let (description, yaml) = try prepare(isResuming: true)
+        let found = try cluster.service.reopen(job, amended: description, limiting: units, from: point)
+        try keep(yaml)
+        view.resuming(from: found.step, rejected: found.rejected)
+        guard !cluster.service.isAtRest(job) else { return try finish(cluster.service.end(job), description) }
+        try run(cluster, description)
     }
 
-    /// The spec that an earlier run was started with, nil when there was none.
-    private func previousRun() throws -> JobSpec? {
-        let path = "\(folder)/resolved.yaml"
-        guard FileManager.default.fileExists(atPath: "\(folder)/state/journal.sqlite"),
-            let data = FileManager.default.contents(atPath: path)
-        else { return nil }
-        let spec = try JobSpec.read(yaml: String(decoding: data, as: UTF8.self), file: path).get()
-        // Releases that kept `auto` meant fp32.
-        return spec.precision == .auto ? spec.withPrecision(.fp32) : spec
-    }
-
-    /// A run may go on with other run keys, never with other result keys (design §4.1, rule 15).
-    private func refuseOther(than previous: JobSpec) throws {
-        let differences = spec.differences(from: previous, tag: .result)
-        guard differences.isEmpty else {
-            let list = differences.map { "  \($0.key.entry.name): \($0.old) → \($0.new)" }.joined(separator: "\n")
-            throw Failure.input(
-                "output_dir \(folder) holds a run of another job; these keys decide the result and differ:\n\(list)\n"
-                    + "choose another output_dir, or set them back to go on")
+    /// Opens the run's journal, which this process then holds alone, and its coordinator.
+    private func open() throws -> LocalCluster {
+        var log = Logger(label: "coordinator", factory: { StreamLogHandler.standardError(label: $0) })
+        log.logLevel = .warning
+        return try LocalCluster(run: folder, rates: try Rates.read(options.rates), log: log) {
+            [stream] _, event in stream.put(event)
         }
     }
 
-    /// Reads and checks everything, tokenises the data, writes `resolved.yaml`.
-    private func prepare(isResuming: Bool) throws -> JobDescription {
+    /// Keeps the resolved job file with the run, durable before step 1.
+    private func keep(_ yaml: String) throws { try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8)) }
+
+    /// Reads and checks everything, tokenises the data; returns the job and its resolved job file.
+    private func prepare(isResuming: Bool) throws -> (description: JobDescription, yaml: String) {
         var submission = try Submission(spec)
         try checkFolder()
         try checkDisk(submission.layout.count)
@@ -129,9 +160,9 @@ final class LocalRun {
         if submission.spec.precision == .bf16, !Compute.hasNativeBF16 {
             view.say("precision: bf16 is rounded in software on this machine: right, but no faster than fp32")
         }
-        let yaml = submission.spec.resolvedYAML(workingDirectory: FileManager.default.currentDirectoryPath)
-        try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8))
-        return description
+        return (
+            description, submission.spec.resolvedYAML(workingDirectory: FileManager.default.currentDirectoryPath)
+        )
     }
 
     private func checkFolder() throws {
@@ -144,9 +175,10 @@ final class LocalRun {
     }
 
     /// Refuses a job whose kept checkpoints would not fit on the disk: three vectors of fp32 each, one more while saving.
+    /// Those that a run has made already need no room.
     private func checkDisk(_ parameters: Int) throws {
         let space = try POSIXFileSystem().space(folder)
-        let needed = 12 * parameters * (max(2, spec.saveTotalLimit) + 1 + spec.saveBest)
+        let needed = DiskNeed.bytes(spec, parameters: parameters) - DiskNeed.taken(by: "\(folder)/checkpoints")
         guard needed < space.available else {
             throw Failure.input(
                 "\(folder): \(Output.bytes(needed)) are needed for \(max(2, spec.saveTotalLimit)) checkpoints and one in the "
@@ -156,21 +188,7 @@ final class LocalRun {
 
     // MARK: Running
 
-    private func runJob(_ description: JobDescription, isNew: Bool) throws {
-        var log = Logger(label: "coordinator", factory: { StreamLogHandler.standardError(label: $0) })
-        log.logLevel = .warning
-        let cluster = try LocalCluster(run: folder, rates: try Rates.read(options.rates), log: log) {
-            [stream] _, event in stream.put(event)
-        }
-        if isNew {
-            cluster.service.order(.submit(description) { _ in })
-        } else {
-            let found = try cluster.service.reopen(JobID(1), amended: description, from: point)
-            view.resuming(from: found.step, rejected: found.rejected)
-            if cluster.service.isAtRest(JobID(1)) {
-                return try finish(cluster.service.end(JobID(1)), cluster, description)
-            }
-        }
+    private func run(_ cluster: LocalCluster, _ description: JobDescription) throws {
         let count = options.workers ?? spec.workers.lowerBound
         let threads = options.threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount / count)
         try cluster.start()
@@ -185,7 +203,7 @@ final class LocalRun {
                 "\(changedFile) changed while the job was running, so it was stopped at a checkpoint: put the old file "
                     + "back and `drover resume \(folder)`, or start a new run in another output_dir")
         }
-        try finish(end, cluster, description)
+        try finish(end, description)
     }
 
     /// The end line with what the processors say they have used meanwhile, where they say it.
@@ -210,12 +228,12 @@ final class LocalRun {
                 requests = Signals.requests
                 if requests > 1 { _exit(130) }
                 view.say("pausing: a checkpoint is made; Ctrl-C again stops at once")
-                cluster.service.order(.job(.pause, JobID(1)))
+                cluster.service.order(.job(.pause, RunDoor.job))
             }
             if changedFile == nil, let file = watch.changed() {
                 changedFile = file
                 view.say("\(file) changed: the job stops")
-                cluster.service.order(.job(.pause, JobID(1)))
+                cluster.service.order(.job(.pause, RunDoor.job))
             }
             if Date().timeIntervalSince(energyReadAt) > Powercap.interval {
                 energyReadAt = Date()
@@ -229,16 +247,9 @@ final class LocalRun {
     }
 
     /// Exports, prints the end, leaves with the job's exit code.
-    private func finish(_ end: JSONValue, _ cluster: LocalCluster, _ description: JobDescription) throws {
+    private func finish(_ end: JSONValue, _ description: JobDescription) throws {
         let state = end["state"]?.string.flatMap(JobState.init(rawValue:)) ?? .failed
-        // What the budget could buy is worth as much as a whole run's result.
-        if state == .done || (state == .budgetExhausted && (end["steps"]?.int ?? 0) > 0) {
-            for format in spec.exports {
-                let target = "\(folder)/\(RunExport.folder(format))"
-                try RunExport.write(run: folder, format: format, to: target, replaces: true)
-                view.exported(target)
-            }
-        }
+        for path in try RunExport.write(end: end, of: spec, run: folder, view) { view.exported(path) }
         view.end(end, run: folder)
         if state == .done { showAnswers(description) }
         guard state.exitCode == 0 else { throw Failure.ended(code: state.exitCode) }

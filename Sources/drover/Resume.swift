@@ -1,4 +1,5 @@
 import ArgumentParser
+import Budgeting
 import Coordination
 import Foundation
 import JobSpecs
@@ -47,6 +48,7 @@ struct Resume: ParsableCommand {
         }
         guard name == nil else { throw Failure.input("--as names a branch: give its step too, --from STEP") }
         if let coordinator { return try resume(on: coordinator, point) }
+        guard token == nil else { throw Failure.input("--token is for --coordinator") }
         let path = "\(folder)/resolved.yaml"
         guard let data = FileManager.default.contents(atPath: path) else {
             throw Failure.input("\(folder): holds no resolved.yaml: give the output_dir of a run")
@@ -63,7 +65,9 @@ struct Resume: ParsableCommand {
                 })
         }
         if let workers = options.workers { spec = try spec.withWorkers(workers).get() }
-        try LocalRun(spec, options: options).train(resuming: true, from: point)
+        let named = JobSpec.keys(namedBy: overrides).map(\.name)
+        try LocalRun(spec, options: options).train(
+            resuming: true, from: point, limiting: BudgetUnit.allCases.filter { named.contains("budget.\($0.key)") })
     }
 
     /// Begins a new run with the state of one of this run's checkpoints.
@@ -91,6 +95,7 @@ struct Resume: ParsableCommand {
         guard let job = Int(folder) else {
             throw Failure.input("with --coordinator give a job's number, not `\(folder)`")
         }
+        try options.refuseOnCluster(workers: "change the workers of a job before it is submitted")
         guard overrides.isEmpty else {
             throw Failure.input("run keys of a cluster's job can't be changed in this release")
         }

@@ -1,4 +1,5 @@
 import Checkpoints
+import Coordination
 import Foundation
 import Hashing
 import JobSpecs
@@ -75,6 +76,31 @@ enum RunExport {
         } catch {
             staging.discard()
             throw error
+        }
+    }
+
+    /// Writes every export of a run that has ended with something to show: the very weights that its last line names.
+    ///
+    /// - Parameters:
+    ///   - end: the last line of the run.
+    ///   - spec: the job, for the formats.
+    ///   - view: told why there is nothing to export.
+    /// - Returns: the folders written.
+    static func write(end: JSONValue, of spec: JobSpec, run: String, _ view: LiveView) throws -> [String] {
+        let state = end["state"]?.string.flatMap(JobState.init(rawValue:))
+        // What the budget could buy is worth as much as a whole run's result.
+        guard let steps = end["steps"]?.int, state == .done || (state == .budgetExhausted && steps > 0) else {
+            return []
+        }
+        guard let digest = end["model_sha256"]?.string.flatMap(Digest.init(hex:)) else {
+            view.say("nothing is exported: there is no checkpoint of step \(steps)")
+            return []
+        }
+        return try spec.exports.map { format in
+            let target = joinPath(run, folder(format))
+            return try write(
+                run: run, wanted: .state(step: steps, digest: digest), format: format, to: target, replaces: true
+            ).path
         }
     }
 

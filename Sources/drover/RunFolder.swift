@@ -64,4 +64,6 @@ enum WantedCheckpoint: Equatable {
     case newest
     case step(Step)
     case named(ManifestName)
+    /// The one of a step with this `model_sha256`.
+    case state(step: Step, digest: Digest)
 }

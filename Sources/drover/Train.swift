@@ -56,18 +56,6 @@ struct Train: ParsableCommand {
     func run() throws {
         let spec = try readSpec()
         if dryRun { return try LocalRun.rehearse(spec, json: options.json) }
-        if let coordinator {
-            guard options.plan == nil, options.rates == nil else {
-                throw Failure.input(
-                    "--plan and --rates are for runs on this machine; a coordinator has a rate card of its own")
-            }
-            if case .path = spec.resumeFromCheckpoint {
-                throw Failure.input("resume_from_checkpoint: a path is for runs on this machine, without --coordinator")
-            }
-            return try ClusterRun(spec, coordinator: coordinator, token: token, json: options.json, detach: detach)
-                .submit(requestKey)
-        }
-        guard !detach else { throw Failure.input("--detach needs --coordinator") }
         let choice: ResumeChoice =
             switch resume {
             case nil: spec.resumeFromCheckpoint
@@ -75,6 +63,20 @@ struct Train: ParsableCommand {
             case "never": .never
             case let path?: .path(path)
             }
+        if let coordinator {
+            guard options.plan == nil else {
+                throw Failure.input("--plan is for runs on this machine, without --coordinator")
+            }
+            try options.refuseOnCluster()
+            if case .path = choice {
+                throw Failure.input(
+                    "to begin with the state of another run is for runs on this machine, without --coordinator")
+            }
+            return try ClusterRun(spec, coordinator: coordinator, token: token, json: options.json, detach: detach)
+                .submit(requestKey, isNew: choice == .never)
+        }
+        guard !detach else { throw Failure.input("--detach needs --coordinator") }
+        guard token == nil else { throw Failure.input("--token is for --coordinator") }
         var origin: BranchOrigin?
         if case .path(let path) = choice { origin = try BranchOrigin(path) }
         try LocalRun(spec, options: options).train(resuming: choice != .never, branch: origin)
@@ -120,6 +122,20 @@ struct RunOptions: ParsableArguments {
 
     func validate() throws {
         if let workers, !(1...4096).contains(workers) { throw ValidationError("--workers must be in 1…4096") }
-        if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be in 1…1024") }
+        try MachineOptions.check(threads: threads)
+    }
+
+    /// Refuses what a coordinator's workers, or the coordinator, have settings of their own for.
+    ///
+    /// - Parameter workers: why `--workers` can't be given either; nil = it can.
+    func refuseOnCluster(workers why: String? = nil) throws {
+        var faults: [String] = []
+        if let why, workers != nil { faults.append("--workers is for runs on this machine: \(why)") }
+        if threads != nil { faults.append("--threads is for runs on this machine: each worker is told its own") }
+        if rates != nil {
+            faults.append("--rates is for runs on this machine: a coordinator has a rate card of its own")
+        }
+        if powercap != Powercap.standardPath { faults.append("--powercap is for runs on this machine") }
+        guard faults.isEmpty else { throw Failure.input(faults) }
     }
 }

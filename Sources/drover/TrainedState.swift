@@ -39,6 +39,10 @@ struct TrainedState {
         case .step(let step):
             guard let found = try store.recover(RunFolder.run, step: step, at: now) else { break }
             return found.record
+        case .state(let step, let digest):
+            let found = try store.recover(RunFolder.run, step: step, at: now) { $0.manifest.modelDigest == digest }
+            guard let found else { break }
+            return found.record
         case .newest:
             guard let found = try store.recover(RunFolder.run, at: now) else { break }
             for rejected in found.rejected {

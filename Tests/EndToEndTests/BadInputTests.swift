@@ -90,6 +90,41 @@ import Testing
         #expect(second.errors.contains("learning_rate"))
     }
 
+    @Test func `what a coordinator would ignore is refused before it is asked`() throws {
+        let scene = try Scene(epochs: 1)
+        let nobody = ["--coordinator", "127.0.0.1:1"]
+        for words in [
+            ["train", "job.yaml", "--resume", "elsewhere@3"], ["train", "job.yaml", "--threads", "2"],
+            ["train", "job.yaml", "--rates", "r.json"], ["resume", "1", "--workers", "2"],
+            ["resume", "1", "--rates", "r.json"],
+        ] {
+            let outcome = try scene.run(words[0], Array(words.dropFirst()) + nobody)
+            #expect(outcome.code == 2 && outcome.errors.contains("on this machine"), "\(words): \(outcome.errors)")
+        }
+        for words in [["train", "job.yaml"], ["resume", "run"]] {
+            let outcome = try scene.run(words[0], Array(words.dropFirst()) + ["--token", "t"])
+            #expect(outcome.code == 2 && outcome.errors.contains("--coordinator"), "\(outcome.errors)")
+        }
+    }
+
+    @Test func `numbers that nothing can be done with are refused`() throws {
+        let scene = try Scene(epochs: 1)
+        for words in [
+            ["estimate", "job.yaml", "--threads", "0"], ["estimate", "job.yaml", "--workers", "0"],
+            ["checkpoint", "prune", "run", "--keep", "1"], ["checkpoint", "prune", "run", "--every", "0"],
+            ["data", "stats", "--model", Scene.model, "--data", "data.jsonl", "--cutoff-len", "0"],
+            ["data", "preview", "--model", Scene.model, "--data", "data.jsonl", "--threads", "0"],
+            ["train", "job.yaml", "num_train_epochs=1e300"], ["bench", "attention", "--seq", "\(Int.max)"],
+            ["train", "job.yaml", "num_train_epochs=null", "max_steps=\(Int.max)"],
+            ["bench", "step", "--model", Scene.model, "--micro-batch", "\(Int.max)"],
+            ["bench", "lora", "--model", Scene.model, "--rank", "0"],
+            ["coordinator", "--listen", "tcp://127.0.0.1:*", "--dead-after", "200000000d", "--state", "head"],
+        ] {
+            let outcome = try scene.run(words[0], Array(words.dropFirst()))
+            #expect(outcome.code == 2, "\(words): \(outcome.code) \(outcome.errors)")
+        }
+    }
+
     @Test func `a coordinator refuses a port in use`() throws {
         let scene = try Scene()
         let socket = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)

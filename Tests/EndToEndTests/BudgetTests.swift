@@ -32,13 +32,15 @@ import Testing
         let held = try scene.run("resume", "run", "--json")
         #expect(held.code == 3 && held.end["reason"]?.string?.hasPrefix("held") == true, "\(held.errors)")
         #expect(try scene.run("budget", "add", "run", "100 steps", "--json").code == 0)
-        let second = try scene.run("resume", "run", "--workers", "1", "--json")
+        // What was granted stays granted when another limit is named.
+        let second = try scene.run("resume", "run", "budget.wall_clock=1h", "--workers", "1", "--json")
 
         #expect(second.code == 0 && second.end["state"]?.string == "DONE", "\(second.errors)")
         #expect(expected.digest != nil && second.digest == expected.digest)
         #expect(try scene.loggedSteps() == Array(1...(expected.end["steps"]?.int ?? 0)))
         let after = try report(scene)
-        #expect(number(after, "limits", "steps") == 112 && number(after, "lost", "core_hours") > 0)
+        #expect(number(after, "limits", "steps") == 112 && number(after, "limits", "wall_clock") == 3600)
+        #expect(number(after, "lost", "core_hours") > 0)
         #expect(try scene.run("fsck", "run", "--json").end["sound"]?.bool == true)
     }
 
@@ -81,13 +83,7 @@ import Testing
         let expected = try scene.run("train", "job.yaml", "--workers", "1", "--json")
         let damaged = try Scene()
         _ = try damaged.run("train", "job.yaml", "budget.steps=12", "--workers", "1", "--json")
-        let listed = try damaged.run("checkpoint", "show", "run", "--step", "12", "--json").end
-        let object = try #require(listed["tensors"]?.array?.first?["chunks"]?.array?.first?.array?.first?.string)
-        let path = damaged.folder.appendingPathComponent("run/checkpoints/objects/\(object.prefix(2))/\(object)")
-        var bytes = try Data(contentsOf: path)
-        bytes[bytes.count / 2] ^= 1
-        chmod(path.path, 0o644)
-        try bytes.write(to: path)
+        try damaged.damageCheckpoint(of: 12)
 
         #expect(try damaged.run("checkpoint", "verify", "run").code == 1)
         _ = try damaged.run("budget", "add", "run", "100 steps")
@@ -134,6 +130,12 @@ import Testing
             }
         }
         #expect(kinds.contains("user"))
+        // Somebody else goes on with it: refused, and nothing of the run is touched.
+        let file = scene.folder.appendingPathComponent("run/resolved.yaml")
+        let resolved = try Data(contentsOf: file)
+        let refused = try scene.run("resume", "run", "save_steps=3", "--json")
+        #expect(refused.code == 1 && refused.errors.contains("in use"), "\(refused.errors)")
+        #expect(try Data(contentsOf: file) == resolved)
         #expect(try report(scene)["chain_ok"]?.bool == true)
         kill(running.process.processIdentifier, SIGINT)
         #expect(running.outcome().code == 130)

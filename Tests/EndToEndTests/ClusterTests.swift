@@ -30,6 +30,15 @@ import Testing
         #expect(top["jobs"]?.array?.count == 1 && top["workers"]?.array?.count == 2)
         let adapter = cluster.scene.folder.appendingPathComponent("run/adapter/adapter_model.safetensors")
         #expect(FileManager.default.fileExists(atPath: adapter.path))
+
+        // The folder holds this job's result now: no other one's is mixed with it.
+        for keys in [["learning_rate=2e-3"], [], ["--resume", "never"]] {
+            let other = try cluster.scene.start(
+                ["train", "job.yaml", "--json", "--coordinator", cluster.address] + keys, user: "owner"
+            ).outcome()
+            #expect(other.code == 2 && other.errors.contains("output_dir"), "\(keys): \(other.errors)")
+        }
+        #expect(try cluster.ask("jobs", "--json").end.array?.count == 1)
     }
 
     @Test func `a job is paused, resumed and goes on to the same bits; another one is cancelled`() throws {

@@ -166,6 +166,19 @@ final class Scene {
         throw CocoaError(.fileNoSuchFile)
     }
 
+    /// Flips a bit in the first object of the checkpoint of a step.
+    func damageCheckpoint(of step: Int, run name: String = "run") throws {
+        let shown = try run("checkpoint", "show", name, "--step", "\(step)", "--json").end
+        guard let object = shown["tensors"]?.array?.first?["chunks"]?.array?.first?.array?.first?.string else {
+            throw CocoaError(.fileNoSuchFile)
+        }
+        let path = folder.appendingPathComponent("\(name)/checkpoints/objects/\(object.prefix(2))/\(object)")
+        var bytes = try Data(contentsOf: path)
+        bytes[bytes.count / 2] ^= 1
+        chmod(path.path, 0o644)
+        try bytes.write(to: path)
+    }
+
     /// `current_steps` of the log, in order.
     func loggedSteps() throws -> [Int] {
         let data = try Data(contentsOf: folder.appendingPathComponent("run/trainer_log.jsonl"))

@@ -85,6 +85,13 @@ import Testing
         try FileManager.default.removeItem(atPath: small + "/ballast")
         let last = try scene.run("resume", "small/run", "--workers", "2", "--json")
         #expect(last.code == 0 && last.digest != nil && last.digest == expected.digest, "\(last.errors)")
+
+        // A finished run needs no room: its end is told on a full disk too.
+        let rest = try #require(
+            try FileManager.default.attributesOfFileSystem(forPath: small)[.systemFreeSize] as? Int)
+        try Data(count: rest - (1 << 20)).write(to: URL(fileURLWithPath: small + "/ballast"))
+        let told = try scene.run("resume", "small/run", "save_total_limit=1000", "--json")
+        #expect(told.code == 0 && told.digest == expected.digest, "\(told.errors)")
     }
 
     private static func command(_ words: String...) -> Bool {

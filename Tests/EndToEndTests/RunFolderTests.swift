@@ -1,0 +1,72 @@
+import Foundation
+import Terms
+import Testing
+
+/// What a run's folder holds belongs to one run, and its export is what the last line says.
+@Suite(.serialized) struct RunFolderTests {
+    private func adapter(_ scene: Scene) throws -> Data {
+        try Data(contentsOf: scene.folder.appendingPathComponent("run/adapter/adapter_model.safetensors"))
+    }
+
+    @Test func `a finished run whose last checkpoint is damaged computes it again, to the same bits`() throws {
+        let scene = try Scene()
+        let first = try scene.run("train", "job.yaml", "--workers", "1", "--json")
+        let steps = try #require(first.end["steps"]?.int)
+        let exported = try adapter(scene)
+        // A finished run needs nothing that may be gone by now.
+        try FileManager.default.removeItem(at: scene.folder.appendingPathComponent("data.jsonl"))
+        let again = try scene.run("resume", "run", "--json")
+        #expect(again.code == 0 && again.digest == first.digest, "\(again.errors)")
+
+        try scene.write("", to: "data.jsonl")
+        let changed = try scene.run("resume", "run", "--json")
+        #expect(changed.code == 0 && changed.digest == first.digest, "\(changed.errors)")
+        let whole = try Scene()
+        try FileManager.default.removeItem(at: scene.folder.appendingPathComponent("data.jsonl"))
+        try FileManager.default.copyItem(
+            at: whole.folder.appendingPathComponent("data.jsonl"), to: scene.folder.appendingPathComponent("data.jsonl")
+        )
+        try scene.damageCheckpoint(of: steps)
+        let mended = try scene.run("resume", "run", "--json")
+
+        #expect(mended.code == 0 && mended.end["state"]?.string == "DONE", "\(mended.errors)")
+        #expect(mended.end["steps"]?.int == steps && mended.digest != nil && mended.digest == first.digest)
+        #expect(mended.lines.contains { $0["event"]?.string == "step" })
+        #expect(try adapter(scene) == exported)
+        #expect(try scene.loggedSteps() == Array(1...steps))
+        #expect(try scene.run("fsck", "run", "--json").end["sound"]?.bool == true)
+    }
+
+    @Test func `checkpoints without their journal, and foreign exports, are not mixed with a new run`() throws {
+        let scene = try Scene()
+        _ = try scene.run("train", "job.yaml", "budget.steps=9", "--workers", "1", "--json")
+        let exported = try adapter(scene)
+        try FileManager.default.removeItem(at: scene.folder.appendingPathComponent("run/state"))
+        for command in ["train", "resume"] {
+            let outcome = try scene.run(command, command == "train" ? "job.yaml" : "run", "--json")
+            #expect(outcome.code == 2 && outcome.errors.contains("whose journal"), "\(outcome.errors)")
+        }
+        #expect(try adapter(scene) == exported)
+        try FileManager.default.removeItem(at: scene.folder.appendingPathComponent("run/checkpoints"))
+        let third = try scene.run("train", "job.yaml", "--json")
+        #expect(third.code == 2 && third.errors.contains("adapter exists already"), "\(third.errors)")
+        #expect(try adapter(scene) == exported)
+    }
+
+    @Test func `an older journal beside newer checkpoints is refused`() throws {
+        let scene = try Scene()
+        _ = try scene.run("train", "job.yaml", "budget.steps=9", "--workers", "1", "--json")
+        let state = scene.folder.appendingPathComponent("run/state")
+        let old = scene.folder.appendingPathComponent("old")
+        try FileManager.default.copyItem(at: state, to: old)
+        for grant in ["3 steps", "3 steps"] {
+            _ = try scene.run("budget", "add", "run", grant)
+            #expect(try scene.run("resume", "run", "--json").code == 3)
+        }
+        try FileManager.default.removeItem(at: state)
+        try FileManager.default.moveItem(at: old, to: state)
+
+        let outcome = try scene.run("resume", "run", "budget.steps=30", "--json")
+        #expect(outcome.code == 1 && outcome.errors.contains("an older copy was put back"), "\(outcome.errors)")
+    }
+}
