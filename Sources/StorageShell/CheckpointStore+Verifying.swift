@@ -16,6 +16,8 @@ package struct VerifyReport: Sendable, Equatable {
     package var runs = 0
     package var manifests = 0
     package var objects = 0
+    /// Objects that were read and hashed: all, or the share that was asked for.
+    package var hashed = 0
     /// Bytes of all objects.
     package var bytes = 0
     /// Every bad file, ascending by path.
@@ -28,21 +30,40 @@ package struct VerifyReport: Sendable, Equatable {
 
 extension CheckpointStore {
     /// Reads every byte of a store, referenced or not, and names every bad file; changes nothing, takes no lock.
+    ///
+    /// - Parameter share: of the objects, drawn anew each time, that are read and hashed, in 0…1. The others are only there
+    ///   in their right length.
     package static func verify(
-        _ root: String, fileSystem: any FileSystem = POSIXFileSystem(), threads: Int = 8
+        _ root: String, share: Double = 1, fileSystem: any FileSystem = POSIXFileSystem(), threads: Int = 8
     ) throws(StorageError) -> VerifyReport {
         let store = unchecked(root, fileSystem: fileSystem, threads: threads)
         var report = VerifyReport()
-        do throws(StorageError) { try store.checkFormat() } catch {
-            guard case .unknownFormat(_, let found) = error, !found.isEmpty else { throw error }
-            report.findings.append(
-                StoreFinding(
-                    path: RepositoryLayout.format, problem: "does not say `\(RepositoryLayout.formatText.dropLast())`"))
-        }
-        let good = try store.verifyObjects(&report)
+        if let finding = try store.formatFinding() { report.findings.append(finding) }
+        let good = try store.verifyObjects(&report, share)
         for run in try store.runs() { try store.verifyRun(run, good, &report) }
         report.findings.sort { ($0.path, $0.problem) < ($1.path, $1.problem) }
         return report
+    }
+
+    /// What is wrong with `FORMAT`; throws for a folder that is no store at all.
+    private func formatFinding() throws(StorageError) -> StoreFinding? {
+        let file = path(RepositoryLayout.format)
+        do throws(StorageError) {
+            try checkFormat()
+            return nil
+        } catch {
+            let isMissing = (try? fileSystem.status(file)) == .some(nil)
+            let objects = try disk(fileSystem.status(path(RepositoryLayout.objects)))
+            let runs = try disk(fileSystem.status(path(RepositoryLayout.runs)))
+            if isMissing, objects == nil, runs == nil { throw error }
+            let problem =
+                switch error {
+                case .unknownFormat where isMissing: "is missing"
+                case .unknownFormat: "does not say `\(RepositoryLayout.formatText.dropLast())`"
+                default: Self.reason(error)
+                }
+            return StoreFinding(path: RepositoryLayout.format, problem: problem)
+        }
     }
 
     /// Reads every byte of one checkpoint, from the disk where the system can be told to; no findings = it can be used.
@@ -120,8 +141,8 @@ extension CheckpointStore {
         }
     }
 
-    /// Hashes every object; returns the right ones with their sizes.
-    private func verifyObjects(_ report: inout VerifyReport) throws(StorageError) -> [Digest: Int] {
+    /// Hashes a share of the objects; returns the right ones, and those not looked at, with their sizes.
+    private func verifyObjects(_ report: inout VerifyReport, _ share: Double) throws(StorageError) -> [Digest: Int] {
         var chunks: [Manifest.Chunk] = []
         let folder = path(RepositoryLayout.objects)
         let folders = try disk(fileSystem.status(folder)) == nil ? [] : disk(fileSystem.list(folder))
@@ -147,8 +168,12 @@ extension CheckpointStore {
             }
         }
         report.objects = chunks.count
-        let results = Mutex<(good: [Digest: Int], bad: [StoreFinding])>(([:], []))
-        let list = chunks
+        report.bytes = chunks.reduce(0) { $0 + $1.length }
+        if share < 1 { chunks.shuffle() }
+        report.hashed = min(chunks.count, Int((max(0, share) * Double(chunks.count)).rounded(.up)))
+        let list = Array(chunks.prefix(report.hashed))
+        let unread = chunks.dropFirst(report.hashed).map { ($0.digest, $0.length) }
+        let results = Mutex<(good: [Digest: Int], bad: [StoreFinding])>((Dictionary(uniqueKeysWithValues: unread), []))
         try ParallelLoop.run(list.count, threads: objects.threads) { (index) throws(StorageError) in
             let finding = try finding(list[index])
             results.withLock { results in
@@ -160,7 +185,6 @@ extension CheckpointStore {
             }
         }
         let (good, bad) = results.withLock { $0 }
-        report.bytes = chunks.reduce(0) { $0 + $1.length }
         report.findings += bad
         return good
     }

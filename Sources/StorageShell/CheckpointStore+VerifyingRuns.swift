@@ -23,6 +23,7 @@ extension CheckpointStore {
         let path = RepositoryLayout.manifest(record.manifest.run, record.name)
         let absent = record.manifest.objects.filter { good[$0.digest] != $0.length }
         if absent.isEmpty {
+            guard report.hashed == report.objects else { return }
             guard try modelDigest(record.manifest) != record.manifest.modelDigest else { return }
             report.findings.append(
                 StoreFinding(

@@ -98,6 +98,35 @@ import Testing
         #expect(report.unusable.count == 1)
     }
 
+    @Test func `a FORMAT file that is missing or empty is a finding; a folder without anything is no store`() throws {
+        let disk = try StoreFixture.disk(steps: [10])
+        let format = root + "/" + RepositoryLayout.format
+        disk.overwrite(format, [])
+        #expect(try verify(disk).findings.map(\.path) == [RepositoryLayout.format])
+        try disk.remove(format)
+        let finding = try verify(disk).findings.first
+        #expect(finding?.path == RepositoryLayout.format && finding?.problem == "is missing")
+        let empty = FaultyFileSystem()
+        try empty.makeFolders(root)
+        #expect(throws: StorageError.unknownFormat(path: root, found: "")) { try verify(empty) }
+    }
+
+    @Test func `of a subset only so many objects are read, of the others presence and length`() throws {
+        let disk = try StoreFixture.disk(steps: [10, 20, 30])
+        let objects = disk.allFiles.filter { $0.contains("/objects/") }
+        for path in objects { disk.overwrite(path, disk.bytes(path).map { $0 ^ 1 }) }
+        func check(_ share: Double) throws -> VerifyReport {
+            try CheckpointStore.verify(root, share: share, fileSystem: disk, threads: 1)
+        }
+
+        let part = try check(0.4)
+        #expect(part.objects == 7 && part.hashed == 3 && part.findings.count == 3)
+        let all = try check(1)
+        #expect(all.hashed == 7 && all.findings.count == 7 && all.unusable.count == 3)
+        disk.overwrite(objects[0], disk.bytes(objects[0]) + [0])
+        #expect(try check(0.0001).unusable.count >= 1)
+    }
+
     @Test func `an unreferenced object is hashed too`() throws {
         let disk = try StoreFixture.disk(steps: [10])
         let store = try StoreFixture.open(disk)
