@@ -310,11 +310,10 @@ final class CheckpointDesk: @unchecked Sendable {
     }
 
     private func prune() {
-        let policy = RetentionPolicy(
-            last: max(2, description.saveTotalLimit), every: description.keepEvery, best: description.keepBest)
         // What can't be pruned now is pruned after the next save; the checkpoint itself is safe.
         _ = try? store.prune(
-            [(Self.run, policy)], graceSeconds: 0, at: Int(Date().timeIntervalSince1970 * 1000), dryRun: false)
+            [(Self.run, description.retention)], graceSeconds: 0, at: Int(Date().timeIntervalSince1970 * 1000),
+            dryRun: false)
     }
 
     private func fileDigest(_ kind: JobFile.Kind, _ isWanted: (JobFile) -> Bool) -> Digest? {

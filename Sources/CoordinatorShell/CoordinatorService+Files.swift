@@ -69,6 +69,9 @@ extension CoordinatorService {
         else { return Self.problem("job \(job) has no checkpoint here") }
         return .members([
             "step": .int(record.manifest.step),
+            "resolved": FileManager.default.contents(atPath: "\(options.jobFolder(job))/resolved.yaml").map {
+                .string(String(decoding: $0, as: UTF8.self))
+            } ?? .null,
             "manifest": .members([
                 "path": .string(RepositoryLayout.manifest(CheckpointDesk.run, record.name)),
                 "text": .string(String(decoding: manifest, as: UTF8.self)),

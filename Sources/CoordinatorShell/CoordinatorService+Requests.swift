@@ -31,6 +31,8 @@ extension CoordinatorService {
         case ("files", _): reply(missingFiles(request, by: key))
         case ("upload", _): reply(try upload(request, session))
         case ("result", let job?): reply(result(job, step: request["step"]?.int))
+        case ("checkpoints", let job?): reply(checkpoints(job, request))
+        case ("task", _): reply(tasks.fetch(request))
         case ("invite", _): reply(try invite(request))
         case ("drain", _): reply(try drain(request))
         case ("revoke", _): reply(try revoke(request))

@@ -58,6 +58,7 @@ package final class CoordinatorService: @unchecked Sendable {
     package let gate: Gate?
     /// Files that clients bring; nil without gate.
     let files: FileDesk?
+    let tasks = TaskDesk()
     private(set) var core: Coordinator
     var desks: [(id: JobID, desk: JobDesk)] = []
     private let inbox = Mutex<(orders: [Order], events: [CoordinatorEvent])>(([], []))

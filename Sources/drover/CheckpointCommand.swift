@@ -1,32 +1,76 @@
 import ArgumentParser
 import Checkpoints
+import CoordinatorShell
 import Foundation
 import JobSpecs
 import ModelFiles
-import StorageShell
 import Terms
 
-/// `drover checkpoint`: what a run has saved.
+/// `drover checkpoint`: what a run, or a job of a coordinator, has saved.
 struct CheckpointCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "checkpoint", abstract: "Lists, shows, verifies, pins and prunes the checkpoints of a run.",
-        subcommands: [List.self, Show.self, Verify.self, Prune.self, Now.self, Pin.self, Unpin.self])
+        commandName: "checkpoint",
+        abstract: "Lists, shows, verifies, exports, pins and prunes the checkpoints of a run or a job.",
+        subcommands: [
+            List.self, Show.self, Verify.self, Export.self, Prune.self, Now.self, Pin.self, Unpin.self,
+        ])
 
-    /// The run of every subcommand.
+    /// Whose checkpoints they are.
     struct Target: ParsableArguments {
-        @Argument(help: "A run directory.")
-        var run: String
+        @Argument(help: ArgumentHelp("A run directory; with --coordinator a job's number.", valueName: "run"))
+        var owner: String
+        @Option(help: "The coordinator's HOST:PORT.")
+        var coordinator: String?
+        @Option(help: "A token from `drover client invite`; needed once.")
+        var token: String?
         @Flag(help: "JSON on standard output.")
         var json = false
 
-        /// The store's folder; also runs whose resolved.yaml is gone have one.
-        func store() throws -> String {
-            guard Disk.hasFolder(run) else {
-                throw Failure.input("\(run) is no directory: give the output_dir of a run")
+        /// The job's number at a coordinator.
+        func job() throws -> Int {
+            guard let number = Int(owner) else {
+                throw Failure.input("with --coordinator give a job's number, not `\(owner)`")
             }
-            let folder = joinPath(run, "checkpoints")
-            guard Disk.hasFolder(folder) else { throw Failure.input("\(run): the run has no checkpoints yet") }
-            return folder
+            return number
+        }
+
+        /// Asks the store of a run's folder, or the coordinator, which looks into the job's.
+        ///
+        /// - Parameter policy: what the run itself keeps, for pruning.
+        func ask(
+            _ operation: String, _ members: [(key: String, value: JSONValue)] = [],
+            policy: () throws -> RetentionPolicy = { RetentionPolicy(last: 2) }
+        ) throws -> JSONValue {
+            var request = JSONObject([(key: "do", value: .string(operation))] + members)
+            if let coordinator {
+                request["op"] = .string("checkpoints")
+                request["job"] = .int(try job())
+                return try Self.wait(CoordinatorClient.connect(coordinator, token: token), .object(request))
+            }
+            guard token == nil else { throw Failure.input("--token is for --coordinator") }
+            // Also runs whose resolved.yaml is gone have a store.
+            guard Disk.hasFolder(owner) else {
+                throw Failure.input("\(owner) is no directory: give the output_dir of a run")
+            }
+            let folder = joinPath(owner, "checkpoints")
+            guard Disk.hasFolder(folder) else { throw Failure.input("\(owner): the run has no checkpoints yet") }
+            do { return try CheckpointInquiry(folder: folder, policy: try policy()).answer(.object(request)) } catch let
+                fault as CheckpointInquiry.Fault
+            { throw Failure.input("\(owner): \(fault)") }
+        }
+
+        /// Begins the task and asks for its answer until there is one.
+        private static func wait(_ client: CoordinatorClient, _ request: JSONValue) throws -> JSONValue {
+            let begun = try client.ask(request)
+            guard let task = begun["task"]?.int else { throw Failure.failed("the coordinator took no question") }
+            while true {
+                let now = try client.ask(.members(["op": .string("task"), "task": .int(task)]))
+                if now["done"]?.bool == true, let answer = now["answer"] {
+                    if let problem = answer["error"]?.string { throw Failure.failed(problem) }
+                    return answer
+                }
+                usleep(100_000)
+            }
         }
     }
 
@@ -35,35 +79,21 @@ struct CheckpointCommand: ParsableCommand {
         @OptionGroup var target: Target
 
         func run() throws {
-            let store = try CheckpointStore.openReading(try target.store())
-            let list = try store.list(RunFolder.run)
-            for rejected in try store.scan(RunFolder.run).rejected {
-                Output.note("drover: \(rejected.name) can't be read: \(rejected.reason)")
+            let answer = try target.ask("ls")
+            for file in answer["unreadable"]?.array ?? [] {
+                Output.note(
+                    "drover: \(file["path"]?.string ?? "") can't be read: \(file["problem"]?.string ?? "")")
             }
-            guard !target.json else { return Output.json(.array(list.map(Self.json))) }
-            let rows = list.map { listing in
-                let manifest = listing.record.manifest
-                return [
-                    String(manifest.step), manifest.kind.rawValue, listing.isPinned ? "pinned" : "",
-                    Output.bytes(manifest.stateBytes), Self.date(manifest), listing.record.name.text,
+            let list = answer["checkpoints"]?.array ?? []
+            guard !target.json else { return Output.json(.array(list)) }
+            let rows = list.map { item in
+                [
+                    String(item["step"]?.int ?? 0), item["kind"]?.string ?? "",
+                    item["pinned"]?.bool == true ? "pinned" : "", Output.bytes(item["bytes"]?.int ?? 0),
+                    item["created"]?.string ?? "", item["manifest"]?.string ?? "",
                 ]
             }
             Output.line(Output.table(["STEP", "KIND", "PINNED", "SIZE", "CREATED", "MANIFEST"], rows))
-        }
-
-        private static func json(_ listing: CheckpointListing) -> JSONValue {
-            let manifest = listing.record.manifest
-            return .members([
-                "step": .int(manifest.step), "kind": .string(manifest.kind.rawValue), "pinned": .bool(listing.isPinned),
-                "bytes": .int(manifest.stateBytes), "created": .string(date(manifest)),
-                "manifest": .string(listing.record.name.text),
-            ])
-        }
-
-        /// ISO 8601 in UTC.
-        private static func date(_ manifest: Manifest) -> String {
-            let formatter = ISO8601DateFormatter()
-            return formatter.string(from: Date(timeIntervalSince1970: Double(manifest.createdUnixMilliseconds) / 1000))
         }
     }
 
@@ -75,115 +105,143 @@ struct CheckpointCommand: ParsableCommand {
         var step: Int?
 
         func run() throws {
-            let store = try CheckpointStore.openReading(try target.store())
-            let record = try CheckpointCommand.record(step, in: store, target.run)
-            do {
-                let json = try JSONValue.parse(record.manifest.canonicalBytes)
-                if target.json { Output.json(json) } else { Output.line(json.prettyText) }
-            } catch { throw Failure.failed("\(record.name): \(error)") }
+            let manifest = try target.ask("show", step.map { [("step", .int($0))] } ?? [])["manifest"] ?? .null
+            if target.json { Output.json(manifest) } else { Output.line(manifest.prettyText) }
         }
     }
 
     struct Verify: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Reads and hashes every stored object; exit code 1 when one is wrong. Changes nothing.")
+            abstract: "Reads and hashes every stored object; exit code 1 when one is wrong. Changes nothing.",
+            discussion: """
+                --subset 5% reads so many of the objects, drawn anew each time, and looks only for the presence and the
+                length of the others: for stores that take too long to be read at once.
+                """)
         @OptionGroup var target: Target
+        @Option(help: "How many of the objects are read, in percent.")
+        var subset: String?
+
+        /// The share that `--subset` names, in 0…1; nil = it names none.
+        static func share(_ text: String) -> Double? {
+            guard let percent = Double(text.hasSuffix("%") ? String(text.dropLast()) : text), percent > 0,
+                percent <= 100
+            else { return nil }
+            return percent / 100
+        }
+
+        func validate() throws {
+            if let subset, Self.share(subset) == nil {
+                throw ValidationError("--subset takes a percentage above 0%, at most 100%, not `\(subset)`")
+            }
+        }
 
         func run() throws {
-            let report = try CheckpointStore.verify(try target.store())
+            let report = try target.ask("verify", [("share", .double(subset.flatMap(Self.share) ?? 1))])
+            let findings = report["findings"]?.array ?? []
+            let isSound = report["sound"]?.bool == true
             if target.json {
-                Output.json(
-                    .members([
-                        "sound": .bool(report.isSound), "runs": .int(report.runs), "manifests": .int(report.manifests),
-                        "objects": .int(report.objects), "bytes": .int(report.bytes),
-                        "findings": .array(
-                            report.findings.map {
-                                .members(["path": .string($0.path), "problem": .string($0.problem)])
-                            }),
-                        "unusable": .array(report.unusable.map(JSONValue.string)),
-                    ]))
+                Output.json(report)
             } else {
-                for finding in report.findings {
-                    Output.line(Output.styled(finding.path, .red) + ": " + finding.problem)
+                for finding in findings {
+                    Output.line(
+                        Output.styled(finding["path"]?.string ?? "", .red) + ": " + (finding["problem"]?.string ?? ""))
                 }
-                for name in report.unusable { Output.line("checkpoint \(name) can't be used") }
+                for name in report["unusable"]?.array ?? [] {
+                    Output.line("checkpoint \(name.string ?? "") can't be used")
+                }
+                let (objects, hashed) = (report["objects"]?.int ?? 0, report["hashed"]?.int ?? 0)
                 Output.line(
-                    "\(report.manifests) checkpoints, \(report.objects) objects, \(Output.bytes(report.bytes)): "
-                        + (report.isSound ? "sound" : "\(report.findings.count) bad"))
+                    "\(report["manifests"]?.int ?? 0) checkpoints, \(objects) objects"
+                        + (hashed < objects ? " (\(hashed) of them read)" : "")
+                        + ", \(Output.bytes(report["bytes"]?.int ?? 0)): "
+                        + (isSound ? "sound" : "\(findings.count) bad"))
             }
-            if !report.isSound { throw Failure.ended(code: 1) }
+            if !isSound { throw Failure.ended(code: 1) }
         }
     }
 
     struct Prune: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Deletes old checkpoints and objects that no checkpoint names.",
-            discussion: "Pinned, trunk and final checkpoints stay, and so do the two newest known to be right.")
+            discussion: """
+                What the run's own policy keeps stays, where no option says otherwise. Pinned, trunk and final checkpoints
+                always stay, and so do the two newest known to be right.
+                """)
         @OptionGroup var target: Target
         @Option(help: "How many of the newest stay, at least 2; default: the run's save_total_limit.")
         var keep: Int?
-        @Option(help: "Every multiple of so many steps stays too.")
+        @Option(help: "Every multiple of so many steps stays too, 0 = none; default: the run's save_every.")
         var every: Int?
+        @Option(help: "So many with the lowest held-out loss stay too; default: the run's save_best.")
+        var best: Int?
         @Flag(help: "Say what would go, change nothing.")
         var dryRun = false
 
+        func validate() throws {
+            if let keep, keep < 2 {
+                throw ValidationError(
+                    "--keep must be at least 2: the very last may be the one that turns out to be wrong")
+            }
+            if let every, every < 0 { throw ValidationError("--every must be 0 or more") }
+            if let best, best < 0 { throw ValidationError("--best must be 0 or more") }
+        }
+
+        /// What the run itself keeps; without its resolved.yaml every part of it has to be given.
+        private func policy() throws -> RetentionPolicy {
+            if let keep, let every, let best { return RetentionPolicy(last: keep, every: every, best: best) }
+            do {
+                let spec = try RunFolder(target.owner).spec
+                return RetentionPolicy(last: spec.saveTotalLimit, every: spec.saveEvery, best: spec.saveBest)
+            } catch {
+                throw Failure.input("\(Failure.sentence(error)); without it give --keep, --every and --best")
+            }
+        }
+
         func run() throws {
-            let folder = try target.store()
-            let last = try keep ?? RunFolder(target.run).spec.saveTotalLimit
-            let store = try dryRun ? CheckpointStore.openReading(folder) : CheckpointStore.open(folder)
-            let report = try store.prune(
-                [(RunFolder.run, RetentionPolicy(last: last, every: every))], at: CheckpointCommand.now, dryRun: dryRun)
-            let decisions = report.runs.flatMap(\.decisions)
+            let members = [("keep", keep), ("every", every), ("best", best)].compactMap { name, value in
+                value.map { (key: name, value: JSONValue.int($0)) }
+            }
+            let report = try target.ask("prune", members + [("dry_run", .bool(dryRun))], policy: policy)
             if target.json {
-                Output.json(
-                    .members([
-                        "dry_run": .bool(dryRun), "refused": report.refusal.map(JSONValue.string) ?? .null,
-                        "deleted": .array(decisions.filter { !$0.keeps }.map { .string($0.name.text) }),
-                        "kept": .array(decisions.filter(\.keeps).map { .string($0.name.text) }),
-                        "objects": .int(report.plan.sweep.count), "bytes": .int(report.plan.sweptBytes),
-                    ]))
+                Output.json(report)
             } else {
-                for decision in decisions {
-                    let fate = decision.keeps ? "keeps" : dryRun ? "would delete" : "deleted"
-                    Output.line("\(fate)  \(decision.name)  \(decision.reason)")
+                for (part, fate) in [("kept", "keeps"), ("deleted", dryRun ? "would delete" : "deleted")] {
+                    for name in (report[part]?.array ?? []).compactMap(\.string) {
+                        Output.line("\(fate)  \(name)  \(report["reasons"]?[name]?.string ?? "")")
+                    }
                 }
                 let verb = dryRun ? "would be freed" : "freed"
-                Output.line("\(report.plan.sweep.count) objects, \(Output.bytes(report.plan.sweptBytes)) \(verb)")
+                Output.line(
+                    "\(report["objects"]?.int ?? 0) objects, \(Output.bytes(report["bytes"]?.int ?? 0)) \(verb)")
             }
-            if let refusal = report.refusal { throw Failure.failed(refusal) }
+            if let refusal = report["refused"]?.string { throw Failure.failed(refusal) }
         }
     }
 
     struct Now: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Makes a checkpoint of a running job at the next step; it is kept until it is deleted by hand.")
-        @Argument(help: ArgumentHelp("A run directory; with --coordinator a job's number.", valueName: "run"))
-        var owner: String
-        @Option(help: "The coordinator's HOST:PORT.")
-        var coordinator: String?
-        @Option(help: "A token from `drover client invite`; needed once.")
-        var token: String?
-        @Flag(help: "JSON on standard output.")
-        var json = false
+        @OptionGroup var target: Target
 
         func run() throws {
             let client: CoordinatorClient
             var job = Int(RunDoor.job.number)
-            if let coordinator {
-                guard let number = Int(owner) else {
-                    throw Failure.input("with --coordinator give a job's number, not `\(owner)`")
-                }
-                job = number
-                client = try CoordinatorClient.connect(coordinator, token: token)
+            if let coordinator = target.coordinator {
+                job = try target.job()
+                client = try CoordinatorClient.connect(coordinator, token: target.token)
             } else {
-                let door = try RunDoor(owner)
+                let door = try RunDoor(target.owner)
                 guard try door.resting() == nil else {
-                    throw Failure.input("\(owner) does not run: its newest checkpoint is its state")
+                    throw Failure.input("\(target.owner) does not run: its newest checkpoint is its state")
                 }
                 client = try door.client()
             }
             let answer = try client.ask(.members(["op": .string("checkpoint"), "job": .int(job)]))
-            if json { Output.json(answer) } else { Output.line("asked for at step \(answer["step"]?.int ?? 0)") }
+            if target.json {
+                Output.json(answer)
+            } else {
+                Output.line("asked for at step \(answer["step"]?.int ?? 0)")
+            }
         }
     }
 
@@ -194,9 +252,8 @@ struct CheckpointCommand: ParsableCommand {
         var step: Int
 
         func run() throws {
-            let store = try CheckpointStore.open(try target.store())
-            let record = try CheckpointCommand.record(step, in: store, target.run)
-            try store.pin(RunFolder.run, record.name, at: CheckpointCommand.now)
+            let answer = try target.ask("pin", [("step", .int(step))])
+            if target.json { Output.json(answer) }
         }
     }
 
@@ -207,26 +264,8 @@ struct CheckpointCommand: ParsableCommand {
         var step: Int
 
         func run() throws {
-            let store = try CheckpointStore.open(try target.store())
-            let record = try CheckpointCommand.record(step, in: store, target.run)
-            try store.unpin(RunFolder.run, record.name, at: CheckpointCommand.now)
+            let answer = try target.ask("unpin", [("step", .int(step))])
+            if target.json { Output.json(answer) }
         }
     }
-
-    /// The newest checkpoint, or the newest one of `step`.
-    fileprivate static func record(_ step: Int?, in store: CheckpointStore, _ run: String) throws -> CheckpointRecord {
-        let records = try store.scan(RunFolder.run).records
-        guard let step else {
-            guard let newest = records.first else { throw Failure.input("\(run): the run has no checkpoints yet") }
-            return newest
-        }
-        guard let record = records.first(where: { $0.manifest.step == step }) else {
-            let steps = records.map { String($0.manifest.step) }.joined(separator: ", ")
-            throw Failure.input("\(run): there is no checkpoint of step \(step); there are those of steps \(steps)")
-        }
-        return record
-    }
-
-    /// Milliseconds since 1970.
-    fileprivate static var now: Int { Int(Date().timeIntervalSince1970 * 1000) }
 }

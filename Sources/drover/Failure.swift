@@ -1,6 +1,7 @@
 import ArgumentParser
 import Budgeting
 import Checkpoints
+import CoordinatorShell
 import Datasets
 import Glibc
 import JobSpecs
@@ -99,7 +100,7 @@ enum Failure: Error, Equatable, CustomStringConvertible {
             }
         case let error as FileError: return isBadInput(error)
         case let error as ZeroMQError: return [EADDRINUSE, EADDRNOTAVAIL, ENODEV, EACCES, EINVAL].contains(error.code)
-        case is SecretFileError: return true
+        case is SecretFileError, is CheckpointInquiry.Fault: return true
         default: return false
         }
     }

@@ -87,9 +87,12 @@ final class FileTransfer {
 
     /// Copies a job's newest checkpoint, or the newest one of `step`, into the store `folder`; what is there already is not
     /// fetched again.
+    ///
+    /// - Returns: what the coordinator says of it, `resolved` with the job file among it.
+    @discardableResult
     func fetchCheckpoint(
         of job: Int, step: Step?, into folder: String, progress: (String, Int, Int) -> Void
-    ) throws {
+    ) throws -> JSONValue {
         var request = JSONObject([(key: "op", value: .string("result")), (key: "job", value: .int(job))])
         request["step"] = step.map(JSONValue.int)
         let result = try client.ask(.object(request))
@@ -121,6 +124,7 @@ final class FileTransfer {
             atPath: (manifest as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
         // Last: from here on the checkpoint exists.
         try AtomicFile.write(manifest, Array(text.utf8), mode: 0o444)
+        return result
     }
 
     /// The bytes of an object, checked.

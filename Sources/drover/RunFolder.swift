@@ -66,4 +66,7 @@ enum WantedCheckpoint: Equatable {
     case named(ManifestName)
     /// The one of a step with this `model_sha256`.
     case state(step: Step, digest: Digest)
+
+    /// The step that is asked for, nil = none, or one by its name.
+    var step: Step? { if case .step(let step) = self { step } else { nil } }
 }

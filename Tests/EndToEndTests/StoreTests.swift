@@ -28,6 +28,22 @@ import Testing
         // Neither a milestone, nor the best, nor the trunk, nor among the last: gone.
         #expect(!kept.contains(4) || best == 4)
         #expect(try scene.run("checkpoint", "verify", "run").code == 0)
+        #expect(try scene.run("checkpoint", "verify", "run", "--subset", "30%", "--json").end["sound"]?.bool == true)
+
+        // Pruned by hand, the run's own policy still holds where nothing else is said.
+        #expect(try scene.run("checkpoint", "prune", "run", "--keep", "2", "--json").code == 0)
+        #expect(Set(try listed(scene).compactMap { $0["step"]?.int }) == kept)
+        let other = try scene.run("checkpoint", "prune", "run", "--every", "0", "--best", "0", "--dry-run", "--json")
+            .end
+        #expect(other["deleted"]?.array?.isEmpty == false && other["refused"]?.isNull == true)
+        try scene.write("nonsense", to: "run/checkpoints/runs/main/PINS")
+        let refused = try scene.run("checkpoint", "prune", "run", "--every", "0", "--best", "0", "--json")
+        #expect(refused.code == 1 && refused.errors.contains("PINS"), "\(refused.errors)")
+        #expect(Set(try listed(scene).compactMap { $0["step"]?.int }) == kept)
+
+        let exported = try scene.run(
+            "checkpoint", "export", "run", "--step", "\(best)", "--format", "peft", "-o", "best", "--json")
+        #expect(exported.code == 0 && exported.end["step"]?.int == best, "\(exported.errors)")
     }
 
     @Test func `usage since a day counts what was charged from it on`() throws {
@@ -122,6 +138,19 @@ import Testing
         #expect(used?["project"]?.string == "lab" && used?["steps"]?.double == 15)
         let now = try cluster.ask("checkpoint", "now", "1", "--json", "--token", try token(), user: "third")
         #expect(now.code == 0, "\(now.errors)")
+
+        // What was saved there is looked at, pinned and fetched from here.
+        let saved = try cluster.ask("checkpoint", "ls", "1", "--json").end.array ?? []
+        #expect(saved.first?["step"]?.int == 15 && saved.first?["kind"]?.string == "final", "\(saved)")
+        #expect(try cluster.ask("checkpoint", "show", "1", "--step", "15", "--json").end["step"]?.int == 15)
+        #expect(try cluster.ask("checkpoint", "verify", "1", "--json").end["sound"]?.bool == true)
+        let oldest = try #require(saved.last?["step"]?.int)
+        #expect(try cluster.ask("checkpoint", "pin", "1", "--step", "\(oldest)").code == 0)
+        let pruned = try cluster.ask("checkpoint", "prune", "1", "--keep", "2", "--json")
+        #expect(pruned.code == 0 && pruned.end["kept"]?.array?.isEmpty == false, "\(pruned.errors)")
+        #expect(try cluster.ask("checkpoint", "show", "1", "--step", "99").code != 0)
+        let exported = try cluster.ask("checkpoint", "export", "1", "--format", "peft", "-o", "fetched", "--json")
+        #expect(exported.code == 0 && exported.end["model_sha256"]?.string == first.digest, "\(exported.errors)")
 
         #expect(try cluster.ask("budget", "add", "lab", "1000 steps", "--json").code == 0)
         let last = try cluster.ask("resume", "1", "--json")
