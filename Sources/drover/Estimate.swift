@@ -4,7 +4,9 @@ import Coordination
 import CoordinatorShell
 import Foundation
 import JobSpecs
+import ModelFiles
 import Recipes
+import StorageShell
 import Terms
 
 /// `drover estimate JOB.yaml`: what a job will take, before it takes it.
@@ -60,7 +62,23 @@ struct Estimate: ParsableCommand {
             let threads = threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount / count)
             return try row(count, threads, size, card, scratch)
         }
-        report(size, rows, faults(spec, size, rows, card), card)
+        let disk = try Self.disk(spec, size)
+        var faults = faults(spec, size, rows, card)
+        if disk.needed >= disk.free {
+            faults.append(
+                "the checkpoints take \(Output.bytes(disk.needed)) on the disk of output_dir, "
+                    + "\(Output.bytes(disk.free)) are free")
+        }
+        report(size, disk.needed, rows, faults, card)
+    }
+
+    /// What the checkpoints that the job keeps take on the disk of output_dir beyond those there, and what is free.
+    private static func disk(_ spec: JobSpec, _ size: JobSize) throws -> (needed: Int, free: Int) {
+        var folder = spec.outputDir
+        while folder != "/", !Disk.hasFolder(folder) { folder = (folder as NSString).deletingLastPathComponent }
+        let taken = DiskNeed.taken(by: joinPath(spec.outputDir, "checkpoints"))
+        let needed = DiskNeed.bytes(spec, parameters: size.parameters) - taken
+        return (max(0, needed), try POSIXFileSystem().space(folder).available)
     }
 
     private func workerCounts(_ spec: JobSpec) throws -> [Int] {
@@ -122,41 +140,53 @@ struct Estimate: ParsableCommand {
         return faults
     }
 
-    private func report(_ size: JobSize, _ rows: [Row], _ faults: [String], _ card: RateCard) {
-        let spread = probe ? (low: 0.87, high: 1.15) : (low: 0.3, high: 3.0)
+    /// Between which shares of a figure the truth is taken to lie.
+    private var spread: (low: Double, high: Double) { probe ? (0.87, 1.15) : (0.3, 3.0) }
+
+    private func range(_ value: Double?) -> JSONValue {
+        value.map { .array([.double($0 * spread.low), .double($0 * spread.high)]) } ?? .null
+    }
+
+    private func json(_ row: Row) -> JSONValue {
+        let memory = Double(row.memoryBytes)
+        return .members([
+            "workers": .int(row.workers), "memory_bytes": .int(row.memoryBytes),
+            "memory_bytes_range": .array([
+                .int(Int(memory * memorySpread.low)), .int(Int(memory * memorySpread.high)),
+            ]),
+            "wall_clock_s": .double(row.wallSeconds), "wall_clock_s_range": range(row.wallSeconds),
+            "core_hours": .double(row.coreHours), "core_hours_range": range(row.coreHours),
+            "energy_wh": row.energyWattHours.map(JSONValue.double) ?? .null,
+            "energy_wh_range": range(row.energyWattHours), "money": row.money.map(JSONValue.double) ?? .null,
+            "money_range": range(row.money), "measured": .bool(row.isMeasured),
+        ])
+    }
+
+    /// As `spread`, for memory: what is counted leaves out the allocator's slack, and takes the largest micro-batch.
+    private var memorySpread: (low: Double, high: Double) { probe ? (1.0, 1.15) : (0.4, 2.0) }
+
+    private func report(_ size: JobSize, _ disk: Int, _ rows: [Row], _ faults: [String], _ card: RateCard) {
         if json {
             return Output.json(
                 .members([
                     "fits": .bool(faults.isEmpty), "reasons": .array(faults.map(JSONValue.string)),
                     "trainable_parameters": .int(size.parameters), "steps": .int(size.steps),
                     "tokens": .int(size.tokens),
-                    "checkpoint_bytes": .int(size.checkpointBytes),
+                    "checkpoint_bytes": .int(size.checkpointBytes), "disk_bytes": .int(disk),
                     "currency": card.currency.map(JSONValue.string) ?? .null,
                     "computed": .array(
-                        ["trainable_parameters", "steps", "tokens", "checkpoint_bytes"].map(JSONValue.string)),
-                    "per_workers": .array(
-                        rows.map { row in
-                            .members([
-                                "workers": .int(row.workers), "memory_bytes": .int(row.memoryBytes),
-                                "wall_clock_s": .double(row.wallSeconds),
-                                "wall_clock_s_range": .array([
-                                    .double(row.wallSeconds * spread.low), .double(row.wallSeconds * spread.high),
-                                ]),
-                                "core_hours": .double(row.coreHours),
-                                "core_hours_range": .array([
-                                    .double(row.coreHours * spread.low), .double(row.coreHours * spread.high),
-                                ]),
-                                "energy_wh": row.energyWattHours.map(JSONValue.double) ?? .null,
-                                "money": row.money.map(JSONValue.double) ?? .null, "measured": .bool(row.isMeasured),
-                            ])
-                        }),
+                        ["trainable_parameters", "steps", "tokens", "checkpoint_bytes", "disk_bytes"].map(
+                            JSONValue.string)),
+                    "per_workers": .array(rows.map(json)),
                 ]))
         }
         let label = probe ? "measured" : "modelled, within a factor of 3"
         Output.line(
             "\(LiveView.count(Double(size.parameters))) trained parameters · \(size.steps) steps · \(size.tokens) tokens"
         )
-        Output.line("a checkpoint takes \(Output.bytes(size.checkpointBytes)) on disk")
+        Output.line(
+            "a checkpoint takes \(Output.bytes(size.checkpointBytes)) on disk, those that are kept \(Output.bytes(disk))"
+        )
         Output.line(
             Output.table(
                 ["WORKERS", "MEMORY EACH", "WALL CLOCK", "CORE-HOURS", "ENERGY", "MONEY"],

@@ -151,6 +151,17 @@ import Testing
             outcome.end["steps"]?.int == expected["steps"]?.int && outcome.end["tokens"]?.int == expected["tokens"]?.int
         )
         #expect(outcome.end["fits"]?.bool == false && outcome.end["per_workers"]?.array?.count == 2)
+        let row = try #require(outcome.end["per_workers"]?.array?.first)
+        for name in ["wall_clock_s", "core_hours", "memory_bytes"] {
+            let (value, range) = (row[name]?.double ?? -1, (row["\(name)_range"]?.array ?? []).compactMap(\.double))
+            #expect(range.count == 2 && range[0] < value && value < range[1], "\(name)")
+        }
+        // A disk too small for what the job keeps.
+        let wide = try scene.run("estimate", "job.yaml", "save_total_limit=1000000", "save_best=1000000", "--json").end
+        #expect((wide["disk_bytes"]?.int ?? 0) > 1_900_000 * (wide["checkpoint_bytes"]?.int ?? 0))
+        let free = try FileManager.default.attributesOfFileSystem(forPath: scene.folder.path)[.systemFreeSize] as? Int
+        let isTooWide = (wide["disk_bytes"]?.int ?? 0) > (free ?? 0)
+        #expect(wide["reasons"]?.text.contains("disk of output_dir") == isTooWide)
         let bytes = try scene.run("checkpoint", "ls", "run", "--json").end.array?.first?["bytes"]?.int
         #expect(outcome.end["checkpoint_bytes"]?.int == bytes)
         let usage = try scene.run("usage", "run", "--by", "job", "--json").end.array?.first

@@ -14,6 +14,7 @@ import Testing
             "train", "job.yaml", "eval_steps=4", "save_steps=4", "save_total_limit=2", "save_best=1", "save_every=12",
             "--workers", "1", "--json")
         #expect(outcome.code == 0, "\(outcome.errors)")
+        #expect(outcome.lines.allSatisfy { $0["event"]?.string != "eval" || $0["core_hours"]?.double != nil })
         let losses = outcome.lines.filter { $0["event"]?.string == "eval" }.compactMap { line -> (Int, Double)? in
             guard let step = line["step"]?.int, let loss = line["loss"]?.double, step > 0 else { return nil }
             return (step, loss)
