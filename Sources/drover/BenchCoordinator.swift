@@ -25,8 +25,8 @@ struct BenchCoordinator: ParsableCommand {
     var json = false
 
     func run() throws {
-        guard (1...100_000).contains(workers), (1...1_000_000).contains(jobs), turns >= 0 else {
-            throw Failure.input("--workers takes 1 to 100000, --jobs 1 to 1000000, --turns 0 or more")
+        guard (1...100_000).contains(workers), (1...1_000_000).contains(jobs), (0...10_000_000).contains(turns) else {
+            throw Failure.input("--workers takes 1 to 100000, --jobs 1 to 1000000, --turns 0 to 10000000")
         }
         var stage = ScaleStage()
         let submitting = Self.seconds { stage.submit(jobs: jobs) }

@@ -36,7 +36,9 @@ struct DataOptions: ParsableArguments {
             throw ValidationError("--type takes \(known.joined(separator: ", ")), not `\(type)`")
         }
         guard !data.isEmpty else { throw ValidationError("--data needs a file") }
-        guard (cutoffLen ?? 2) >= 2 else { throw ValidationError("--cutoff-len must be at least 2") }
+        guard (2...16_777_216).contains(cutoffLen ?? 2) else {
+            throw ValidationError("--cutoff-len must be in 2…16777216")
+        }
     }
 
     /// The files as the reader takes them.

@@ -172,18 +172,18 @@ struct Submission {
     /// Sequences of the longest job: what is counted from them fits 64 bits.
     private static let mostSequences = 1e12
 
+    private func checkLength(_ sequences: Double, _ key: String) throws {
+        guard sequences <= Self.mostSequences else { throw Failure.input("\(key): that is longer than anybody waits") }
+    }
+
     private func totalSequences(_ train: SequenceSet) throws -> Int {
         switch spec.length {
         case .epochs(let epochs):
             let total = (epochs * Double(train.sequenceCount)).rounded(.up)
-            guard total <= Self.mostSequences else {
-                throw Failure.input("num_train_epochs: that is longer than anybody waits")
-            }
+            try checkLength(total, "num_train_epochs")
             return max(1, Int(total))
         case .steps(let steps):
-            guard Double(steps) * Double(spec.globalBatchSize) <= Self.mostSequences else {
-                throw Failure.input("max_steps: that is longer than anybody waits")
-            }
+            try checkLength(Double(steps) * Double(spec.globalBatchSize), "max_steps")
             return Int(steps) * spec.globalBatchSize
         case .tokens(let tokens):
             let lengths = (0..<train.sequenceCount).map { Int32(train.tokens($0)) }
@@ -191,7 +191,13 @@ struct Submission {
                 index: SequenceIndex(tokens: lengths, trained: lengths), globalBatch: spec.globalBatchSize,
                 microBatch: 1, virtualShards: 1, shuffleSeed: spec.shuffle ? spec.seed : nil,
                 totalSequences: .max / 2, beta1: 0, beta2: 0)
-            var (spent, step) = (0, 0)
+            // Whole epochs take the same tokens each: only the last one is counted step by step.
+            let epoch = lengths.reduce(0) { $0 + Int($1) }
+            let whole = Int(tokens) / max(1, epoch) * lengths.count
+            try checkLength(Double(whole), "max_tokens")
+            var step = whole / spec.globalBatchSize
+            let begun = plan.sequences(of: step + 1).prefix(whole - step * spec.globalBatchSize)
+            var spent = Int(tokens) / max(1, epoch) * epoch - begun.reduce(0) { $0 + Int(lengths[Int($1)]) }
             while true {
                 let next = plan.sequences(of: step + 1).reduce(0) { $0 + Int(lengths[Int($1)]) }
                 guard spent + next <= Int(tokens) else { break }

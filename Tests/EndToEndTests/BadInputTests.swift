@@ -117,6 +117,9 @@ import Testing
             ["train", "job.yaml", "num_train_epochs=1e300"], ["bench", "attention", "--seq", "\(Int.max)"],
             ["train", "job.yaml", "num_train_epochs=null", "max_steps=\(Int.max)"],
             ["bench", "step", "--model", Scene.model, "--micro-batch", "\(Int.max)"],
+            ["train", "job.yaml", "num_train_epochs=null", "max_tokens=\(Int.max)"],
+            ["data", "stats", "--model", Scene.model, "--data", "data.jsonl", "--cutoff-len", "\(Int.max)"],
+            ["bench", "coordinator", "--turns", "\(Int.max)"],
             ["bench", "lora", "--model", Scene.model, "--rank", "0"],
             ["coordinator", "--listen", "tcp://127.0.0.1:*", "--dead-after", "200000000d", "--state", "head"],
         ] {
