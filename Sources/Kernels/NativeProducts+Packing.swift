@@ -7,9 +7,10 @@ extension NativeProducts {
         pairsHeight(gemm, shape) != nil || shape.packing(transposed: gemm.b_transposed != 0) != nil
     }
 
-    /// The height of blocks of pairs if we pack B ourselves.
+    /// The height of blocks of pairs if we pack B ourselves: all but transposed bf16, which only weights are that never
+    /// change, so that it is packed once.
     private func pairsHeight(_ gemm: dk_gemm, _ shape: ProductShape) -> Int? {
-        operands == .bf16 && gemm.b != nil ? shape.pairsHeight : nil
+        operands == .bf16 && (gemm.b != nil || gemm.b_transposed == 0) ? shape.pairsHeight : nil
     }
 
     /// Memory for packed B, and whether it holds B already.
@@ -50,18 +51,23 @@ extension NativeProducts {
         }
     }
 
-    /// fp32 B in pairs, in blocks of `height` rows: what the library's own packing does in two passes.
+    /// B in pairs, in blocks of `height` rows, in one pass.
     private func packPairs(
         _ gemm: dk_gemm, valid: Int, height: Int, _ target: UnsafeMutablePointer<UInt16>, _ compute: Compute
     ) {
-        guard let b = gemm.b else { preconditionFailure("pairs are made of fp32") }
         let isTurned = gemm.b_transposed != 0
         let width = Int(DK_PAIR_COLUMNS)
         share(blocks(gemm.columns, of: width), compute.team) { _, block in
             let column = block * width
-            compute.packPairs(
-                target + column * height, isTurned ? b + column * gemm.ldb : b + column, step: gemm.ldb, k: valid,
-                columns: min(width, gemm.columns - column), padded: height, isTurned: isTurned)
+            let count = min(width, gemm.columns - column)
+            let y = target + column * height
+            if let b = gemm.b {
+                compute.packPairs(
+                    y, isTurned ? b + column * gemm.ldb : b + column, step: gemm.ldb, k: valid, columns: count,
+                    padded: height, isTurned: isTurned)
+            } else if let halves = gemm.b_bf16 {
+                compute.packPairs(y, halves + column, step: gemm.ldb, k: valid, columns: count, padded: height)
+            }
         }
     }
 

@@ -234,6 +234,28 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
         }
     }
 
+    @Test func `native weights kept as bf16 multiply as what they stand for, in both directions`() {
+        guard Compute.hasNativeBF16 else { return }
+        var numbers = Numbers(10)
+        let (rows, inputs, outputs) = (20, 130, 200)
+        let (x, w, dy) = (
+            numbers.floats(rows * inputs), numbers.floats(inputs * outputs), numbers.floats(rows * outputs)
+        )
+        var halves = [UInt16](repeating: 0, count: w.count)
+        dk_narrow_bf16_reference(&halves, w, w.count)
+        func products(_ matrix: Matrix) -> [[Float]] {
+            let compute = anyCompute.using(.bf16)
+            var (y, dx) = (dy, x)
+            compute.linear(&y, x, matrix, bias: nil, rows: rows, inputs: inputs, outputs: outputs, accumulate: false)
+            compute.linearInputGradient(
+                &dx, dy, matrix, rows: rows, inputs: inputs, outputs: outputs, accumulate: false)
+            return [y, dx]
+        }
+        let one = halves.withUnsafeBufferPointer { products(Matrix(.bf16($0.baseAddress!))) }
+        let two = w.withUnsafeBufferPointer { products(Matrix(.fp32($0.baseAddress!))) }
+        #expect(bits(one) == bits(two))
+    }
+
     @Test(arguments: [(96, 500), (1024, 1024)])
     func `few rows in bf16 have the bits they have among many`(inputs: Int, outputs: Int) {
         guard Compute.hasNativeBF16 else { return }

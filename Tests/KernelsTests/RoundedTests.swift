@@ -146,6 +146,10 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
                 compute.packPairs(
                     &packed, x, step: step, k: k, columns: columns, padded: height, isTurned: isTurned)
                 #expect(packed == expected, "\(level), turned: \(isTurned)")
+                guard !isTurned else { continue }
+                var other = [UInt16](repeating: 5, count: height * 64)
+                compute.packPairs(&other, narrowed(x), step: step, k: k, columns: columns, padded: height)
+                #expect(other == expected, "\(level), of bf16")
             }
         }
     }

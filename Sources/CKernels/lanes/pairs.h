@@ -22,6 +22,20 @@ static void pairs_pack(uint16_t *y, const float *x, long x_step, long k, long co
     }
 }
 
+// x[k, columns] of bf16
+static void pairs_pack_bf16(uint16_t *y, const uint16_t *x, long x_step, long k, long columns, long padded) {
+    for (long row = 0; row < padded; row += 2, y += 2 * DK_PAIR_COLUMNS) {
+        for (long j = 0; j < DK_PAIR_COLUMNS; j += LANES) {
+            u16 even = {0}, odd = {0};
+            long n = columns - j;
+            if (n > 0 && row < k) even = load_halves(x + row * x_step + j, n);
+            if (n > 0 && row + 1 < k) odd = load_halves(x + (row + 1) * x_step + j, n);
+            u16 words = even | odd << 16;
+            memcpy(y + 2 * j, &words, sizeof words);
+        }
+    }
+}
+
 // x[columns, k]
 static void pairs_pack_turned(uint16_t *y, const float *x, long x_step, long k, long columns, long padded) {
     _Alignas(64) float block[8 * LANES];

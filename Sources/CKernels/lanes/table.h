@@ -50,5 +50,6 @@ const struct dk_kernels LANES_TABLE = {
     .narrow_turned = convert_narrow_turned,
     .turn = convert_turn,
     .pack_pairs = pairs_pack,
+    .pack_pairs_bf16 = pairs_pack_bf16,
     .pack_pairs_turned = pairs_pack_turned,
 };
