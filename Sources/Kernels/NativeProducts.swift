@@ -14,8 +14,8 @@ package final class NativeProducts: @unchecked Sendable {
     /// What operands are made of; fp32 takes the same path on machines without bf16, for tests.
     package enum Operands: Sendable { case bf16, fp32 }
 
-    /// Whether this machine's instruction set has bf16 products, the library uses them, and runs them on the thread that
-    /// asks.
+    /// Whether this machine's instruction set has bf16 products, and the library uses them and runs them on the thread
+    /// that asks.
     package static let isSupported: Bool = {
         let wanted = Int32(0xE7)
         guard odn_instructions() & wanted == wanted, odn_runs_alone() != 0 else { return false }

@@ -67,7 +67,7 @@ final class ProductShape {
         return height >= key.k && bytes == model.packedBytes ? height : nil
     }()
 
-    /// How B gets into its layout where that is none of ours, or B is not fp32; nil where the library refuses the shape.
+    /// How the library packs B, where we don't do it ourselves; nil where it refuses the shape.
     func packing(transposed: Bool) -> SlicePacking? {
         if let known = packings[transposed] { return known }
         // A layout that can't be cut is packed in one piece.
