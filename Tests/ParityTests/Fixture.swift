@@ -24,9 +24,16 @@ struct Fixture: Sendable {
         "glm4", "hunyuan_v1_dense-alpha", "hunyuan_v1_moe", "llama-llama3", "qwen3-gqa", "qwen3_moe",
     ]
 
+    /// The committed fixtures, or those that scripts/parity/fresh-seed has made.
+    private static var folder: String {
+        get throws {
+            if let other = ProcessInfo.processInfo.environment["DROVER_PARITY_FIXTURES"] { return other }
+            return try #require(Bundle.module.url(forResource: "Fixtures", withExtension: nil)).path
+        }
+    }
+
     init(_ family: String) throws {
-        let fixtures = try #require(Bundle.module.url(forResource: "Fixtures", withExtension: nil))
-        path = fixtures.appendingPathComponent(family).path
+        path = "\(try Self.folder)/\(family)"
         model = try ModelDirectory(path: path)
         expected = try Disk.readJSON(path + "/expected.json")
         tensors = try SafetensorsFile(path: path + "/expected.safetensors")

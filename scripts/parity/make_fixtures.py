@@ -256,8 +256,8 @@ def write_old_dialect(model, folder, ids):
         assert torch.equal(logits(other.eval(), ids), logits(model, ids)), "the old dialect must mean the same model"
 
 
-def make(name, out):
-    seed = sum(name.encode()) * 1009
+def make(name, out, shift):
+    seed = sum(name.encode()) * 1009 + shift
     generator = torch.Generator().manual_seed(seed)
     config, targets = FAMILIES[name]()
     folder = out / name
@@ -307,11 +307,12 @@ def make(name, out):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--seed", type=int, default=0, help="other weights and samples than those that are committed")
     parser.add_argument("family", nargs="*", help=f"of {', '.join(FAMILIES)}; all when none is given")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     transformers.utils.logging.disable_progress_bar()
-    total = sum(make(name, arguments.out) for name in arguments.family or FAMILIES)
+    total = sum(make(name, arguments.out, arguments.seed) for name in arguments.family or FAMILIES)
     print(f"{total / 1e6:.2f} MB")
 
 
