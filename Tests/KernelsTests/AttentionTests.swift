@@ -67,6 +67,15 @@ private let problems: [Problem] =
     ]
 
 @Suite struct AttentionTests {
+    @Test func `where a token sees itself alone its query and key have no gradient at all`() {
+        for problem in [Problem(5, 2, 1, 7, [0, 1, 2, 3, 4]), Problem(37, 3, 3, 10, window: 1)] {
+            for results in [everywhere { problem.everything($0) }, problem.reference()] {
+                #expect(results[2].allSatisfy { $0 == 0 })
+                #expect(results[3].allSatisfy { $0 == 0 })
+            }
+        }
+    }
+
     @Test(arguments: problems.indices) func `attention and its gradient equal their references`(index: Int) {
         let problem = problems[index]
         let fast = everywhere { problem.everything($0) }

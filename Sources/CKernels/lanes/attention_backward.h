@@ -71,6 +71,9 @@ static void tile_weights(float *p, float *ds, const struct backward_pack *b, con
             store(scores + j, weight);
             store(slopes + j, weight * (load(slopes + j) - delta));
         }
+        // A single weight is 1 whatever its score: the slope is 0 and not what rounding leaves of it, which AdamW would
+        // make a whole step of.
+        if (first_key(s, t + r) == t + r) memset(slopes, 0, (size_t)count * sizeof(float));
         memset(scores + count, 0, (size_t)(KEYS - count) * sizeof(float));
         memset(slopes + count, 0, (size_t)(KEYS - count) * sizeof(float));
     }
