@@ -53,6 +53,22 @@ import Testing
         #expect(try adapter(scene) == exported)
     }
 
+    /// A grant that little more than starts the workers: the run goes back to its trunk and mostly gets no further.
+    @Test func `what is exported is the state that the last line names, not the newest checkpoint`() throws {
+        let scene = try Scene()
+        _ = try scene.run("train", "job.yaml", "budget.steps=12", "--workers", "1", "--json")
+        let spent = try scene.run("budget", "show", "run", "--json").end["spent"]?["wall_clock"]?.double ?? 0
+        let limit = "budget.wall_clock=\((Double(Int(1000 * spent)) + 280) / 1000)s"
+        let end = try scene.run("resume", "run", "budget.steps=100", limit, "--workers", "1", "--json").end
+        let steps = try #require(end["steps"]?.int)
+
+        let exported = try scene.run(
+            "checkpoint", "export", "run", "--step", "\(steps)", "--format", "peft", "-o", "again", "--json")
+        #expect(exported.end["model_sha256"]?.string == end["model_sha256"]?.string, "\(exported.errors)")
+        let again = scene.folder.appendingPathComponent("again/adapter_model.safetensors")
+        #expect(try Data(contentsOf: again) == adapter(scene))
+    }
+
     @Test func `an older journal beside newer checkpoints is refused`() throws {
         let scene = try Scene()
         _ = try scene.run("train", "job.yaml", "budget.steps=9", "--workers", "1", "--json")
