@@ -69,8 +69,10 @@ import Testing
         #expect(product(exact.gradient, rounded.gradient) >= 0.998 * norms)
     }
 
-    @Test(arguments: ["llama", "gpt2", "glm4"])
-    func `weights kept as bf16 give the bits of the same ones in fp32`(modelType: String) throws {
+    @Test(arguments: ["llama", "gpt2", "glm4"], paths)
+    func `weights kept as bf16 give the bits of the same ones in fp32`(
+        modelType: String, path: NativeProducts.Operands?
+    ) throws {
         let model = try TinyModel(modelType)
         let table = TensorTable(model.configuration)
         var kept: [[UInt16]] = []
@@ -94,10 +96,11 @@ import Testing
             return (entry.name, entry.shape, .bf16(halves + place))
         }
         let adapter = RandomAdapter(try AdapterSpecification(rank: 3, alpha: 6).modules(of: model.configuration))
-        let wide = try model.decoder(.adapter, adapter: adapter.adapter, .bf16)
+        let wide = try model.decoder(.adapter, adapter: adapter.adapter, .bf16, native: path)
+        let native = path.map { NativeProducts($0, threads: 2) }
         let narrow = try Decoder(
             configuration: model.configuration, weights: WeightTable(mixed: list), adapter: adapter.adapter,
-            trainable: .adapter, compute: Compute(team: Team(threads: 2)).using(.bf16))
+            trainable: .adapter, compute: Compute(team: Team(threads: 2)).using(.bf16, native: native))
 
         let (one, two) = (gradient(wide, sampleBatch()), gradient(narrow, sampleBatch()))
 
