@@ -29,6 +29,16 @@ package struct Budget: Sendable, Hashable {
         }
     }
 
+    /// Limited units of which at least the warning share is spent, in their order.
+    package func unitsAtWarning(_ spent: Costs) -> [BudgetUnit] {
+        BudgetUnit.allCases.filter { unit in
+            guard let limit = self[unit] else { return false }
+            let level = limit.multipliedFullWidth(by: warnAt)
+            let reached = spent[unit].multipliedFullWidth(by: 1_000_000)
+            return (reached.high, reached.low) >= (level.high, level.low)
+        }
+    }
+
     /// True when no unit has a limit.
     package var isUnlimited: Bool { limits.allSatisfy { $0 == nil } }
 }

@@ -46,15 +46,7 @@ struct LedgerState: Sendable, Equatable {
     var reserved: Costs { sum([.reserved, .ending]) }
 
     /// Limited units of which at least the budget's warning share is spent, in their order.
-    var unitsAtWarning: [BudgetUnit] {
-        let spent = self.spent
-        return BudgetUnit.allCases.filter { unit in
-            guard let limit = budget[unit] else { return false }
-            let level = limit.multipliedFullWidth(by: budget.warnAt)
-            let reached = spent[unit].multipliedFullWidth(by: 1_000_000)
-            return (reached.high, reached.low) >= (level.high, level.low)
-        }
-    }
+    var unitsAtWarning: [BudgetUnit] { budget.unitsAtWarning(spent) }
 
     /// What breaks the rules that hold after every event; nil when nothing does.
     var conservationFault: String? {

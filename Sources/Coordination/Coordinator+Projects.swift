@@ -1,5 +1,14 @@
 package import Budgeting
 
+/// What several jobs may spend together, and what of that was said already.
+package struct ProjectRecord: Sendable {
+    package let name: String
+    package internal(set) var limits: Budget
+    /// Units whose warning level was announced; nil = not looked at since the journal was replayed: an earlier life
+    /// announced what is beyond its level by then.
+    var warned: [BudgetUnit]?
+}
+
 /// What several jobs may spend together: the first limit reached rules, a job's own or its project's.
 extension Coordinator {
     /// The limits of a project; unlimited until somebody says otherwise.
@@ -13,10 +22,18 @@ extension Coordinator {
         }
     }
 
-    mutating func limit(project name: String, to budget: Budget) {
+    /// Sets a project's limits; `warned` as in `ProjectRecord`.
+    mutating func limit(project name: String, to budget: Budget, warned: [BudgetUnit]?) {
         projects.removeAll { $0.name == name }
         let place = projects.firstIndex { $0.name > name } ?? projects.count
-        projects.insert((name, budget), at: place)
+        projects.insert(ProjectRecord(name: name, limits: budget, warned: warned), at: place)
+    }
+
+    /// Changes a project's limits: what was said of a limit that stays is not said again.
+    mutating func change(project name: String, to budget: Budget) {
+        let known = projects.first { $0.name == name }
+        let kept = known?.warned.map { units in units.filter { known?.limits[$0] == budget[$0] } }
+        limit(project: name, to: budget, warned: known == nil ? [] : kept)
     }
 
     /// Tells a job what its project leaves it: the limit less what the other jobs have spent or reserved.
@@ -29,5 +46,21 @@ extension Coordinator {
             others = others.adding(ledger.spent)?.adding(ledger.reserved) ?? others
         }
         jobs[index].projectShare = BudgetUnit.allCases.map { unit in limits[unit].map { max(0, $0 - others[unit]) } }
+    }
+
+    /// Says once which limits of a job's project have reached their warning level, to every job that still spends.
+    mutating func warnOfProject(_ index: Int, _ output: inout CoordinatorOutput) {
+        let name = jobs[index].description.project
+        guard let place = projects.firstIndex(where: { $0.name == name }) else { return }
+        let (limits, spent) = (projects[place].limits, projectSpent(name))
+        let reached = limits.unitsAtWarning(spent)
+        let warned = projects[place].warned ?? reached
+        projects[place].warned = warned + reached.filter { !warned.contains($0) }
+        for unit in reached where !warned.contains(unit) {
+            for job in jobs where job.description.project == name && !job.state.isAtRest {
+                output.notices.append(
+                    .projectWarned(job.id, project: name, unit, spent: spent[unit], limit: limits[unit] ?? 0))
+            }
+        }
     }
 }

@@ -40,7 +40,7 @@ extension Coordinator {
             try jobs[index].restore(entry, digest)
         case .branched(let id, let step): update(id) { $0.branch(to: step) }
         case .trunk(let id, let step): update(id) { $0.trunk = step }
-        case .projectLimited(let name, let budget): limit(project: name, to: budget)
+        case .projectLimited(let name, let budget): limit(project: name, to: budget, warned: nil)
         case .answered(let id, let key, let state): remember(RequestAnswer(key: key, job: id, state: state))
         }
     }

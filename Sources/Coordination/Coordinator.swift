@@ -24,7 +24,7 @@ package struct Coordinator: Sendable {
     /// Every job ever submitted, by number.
     package internal(set) var jobs: [JobRun] = []
     /// What the jobs of a project may spend together, ascending by name.
-    package internal(set) var projects: [(name: String, limits: Budget)] = []
+    package internal(set) var projects: [ProjectRecord] = []
     /// Answers to the newest requests, oldest first.
     var answers: [RequestAnswer] = []
     /// The instant of the event in hand.
@@ -71,13 +71,14 @@ package struct Coordinator: Sendable {
         case .ordered(let order, let job, let request): obey(order, job, request, now, &output)
         case .limited(let job, let budget): update(job) { $0.limit(to: budget, now, &output) }
         case .projectLimited(let name, let budget):
-            limit(project: name, to: budget)
+            change(project: name, to: budget)
             output.journal.append(.projectLimited(name, budget))
             for index in jobs.indices where jobs[index].description.project == name { stirred.insert(index) }
         case .published(let job, let step, let attempt):
             update(job) { $0.published(step: step, attempt: attempt, now, &output) }
         case .publishFailed(let job, let step, let attempt, let problem):
             update(job) { $0.publishFailed(step: step, attempt: attempt, problem: problem, now, &output) }
+        case .failed(let job, let reason): update(job) { $0.fail(reason, &output) }
         case .drain(let node): drain(node, &output)
         case .deadline: break
         }
@@ -103,6 +104,7 @@ package struct Coordinator: Sendable {
             for index in places {
                 jobs[index].tick(now)
                 share(index)
+                warnOfProject(index, &output)
                 jobs[index].advance(sessions, times, now, &output)
                 dismissForeign(index, now, &output)
                 enlist(index)

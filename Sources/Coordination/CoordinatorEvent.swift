@@ -25,6 +25,8 @@ package enum CoordinatorEvent: Sendable {
     /// The store holds a complete checkpoint of the step: the answer to `.collect`, or found there at start (attempt 0).
     case published(JobID, step: Step, attempt: UInt32)
     case publishFailed(JobID, step: Step, attempt: UInt32, problem: String)
+    /// The shell can't go on with a job: its folder or its store has failed.
+    case failed(JobID, reason: String)
     /// A worker is wanted away: it leaves at its job's next step boundary.
     case drain(NodeID)
     /// The instant that the last output named has come.
@@ -134,6 +136,8 @@ package enum Notice: Sendable, Equatable {
     case planned(JobID, PlanEvent)
     /// A limit's warning level is reached.
     case warned(JobID, BudgetUnit, spent: Int64, limit: Int64)
+    /// A limit's warning level is reached by all jobs of a project together.
+    case projectWarned(JobID, project: String, BudgetUnit, spent: Int64, limit: Int64)
     case trouble(JobID, node: NodeID?, text: String)
     case state(JobID, JobState, reason: String)
 }

@@ -206,6 +206,11 @@ package struct JobRun: Sendable {
         wantsSave = nil
     }
 
+    /// Ends here, for a reason outside of it; it can be resumed once that is mended.
+    mutating func fail(_ reason: String, _ output: inout CoordinatorOutput) {
+        if !state.isAtRest { rest(.failed, reason: reason, &output) }
+    }
+
     mutating func move(to state: JobState, reason: String, _ output: inout CoordinatorOutput) {
         guard self.state != state else { return }
         self.state = state

@@ -1,3 +1,5 @@
+package import Terms
+
 /// Where a job stands, in the words of `drover jobs`.
 package enum JobState: String, Sendable, CaseIterable {
     case queued = "QUEUED"
@@ -18,6 +20,10 @@ package enum JobState: String, Sendable, CaseIterable {
         case .paused, .done, .failed, .cancelled, .budgetExhausted, .diverged: true
         }
     }
+
+    /// Whether a job that rests in this state after so many steps has trained something that is worth exporting: what a
+    /// budget could buy is worth as much as a whole run's result.
+    package func hasResult(steps: Step) -> Bool { self == .done || (self == .budgetExhausted && steps > 0) }
 
     /// The process exit code of a command that followed the job to this state (design §1).
     package var exitCode: Int32 {

@@ -415,6 +415,8 @@ extension SimulatedCluster {
         case .planned(let id, let event): tell("job \(id): plan \(event.json.canonicalText)")
         case .warned(let id, let unit, let spent, let limit):
             tell("job \(id): \(spent) of \(limit) \(unit.key) are spent")
+        case .projectWarned(let id, let project, let unit, let spent, let limit):
+            tell("job \(id): \(spent) of \(limit) \(unit.key) of project \(project) are spent")
         case .state, .ready: break
         }
     }

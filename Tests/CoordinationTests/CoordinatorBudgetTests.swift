@@ -45,6 +45,30 @@ import Wire
         stage.recipes(job).sorted { $0.key < $1.key }.map(\.value.learningRate)
     }
 
+    @Test func `a project's warning level is announced once, to its jobs, and not again after a restart`() throws {
+        let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.project = "shop" })
+        func warnings(_ stage: Stage) -> [Notice] {
+            stage.notices.filter { if case .projectWarned = $0 { true } else { false } }
+        }
+        var limits = Budget(warnAt: 500_000)
+        limits[.steps] = 10
+        stage.feed(.projectLimited("shop", limits))
+        stage.run(job, to: 4, sessions)
+        #expect(warnings(stage).isEmpty)
+        stage.run(job, to: 6, sessions)
+        #expect(warnings(stage) == [.projectWarned(job, project: "shop", .steps, spent: 5, limit: 10)])
+        let next = try stage.restarted()
+        next.wait(.seconds(1))
+        #expect(warnings(next).isEmpty)
+        // A higher limit has a higher level.
+        limits[.steps] = 100
+        stage.feed(.projectLimited("shop", limits))
+        #expect(warnings(stage).count == 1)
+        limits[.steps] = 12
+        stage.feed(.projectLimited("shop", limits))
+        #expect(warnings(stage).count == 2)
+    }
+
     @Test func `a step limit ends in trunk, anneal and a final checkpoint`() throws {
         let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.stepLimit = 20 })
 

@@ -23,6 +23,24 @@ import Wire
         #expect(replayed.tokens(after: 2) == 80 && replayed.tokens(after: 0) == 0)
     }
 
+    @Test func `a job that its shell gives up fails alone, is on record as that, and can be resumed`() throws {
+        let stage = Stage()
+        let jobs = [stage.submit(Stage.description(workers: 1...1)), stage.submit(Stage.description(workers: 1...1))]
+        let sessions = [stage.join(1), stage.join(2)]
+        for (job, session) in zip(jobs, sessions) { stage.start(job, [session]) }
+        stage.run(jobs[0], to: 2, [sessions[0]])
+        stage.feed(.failed(jobs[0], reason: "the disk is full"))
+
+        #expect(stage.state(jobs[0]) == .failed && stage.core.job(jobs[0])?.reason == "the disk is full")
+        #expect(stage.messages(to: sessions[0]).contains(.release(jobs[0])) && stage.state(jobs[1]) == .running)
+        #expect(try stage.restarted().state(jobs[0]) == .failed)
+        stage.feed(.ordered(.resume, jobs[0]))
+        #expect(stage.state(jobs[0]) != .failed && stage.committed(jobs[0]) == 2)
+        stage.feed(.ordered(.cancel, jobs[1]))
+        stage.feed(.failed(jobs[1], reason: "too late"))
+        #expect(stage.state(jobs[1]) == .cancelled)
+    }
+
     @Test func `workers that survived go on where they are, with the same recipes`() throws {
         let stage = Stage()
         let job = stage.submit()
