@@ -106,6 +106,7 @@ package final class Gate {
             .dealer,
             {
                 var options = ZeroMQSocket.Options(frameBytes: 4096, queue: 1)
+                options.usesIPv6 = PeerAddress.isIPv6(endpoint)
                 options.curve = .client(try CurveKeyPair.generate(), server: keys.publicKey)
                 return options
             }())

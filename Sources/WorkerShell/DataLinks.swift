@@ -49,6 +49,7 @@ final class DataLinks {
         for peer in peers where !links.contains(where: { $0.node == peer.node }) {
             guard let address = PeerAddress(peer.endpoint) else { continue }
             var options = Self.options
+            options.usesIPv6 = PeerAddress.isIPv6(address.endpoint)
             if let key = address.key, let keys { options.curve = .client(keys, server: key) }
             let socket = try ZeroMQSocket(.dealer, options)
             made += 1

@@ -35,4 +35,23 @@ package struct PeerAddress: Sendable, Equatable, CustomStringConvertible {
         let bytes = host.prefix { $0 != ":" }.split(separator: ".", omittingEmptySubsequences: false)
         return bytes.count == 4 && bytes[0] == "127" && bytes.allSatisfy { UInt8($0) != nil }
     }
+
+    /// True for `tcp://[ADDRESS]:PORT`.
+    package static func isIPv6(_ endpoint: String) -> Bool { endpoint.hasPrefix("tcp://[") }
+
+    /// The endpoint with another port.
+    package static func withPort(_ port: String, _ endpoint: String) -> String {
+        guard let colon = endpoint.lastIndex(of: ":") else { return endpoint }
+        return "\(endpoint[..<colon]):\(port)"
+    }
+
+    /// This address as somebody reaches it who reached its owner at `HOST:PORT`: a socket that listens on every address
+    /// of its machine can't name the one that leads there.
+    package func reached(through dialled: String) -> PeerAddress {
+        let isAnywhere = endpoint.hasPrefix("tcp://0.0.0.0:") || endpoint.hasPrefix("tcp://[::]:")
+        guard isAnywhere, let port = endpoint.lastIndex(of: ":"), let host = dialled.lastIndex(of: ":") else {
+            return self
+        }
+        return PeerAddress(endpoint: "tcp://\(dialled[..<host])\(endpoint[port...])", key: key)
+    }
 }

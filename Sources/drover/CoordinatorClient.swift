@@ -28,6 +28,7 @@ final class CoordinatorClient {
         self.address = address
         self.trust = trust
         var options = ZeroMQSocket.Options(frameBytes: Int64(WireLimits.controlBytes), queue: 256, linger: 500)
+        options.usesIPv6 = PeerAddress.isIPv6("tcp://\(address)")
         if let trust { options.curve = .client(trust.keys, server: trust.coordinator) }
         socket = try ZeroMQSocket(.dealer, options)
         monitor = try socket.monitor(named: "client\(node)")
@@ -77,7 +78,9 @@ final class CoordinatorClient {
     /// Where the coordinator moves files, and whose key it proves there.
     func dataAddress() throws -> PeerAddress {
         try waitForWelcome()
-        guard let address = PeerAddress(welcomedTo), address.key.map({ $0 == trust?.coordinator }) ?? true else {
+        guard let address = PeerAddress(welcomedTo)?.reached(through: self.address),
+            address.key.map({ $0 == trust?.coordinator }) ?? true
+        else {
             throw Failure.failed("the coordinator at \(self.address) names a data socket without its key")
         }
         return address

@@ -20,6 +20,7 @@ final class FileTransfer {
         self.client = client
         let address = try client.dataAddress()
         var options = ZeroMQSocket.Options(frameBytes: Int64(WireLimits.chunkBytes + 1024), queue: 64)
+        options.usesIPv6 = PeerAddress.isIPv6(address.endpoint)
         if let key = address.key, let trust = client.trust { options.curve = .client(trust.keys, server: key) }
         socket = try ZeroMQSocket(.dealer, options)
         try socket.connect(address.endpoint)
@@ -135,17 +136,20 @@ final class FileTransfer {
             sender: client.node)
         try send([header.encoded(), digest.bytes])
         var bytes: [UInt8] = []
-        let deadline = Date().addingTimeInterval(Self.patience)
+        var deadline = Date().addingTimeInterval(Self.patience)
         while bytes.count < size {
             guard Date() < deadline else {
                 throw Failure.failed("the coordinator does not send the object \(digest.hex)")
             }
             try poller.wait([.init(socket)], milliseconds: 100)
             while bytes.count < size, let frames = try socket.receive(limit: 2) {
-                guard frames.count == 2, let header = try? DataHeader(decoding: frames[0].bytes), header.kind == .file,
-                    header.offset == UInt64(bytes.count), frames[1].bytes.count <= size - bytes.count
+                guard frames.count == 2, let header = try? DataHeader(decoding: frames[0].bytes), header.kind == .file
+                else { throw Failure.failed("the coordinator sent something else than the object \(digest.hex)") }
+                if header.count == 0 { throw Failure.failed(String(decoding: frames[1].bytes, as: UTF8.self)) }
+                guard header.offset == UInt64(bytes.count), frames[1].bytes.count <= size - bytes.count
                 else { throw Failure.failed("the coordinator sent something else than the object \(digest.hex)") }
                 bytes += frames[1].bytes
+                deadline = Date().addingTimeInterval(Self.patience)
             }
         }
         var hasher = SHA256Hasher()

@@ -57,7 +57,7 @@ struct Worker: ParsableCommand {
             if parent == nil || !PeerAddress.isLoopback("tcp://\(coordinator)") { options.trust = try trust(folder) }
             options.store = store
             options.listenHost =
-                PeerAddress.isLoopback("tcp://\(coordinator)") ? "127.0.0.1" : try Self.addressTowards(coordinator)
+                try OwnAddress.towards(coordinator)
             var log = Logger(label: "worker", factory: { StreamLogHandler.standardError(label: $0) })
             log.logLevel = parent == nil ? .info : .error
             Signals.watch()
@@ -95,33 +95,6 @@ struct Worker: ParsableCommand {
         }
 
         private static var defaultState: String { "\(TrustFolder.stateHome)/drover/worker" }
-
-        /// The address of this machine from which packets to the coordinator leave.
-        private static func addressTowards(_ coordinator: String) throws -> String {
-            let parts = coordinator.split(separator: ":")
-            var hints = addrinfo()
-            hints.ai_socktype = Int32(SOCK_DGRAM.rawValue)
-            hints.ai_family = AF_INET
-            var list: UnsafeMutablePointer<addrinfo>?
-            guard parts.count == 2, getaddrinfo(String(parts[0]), String(parts[1]), &hints, &list) == 0,
-                let found = list
-            else { throw Failure.input(["can't find the host of `\(coordinator)`"]) }
-            defer { freeaddrinfo(list) }
-            let socket = Glibc.socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
-            defer { close(socket) }
-            var own = sockaddr_in()
-            var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-            let isKnown =
-                connect(socket, found.pointee.ai_addr, found.pointee.ai_addrlen) == 0
-                && withUnsafeMutablePointer(to: &own) { pointer in
-                    pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(socket, $0, &size) == 0 }
-                }
-            var text = [CChar](repeating: 0, count: Int(INET_ADDRSTRLEN))
-            guard isKnown, inet_ntop(AF_INET, &own.sin_addr, &text, socklen_t(text.count)) != nil else {
-                throw Failure.failed("no network leads to `\(coordinator)`")
-            }
-            return String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-        }
     }
 }
 

@@ -29,6 +29,19 @@ struct JoinTokenTests {
 }
 
 struct PeerAddressTests {
+    @Test func `a socket on every address is reached where its owner was`() throws {
+        let key = try CurveKeyPair.generate().publicKey
+        func reached(_ endpoint: String, _ dialled: String) -> String? {
+            PeerAddress("\(endpoint)#\(key)")?.reached(through: dialled).description
+        }
+        #expect(reached("tcp://0.0.0.0:41", "10.0.0.1:7780") == "tcp://10.0.0.1:41#\(key)")
+        #expect(reached("tcp://[::]:41", "[fe80::1]:7780") == "tcp://[fe80::1]:41#\(key)")
+        #expect(reached("tcp://[::]:41", "head:7780") == "tcp://head:41#\(key)")
+        #expect(reached("tcp://10.0.0.2:41", "head:7780") == "tcp://10.0.0.2:41#\(key)")
+        #expect(PeerAddress.withPort("*", "tcp://[::1]:80") == "tcp://[::1]:*")
+        #expect(PeerAddress.isIPv6("tcp://[::1]:80") && !PeerAddress.isIPv6("tcp://127.0.0.1:80"))
+    }
+
     @Test func `an address on this machine may be plain, every other one names a key`() throws {
         let key = try CurveKeyPair.generate().publicKey
         for text in ["tcp://127.0.0.1:4000", "tcp://10.0.0.2:4000#\(key)", "tcp://127.0.0.1:4000#\(key)"] {
