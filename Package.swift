@@ -128,9 +128,19 @@ let package = Package(
         tests("StorageShellTests", ["StorageShell", "Checkpoints", "Hashing", "Terms"]),
         tests("ParityTests", ["Training", "ModelFiles", "Models", "Kernels", "Terms"], resources: [.copy("Fixtures")]),
         tests("ZeroMQShellTests", ["ZeroMQShell"]),
-        tests("CoordinatorShellTests", ["CoordinatorShell", "Wire", "ZeroMQShell", "Terms"]),
+        tests(
+            "CoordinatorShellTests",
+            [
+                "CoordinatorShell", "Coordination", "Datasets", "Hashing", "Recipes", "Wire", "ZeroMQShell", "Terms",
+                logging,
+            ]),
+        tests(
+            "WorkerShellTests",
+            ["WorkerShell", "Coordination", "Hashing", "Recipes", "Wire", "ZeroMQShell", "Terms", logging]),
         tests("TidyTests", []),
-        tests("CommandTests", ["drover", "Datasets", "JobSpecs", "ModelFiles", "Terms", "Tokenization"]),
+        tests(
+            "CommandTests",
+            ["drover", "Datasets", "JobSpecs", "ModelFiles", "StorageShell", "Terms", "Tokenization", arguments]),
         tests("EndToEndTests", ["drover", "Terms"]),
     ],
     swiftLanguageModes: [.v6],

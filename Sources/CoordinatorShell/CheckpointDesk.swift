@@ -129,7 +129,8 @@ final class CheckpointDesk: @unchecked Sendable {
         }
     }
 
-    private static func isOn(_ run: JobRun, _ record: CheckpointRecord) -> Bool {
+    /// Whether a checkpoint is of a state that the run has on record.
+    static func isOn(_ run: JobRun, _ record: CheckpointRecord) -> Bool {
         guard let digest = record.manifest.extras["state_digest"]?.string.flatMap({ UInt64($0, radix: 16) }) else {
             return true
         }
@@ -326,24 +327,16 @@ final class CheckpointDesk: @unchecked Sendable {
 
     // MARK: Serving
 
-    /// The chunks that answer a request for state, or nil when the step is not stored.
-    func serve(_ header: DataHeader) throws -> [(
-        header: DataHeader, payload: UnsafeRawPointer, count: Int, owner: AnyObject
-    )]? {
+    /// The part of the state that a request asks for, or nil when the step is not stored or there is no such part.
+    func serve(_ header: DataHeader) throws -> ChunkOutbox.Answer? {
         guard let step = Step(exactly: header.step), let lower = Int(exactly: header.offset),
             let count = Int(exactly: header.count), lower + count <= layout.elements, let state = try state(of: step)
         else { return nil }
-        let role = TensorRole.allCases[Int(header.role)]
-        let elements = WireLimits.chunkBytes / 4
-        return stride(from: lower, to: lower + count, by: elements).map { start in
-            var answer = header
-            answer.kind = .state
-            answer.offset = UInt64(start)
-            let part = min(elements, lower + count - start)
-            answer.count = UInt64(part)
-            let bytes = state.flat.bytes(role, offset: start, elements: part)
-            return (answer, UnsafeRawPointer(bytes.baseAddress!), bytes.count, state)
-        }
+        var answer = header
+        answer.kind = .state
+        let bytes = state.flat.bytes(TensorRole.allCases[Int(header.role)], offset: lower, elements: count)
+        return .init(
+            header: answer, payload: UnsafeRawPointer(bytes.baseAddress!), bytes: bytes.count, unit: 4, owner: state)
     }
 
     private func state(of step: Step) throws -> Buffers? {
@@ -364,12 +357,6 @@ final class CheckpointDesk: @unchecked Sendable {
     func goBack(to step: Step) {
         restored = nil
         queue.sync { parent = (try? store.scan(Self.run).records)?.first { $0.manifest.step == step } }
-    }
-
-    /// `model_sha256` of the newest checkpoint at `step` of the line that the run is on.
-    func modelDigest(at step: Step, of run: JobRun) -> Digest? {
-        let records = try? store.scan(Self.run).records
-        return records?.first { $0.manifest.step == step && Self.isOn(run, $0) }?.manifest.modelDigest
     }
 
     /// Refuses a store that has checkpoints of the start `epoch` of the coordinator, or of a later one, before it has made

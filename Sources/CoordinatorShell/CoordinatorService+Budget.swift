@@ -8,15 +8,13 @@ package import Terms
 
 extension CoordinatorService {
     /// `{"op": "budget", "job": J, "add": "200core-h"}`; without `add` it only shows.
-    func budget(_ id: JobID, _ request: JSONValue) -> JSONValue {
+    func budget(_ id: JobID, _ request: JSONValue) throws -> JSONValue {
         guard let run = core.job(id) else { return Self.problem("no job \(id)") }
-        do {
-            if let text = request["add"]?.string {
-                try feed(.limited(id, try BudgetReport.raised(run.limits, by: text)))
-            }
-            guard let run = core.job(id) else { return .null }
-            return try BudgetReport.json(run, entries: ledgerEntries(id))
-        } catch { return Self.problem("\(error)") }
+        if let text = request["add"]?.string {
+            try feed(.limited(id, try BudgetReport.raised(run.limits, by: text)))
+        }
+        guard let run = core.job(id) else { return .null }
+        return try BudgetReport.json(run, entries: ledgerEntries(id))
     }
 
     /// The limits of a project and what its jobs have spent.
@@ -24,13 +22,11 @@ extension CoordinatorService {
         guard let name = request["project"]?.string else {
             return Self.problem("a budget is a job's or a project's")
         }
-        do {
-            if let text = request["add"]?.string {
-                let limits = try BudgetReport.raised(core.projectLimits(name), by: text, isNew: true)
-                try feed(.projectLimited(name, limits))
-            }
-            return BudgetReport.project(name, core)
-        } catch { return Self.problem("\(error)") }
+        if let text = request["add"]?.string {
+            let limits = try BudgetReport.raised(core.projectLimits(name), by: text, isNew: true)
+            try feed(.projectLimited(name, limits))
+        }
+        return try BudgetReport.project(name, core) { try ledgerEntries($0) }
     }
 
     /// Sets a job at rest going again; one whose budget ran out only from a sound checkpoint.
@@ -38,19 +34,16 @@ extension CoordinatorService {
         let point: ResumePoint = request["from"]?.string == "annealed" ? .annealed : .trunk
         guard let run = core.job(id) else { return }
         if run.state == .budgetExhausted, run.canGoOn(from: point, at: Self.now()) {
-            let target = point == .trunk ? run.branchPoint : run.committed
-            _ = try desk(id)?.checkpoints.recover(step: target, of: run, at: Self.wallClock)
+            _ = try recover(run, at: point)
         }
         try feed(.ordered(point == .trunk ? .resume : .resumeAnnealed, id, request: name))
     }
 
     /// `{"op": "usage", "by": "project"|"user"|"job", "since": milliseconds since 1970}`.
-    func usage(_ request: JSONValue) -> JSONValue {
-        do {
-            return try BudgetReport.usage(
-                core.jobs, by: request["by"]?.string ?? "project", since: Int64(request["since"]?.int ?? 0)
-            ) { try ledgerEntries($0) }
-        } catch { return Self.problem("\(error)") }
+    func usage(_ request: JSONValue) throws -> JSONValue {
+        try BudgetReport.usage(
+            core.jobs, by: request["by"]?.string ?? "project", since: Int64(request["since"]?.int ?? 0)
+        ) { try ledgerEntries($0) }
     }
 
     /// A job's ledger, from the journal.
@@ -135,22 +128,30 @@ package enum BudgetReport {
         } catch { return error.description }
     }
 
-    /// A project: its limits, and what its jobs have spent together.
-    static func project(_ name: String, _ core: Coordinator) -> JSONValue {
+    /// A project: its limits, and the accounts of its jobs added up.
+    ///
+    /// - Parameter lines: a job's stored ledger.
+    static func project(_ name: String, _ core: Coordinator, lines: (JobID) throws -> [Line]) rethrows -> JSONValue {
         let limits = core.projectLimits(name)
         let jobs = core.jobs.filter { $0.description.project == name }
-        let spent = core.projectSpent(name)
         var shown = JSONObject()
-        for unit in BudgetUnit.allCases {
-            shown[unit.key] = limits[unit].map { .double(Quantity.displayed($0, of: unit)) }
+        for unit in BudgetUnit.allCases { shown[unit.key] = limits[unit].map { figure($0, unit) } }
+        func sum(_ part: (Ledger) -> Costs) -> JSONValue {
+            let costs = jobs.compactMap(\.ledger).reduce(Costs.zero) { $0.adding(part($1)) ?? $0 }
+            return .object(JSONObject(BudgetUnit.allCases.map { ($0.key, figure(costs[$0], $0)) }))
         }
+        let isWhole = try jobs.allSatisfy { fault(try lines($0.id), $0.ledger) == nil }
         return .members([
-            "project": .string(name), "limits": .object(shown),
-            "spent": .object(
-                JSONObject(BudgetUnit.allCases.map { ($0.key, .double(Quantity.displayed(spent[$0], of: $0))) })),
+            "project": .string(name), "limits": .object(shown), "spent": sum(\.spent), "reserved": sum(\.reserved),
+            "lost": sum { $0.balance(.lost) }, "overhead": sum { $0.balance(.overhead) },
+            "postings": .int(jobs.reduce(0) { $0 + ($1.ledger?.postingsCount ?? 0) }), "chain_ok": .bool(isWhole),
             "jobs": .array(jobs.map { .int(Int($0.id.number)) }),
             "currency": limits.currency.map(JSONValue.string) ?? .null,
         ])
+    }
+
+    private static func figure(_ amount: Int64, _ unit: BudgetUnit) -> JSONValue {
+        unit.isExact ? .int(Int(amount)) : .double(Quantity.displayed(amount, of: unit))
     }
 
     /// What was charged since an instant, by project, user or job.

@@ -9,21 +9,20 @@ import ZeroMQShell
 extension CoordinatorService {
     /// Takes in chunks and sends out what waits.
     func moveData() throws {
-        var chunks = 0
+        while let event = try dataMonitor.connectionEvent() {
+            if event.kind == .lost { chunks.drop(event.value) }
+        }
+        var received = 0
         // What the disk does not take yet stays in the network: workers wait, memory does not grow.
-        while chunks < 256, !desks.contains(where: { $0.desk.checkpoints.isFull }),
+        while received < 256, !desks.contains(where: { $0.desk.checkpoints.isFull }),
             let frames = try data.receive(limit: 4)
         {
-            chunks += 1
+            received += 1
             try receiveData(frames)
         }
-        while let chunk = pending.first {
-            let sent = try data.send(
-                header: chunk.header, payload: chunk.payload, count: chunk.count, owner: chunk.owner,
-                prefix: [chunk.route])
-            if sent == .wouldBlock { break }
-            // An unreachable peer is gone; what it asked for goes with it.
-            pending.removeFirst()
+        chunksLeft = try chunks.flush(limit: 256) { route, chunk in
+            try data.send(
+                header: chunk.header, payload: chunk.payload, count: chunk.count, owner: chunk.owner, prefix: [route])
         }
     }
 
@@ -34,22 +33,14 @@ extension CoordinatorService {
         guard mayMove(header.kind, frames[2].userID) else {
             return complain("dropped a chunk of somebody who may not send it")
         }
-        let route = frames[0].bytes
         switch header.kind {
         case .checkpoint: desk(header.job)?.checkpoints.receive(header, frames[2].bytes)
         case .object:
             // Only this process's own children write into the store; from others it takes bytes.
             guard gate == nil || header.count == 0 else { return }
             desk(header.job)?.checkpoints.receiveStored(header, frames[2].bytes)
-        case .stateRequest:
-            guard let chunks = try desk(header.job)?.checkpoints.serve(header) else { return }
-            for chunk in chunks {
-                pending.append(
-                    PendingChunk(
-                        route: route, header: chunk.header.encoded(), payload: chunk.payload, count: chunk.count,
-                        owner: chunk.owner))
-            }
-        case .fileRequest: try serveFile(header, frames[2].bytes, route)
+        case .stateRequest: serveState(header, to: frames[0].bytes, on: frames[1].connection)
+        case .fileRequest: serveFile(header, frames[2].bytes, to: frames[0].bytes, on: frames[1].connection)
         case .file: files?.receive(header, frames[2].bytes)
         case .node, .root, .state, .plea, .grant: break
         }
@@ -71,29 +62,54 @@ extension CoordinatorService {
         }
     }
 
-    /// Sends one of the job's own files, as a whole; no other file can be asked for.
-    private func serveFile(_ header: DataHeader, _ digest: [UInt8], _ route: [UInt8]) throws {
-        guard let wanted = Digest(bytes: digest),
-            let path = file(of: header.job, wanted),
-            let bytes = try? Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped)
+    /// Sends a member the part of the newest checkpoint that it asks for. A checkpoint that can't be read costs its job
+    /// this life, not the others theirs.
+    private func serveState(_ header: DataHeader, to route: [UInt8], on descriptor: Int32) {
+        guard let run = core.job(header.job), run.generation == header.generation, !run.state.isAtRest,
+            let desk = desk(header.job)
         else { return }
-        let owner = FileBytes(bytes)
-        for start in stride(from: 0, to: bytes.count, by: WireLimits.chunkBytes) {
-            var answer = header
-            answer.kind = .file
-            answer.offset = UInt64(start)
-            let count = min(WireLimits.chunkBytes, bytes.count - start)
-            answer.count = UInt64(count)
-            pending.append(
-                PendingChunk(
-                    route: route, header: answer.encoded(), payload: owner.start + start, count: count, owner: owner))
+        do {
+            guard let answer = try desk.checkpoints.serve(header) else {
+                guard header.step == UInt64(run.saved) else { return }
+                throw DeskError(description: "the store has no checkpoint of step \(run.saved)")
+            }
+            chunks.add(answer, to: route, on: descriptor)
+        } catch { giveUp(header.job, "its checkpoint can't be used: \(error)") }
+    }
+
+    /// Sends one of the job's own files, as a whole; no other file can be asked for. When it can't be had, it says why.
+    private func serveFile(_ header: DataHeader, _ digest: [UInt8], to route: [UInt8], on descriptor: Int32) {
+        var answer = header
+        answer.kind = .file
+        answer.offset = 0
+        do {
+            guard let wanted = Digest(bytes: digest), let path = file(of: header.job, wanted) else {
+                throw DeskError(description: "job \(header.job) has no such file")
+            }
+            let bytes: Data
+            do { bytes = try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped) } catch {
+                throw DeskError(description: "the coordinator can't read \(path)")
+            }
+            guard !bytes.isEmpty else { return }
+            answer.count = UInt64(bytes.count)
+            let owner = FileBytes(bytes)
+            chunks.add(
+                .init(header: answer, payload: owner.start, bytes: bytes.count, unit: 1, owner: owner), to: route,
+                on: descriptor)
+        } catch {
+            answer.count = 0
+            let text = FileBytes(Data("\(error)".utf8.prefix(2000)))
+            chunks.add(
+                .init(header: answer, payload: text.start, bytes: text.count, unit: 1, owner: text), to: route,
+                on: descriptor)
         }
     }
 }
 
-/// A mapped file that stays mapped while chunks of it wait to be sent.
+/// Bytes, often of a mapped file, that stay where they are while chunks of them wait to be sent.
 private final class FileBytes {
     private let bytes: NSData
     init(_ data: Data) { bytes = data as NSData }
     var start: UnsafeRawPointer { bytes.bytes }
+    var count: Int { bytes.count }
 }

@@ -47,23 +47,22 @@ extension CoordinatorService {
     /// Begins an upload, or says how far one is.
     func upload(_ request: JSONValue, _ session: SessionID) throws -> JSONValue {
         guard let files else { return Self.problem("this coordinator takes no files") }
-        do {
-            if let number = request["upload"]?.int.flatMap({ UInt32(exactly: $0) }) {
-                let (received, isComplete) = try files.progress(number)
-                return .members(["received": .int(received), "complete": .bool(isComplete)])
-            }
-            guard let file = Self.fileRequest(request) else {
-                return Self.problem("an upload names `sha256` and `bytes`")
-            }
-            return .members(["upload": .int(Int(try files.begin(file.digest, size: file.size, from: session)))])
-        } catch { return Self.problem("\(error)") }
+        if let number = request["upload"]?.int.flatMap({ UInt32(exactly: $0) }) {
+            let (received, isComplete) = try files.progress(number)
+            return .members(["received": .int(received), "complete": .bool(isComplete)])
+        }
+        guard let file = Self.fileRequest(request) else {
+            return Self.problem("an upload names `sha256` and `bytes`")
+        }
+        return .members(["upload": .int(Int(try files.begin(file.digest, size: file.size, from: session)))])
     }
 
-    /// What a client needs to have a job's newest checkpoint, or the newest one of `step`, on its own machine.
+    /// What a client needs to have a job's result on its own machine: the checkpoint of `step`, else that of its newest
+    /// step, or else the newest one.
     func result(_ job: JobID, step: Step? = nil) -> JSONValue {
+        guard let run = core.job(job) else { return Self.problem("no job \(job)") }
         let folder = "\(options.jobFolder(job))/checkpoints"
-        guard let desk = desk(job), let records = try? desk.checkpoints.store.scan(CheckpointDesk.run).records,
-            let record = records.first(where: { step == nil || $0.manifest.step == step }),
+        guard let record = record(of: run, at: step ?? run.committed) ?? (step == nil ? record(of: run) : nil),
             let manifest = FileManager.default.contents(
                 atPath: "\(folder)/\(RepositoryLayout.manifest(CheckpointDesk.run, record.name))")
         else { return Self.problem("job \(job) has no checkpoint here") }
@@ -81,6 +80,15 @@ extension CoordinatorService {
                     .members(["sha256": .string($0.digest.hex), "bytes": .int($0.length)])
                 }),
         ])
+    }
+
+    /// The newest checkpoint, or the newest one of `step`, of the line that a job is on; also of one that is not open.
+    func record(of run: JobRun, at step: Step? = nil) -> CheckpointRecord? {
+        let open = desk(run.id)?.checkpoints.store
+        guard let store = open ?? (try? CheckpointStore.openReading("\(options.jobFolder(run.id))/checkpoints")),
+            let records = try? store.scan(CheckpointDesk.run).records
+        else { return nil }
+        return records.first { (step == nil || $0.manifest.step == step) && CheckpointDesk.isOn(run, $0) }
     }
 
     /// A file that belongs to a job and to nobody's secrets: one of its inputs, or an object of its checkpoints.

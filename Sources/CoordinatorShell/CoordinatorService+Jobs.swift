@@ -1,4 +1,5 @@
 package import Budgeting
+import Checkpoints
 package import Coordination
 import Datasets
 import Foundation
@@ -15,12 +16,24 @@ extension CoordinatorService {
     func submit(_ description: JobDescription, request: RequestKey? = nil) throws {
         let id = core.nextJob
         let job = Job(description: description, index: try Self.sequenceIndex(description))
-        try openDesk(id, job, keepingThrough: description.branch?.step ?? 0)
-        if let branch = description.branch {
-            _ = try desk(id)?.checkpoints.recover(step: branch.step, of: nil, at: Self.wallClock)
+        try opening(id) {
+            try openDesk(id, job, keepingThrough: description.branch?.step ?? 0)
+            if let branch = description.branch {
+                _ = try desk(id)?.checkpoints.recover(step: branch.step, of: nil, at: Self.wallClock)
+            }
         }
         try feed(.submitted(job, request: request))
     }
+
+    /// Does what opens a job; when that fails, the job is closed again.
+    private func opening(_ id: JobID, _ body: () throws -> Void) throws {
+        do { try body() } catch {
+            closeDesk(id)
+            throw error
+        }
+    }
+
+    func closeDesk(_ id: JobID) { desks.removeAll { $0.id == id } }
 
     private func openDesk(_ id: JobID, _ job: Job, keepingThrough step: Step) throws {
         let folder = options.jobFolder(id)
@@ -28,7 +41,9 @@ extension CoordinatorService {
         let checkpoints = try CheckpointDesk(
             folder: "\(folder)/checkpoints", job: id, description: job.description, wake: { [waker] in waker.wake() }
         ) { [weak self] in self?.post($0) }
-        try checkpoints.refuseLater(than: core.epoch)
+        // Opened again, it has those that this start has made itself.
+        try checkpoints.refuseLater(than: opened.contains(id) ? core.epoch + 1 : core.epoch)
+        opened.insert(id)
         let desk = try JobDesk(
             folder: folder, job: job, checkpoints: checkpoints, keepingThrough: step, at: Self.now())
         desks.append((id, desk))
@@ -87,20 +102,26 @@ extension CoordinatorService {
         }
     }
 
-    /// Opens the jobs that were not at rest when the coordinator ended; their workers come back by themselves.
+    /// Opens the jobs that were not at rest when the coordinator ended; their workers come back by themselves. A job that
+    /// can't be opened fails, with the reason, and can be resumed once that is mended.
     package func continueJobs() throws {
         for run in core.jobs where !run.state.isAtRest {
-            do {
-                let job = Job(description: run.description, index: try Self.sequenceIndex(run.description))
-                try openDesk(run.id, job, keepingThrough: run.committed)
-                let found = try desk(run.id)?.checkpoints.recover(of: run, at: Self.wallClock)
-                let output = adjust { core in
-                    core.attach(job.plan.index, to: run.id)
-                    return core.noteFound(found?.step ?? 0, of: run.id)
-                }
-                if let output { try carryOut(output) }
-            } catch { log.error("job \(run.id) can't go on: \(error)") }
+            do { try opening(run.id) { try goOn(with: run) } } catch let lost as JournalLost { throw lost } catch {
+                giveUp(run.id, "it can't go on: \(error)")
+            }
         }
+        try failTroubled()
+    }
+
+    private func goOn(with run: JobRun) throws {
+        let job = Job(description: run.description, index: try Self.sequenceIndex(run.description))
+        try openDesk(run.id, job, keepingThrough: run.committed)
+        let found = try desk(run.id)?.checkpoints.recover(of: run, at: Self.wallClock)
+        let output = adjust { core in
+            core.attach(job.plan.index, to: run.id)
+            return core.noteFound(found?.step ?? 0, of: run.id)
+        }
+        if let output { try carryOut(output) }
     }
 
     /// Readies a job of the journal to run again in this process, from its newest sound checkpoint; when its budget ran
@@ -132,36 +153,42 @@ extension CoordinatorService {
             core.attach(job.plan.index, to: id)
             return nil
         }
-        if run.state == .budgetExhausted { return try goOn(id, desk, from: point) }
+        if run.state == .budgetExhausted { return try goOn(id, from: point) }
         let found = try desk.checkpoints.recover(of: run, at: Self.wallClock)
         if let output = adjust({ core in core.rewind(id, to: found.step) }) { try carryOut(output) }
         return found
     }
 
     /// A job whose budget ran out: the checkpoint to go on from must be sound before its line is left.
-    private func goOn(_ id: JobID, _ desk: JobDesk, from point: ResumePoint) throws -> (step: Step, rejected: [String])
-    {
+    private func goOn(_ id: JobID, from point: ResumePoint) throws -> (step: Step, rejected: [String]) {
         guard let run = core.job(id) else { return (0, []) }
-        let target = point == .trunk ? run.branchPoint : run.committed
         var found: (step: Step, rejected: [String]) = (run.committed, [])
-        if run.canGoOn(from: point, at: Self.now()) {
-            do { found = try desk.checkpoints.recover(step: target, of: run, at: Self.wallClock) } catch {
-                let other = point == .trunk ? "annealed" : "trunk"
-                throw DeskError(
-                    description: "the \(point.rawValue) checkpoint of step \(target) can't be used: \(error); "
-                        + "go on from the other one with --from \(other)")
-            }
-        }
+        if run.canGoOn(from: point, at: Self.now()) { found = try recover(run, at: point) }
         try feed(.ordered(point == .trunk ? .resume : .resumeAnnealed, id))
         return found
+    }
+
+    /// Makes the checkpoint of `point` the one that the next continues; throws when it can't be used.
+    func recover(_ run: JobRun, at point: ResumePoint) throws -> (step: Step, rejected: [String]) {
+        let target = point == .trunk ? run.branchPoint : run.committed
+        guard let desk = desk(run.id) else { return (target, []) }
+        do { return try desk.checkpoints.recover(step: target, of: run, at: Self.wallClock) } catch {
+            let other = point == .trunk ? "annealed" : "trunk"
+            throw DeskError(
+                description: "the \(point.rawValue) checkpoint of step \(target) can't be used: \(error); "
+                    + "go on from the other one with --from \(other)")
+        }
     }
 
     /// Opens a job at rest, so that it can be set going again; nothing happens when it is open.
     func wake(_ id: JobID) throws {
         guard desk(id) == nil, let run = core.job(id), run.state.isAtRest else { return }
         let job = Job(description: run.description, index: try Self.sequenceIndex(run.description))
-        try openDesk(id, job, keepingThrough: run.committed)
-        let found = try desk(id)?.checkpoints.recover(of: run, at: Self.wallClock)
+        var found: (step: Step, rejected: [String])?
+        try opening(id) {
+            try openDesk(id, job, keepingThrough: run.committed)
+            found = try desk(id)?.checkpoints.recover(of: run, at: Self.wallClock)
+        }
         _ = adjust { core in
             core.attach(job.plan.index, to: id)
             return nil
@@ -185,17 +212,27 @@ extension CoordinatorService {
         ])
     }
 
-    /// Tells everybody who listens; keeps the log.
-    func tell(_ notice: Notice) throws {
+    /// Tells everybody who listens; keeps the log. A job whose folder takes nothing in fails; the others go on.
+    func tell(_ notice: Notice) {
+        var event = JobEvents.event(notice, ledger: notice.job.flatMap(core.job)?.ledger)
+        do { try keep(notice, &event) } catch {
+            if let job = notice.job { giveUp(job, "its folder can't be written: \(error)") }
+        }
+        guard let event else { return }
+        distribute(notice.job, event)
+        if case .state(let id, let state, _) = notice, state.isAtRest { distribute(id, end(id)) }
+    }
+
+    /// Writes down what a notice says; makes the event of a step.
+    private func keep(_ notice: Notice, _ event: inout JSONValue?) throws {
         let now = Self.now()
         switch notice {
         case .committed(let id, let step):
             guard let desk = desk(id), let run = core.job(id) else { return }
             let line = desk.events.step(
                 step, tokens: run.tokens(after: step.step), end: run.endStep, ledger: run.ledger, at: now)
+            event = Self.tagged("step", line)
             if desk.isLogged(step.step, of: run) { try desk.log.append(line) }
-            distribute(id, Self.tagged("step", line))
-            return
         case .rewound(let id, let step):
             try desk(id)?.rewind(to: step, at: now)
             desk(id)?.checkpoints.goBack(to: step)
@@ -209,9 +246,6 @@ extension CoordinatorService {
             desk(id)?.checkpoints.forgetRestored()
         default: break
         }
-        guard let event = JobEvents.event(notice, ledger: notice.job.flatMap(core.job)?.ledger) else { return }
-        distribute(notice.job, event)
-        if case .state(let id, let state, _) = notice, state.isAtRest { distribute(id, end(id)) }
     }
 
     /// A job as the journal knows it, nil = it knows none of that number.
@@ -223,7 +257,7 @@ extension CoordinatorService {
     /// The last line of a job's stream.
     package func end(_ id: JobID) -> JSONValue {
         guard let run = core.job(id) else { return .null }
-        let digest = desk(id)?.checkpoints.modelDigest(at: run.committed, of: run)
+        let digest = record(of: run, at: run.committed)?.manifest.modelDigest
         return .members([
             "event": .string("end"), "state": .string(run.state.rawValue),
             "reason": .string(desk(id)?.lastReason ?? run.reason),
@@ -247,7 +281,7 @@ extension Notice {
         case .generation(let id, _, _, _), .ready(let id, _, _), .committed(let id, _), .evaluated(let id, _, _, _),
             .saved(let id, _, _, _, _),
             .saveFailed(let id, _, _), .rewound(let id, _), .planned(let id, _), .warned(let id, _, _, _),
-            .trouble(let id, _, _), .state(let id, _, _):
+            .projectWarned(let id, _, _, _, _), .trouble(let id, _, _), .state(let id, _, _):
             id
         }
     }

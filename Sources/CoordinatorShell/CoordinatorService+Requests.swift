@@ -1,11 +1,12 @@
 package import Coordination
 import Foundation
+import Logging
 import StorageShell
 package import Terms
 import Wire
 
 extension CoordinatorService {
-    /// Answers a client.
+    /// Answers a client. What goes wrong with one request is its answer: nobody else's job ends with it.
     ///
     /// - Parameter key: who asks; nil without gate.
     func answer(_ id: UInt64, _ body: [UInt8], _ session: SessionID, by key: KeyBook.Entry?) throws {
@@ -13,99 +14,86 @@ extension CoordinatorService {
         guard let request = try? JSONValue.parse(body, limits: JSONLimits(depth: 32, values: 10_000)),
             let operation = request["op"]?.string
         else { return reply(Self.problem("a request is a JSON object with `op`")) }
-        if operation == "enrol" { return reply(try enrol(request, by: key)) }
-        guard key?.role.granted == nil else { return reply(Self.problem("an invitation is good for enrolling only")) }
+        if operation == "follow", key?.role.granted == nil { return follow(request, id, session) }
+        do { reply(try carryOut(operation, request, session, by: key)) } catch let lost as JournalLost {
+            throw lost
+        } catch {
+            log.warning("\(operation): \(error)")
+            reply(Self.problem("\(error)"))
+        }
+    }
+
+    /// Does what a client asks for, and says what came of it.
+    private func carryOut(
+        _ operation: String, _ request: JSONValue, _ session: SessionID, by key: KeyBook.Entry?
+    ) throws -> JSONValue {
+        if operation == "enrol" { return try enrol(request, by: key) }
+        guard key?.role.granted == nil else { return Self.problem("an invitation is good for enrolling only") }
         let name = request["request"]?.string.flatMap(RequestKey.init(hex:))
         // A client that asks again, because it heard nothing, gets the first answer: nothing is done twice.
         if let name, let known = core.answer(to: name), let run = core.job(known.job) {
             var answer = status(of: run).object ?? JSONObject()
             answer["state"] = .string(known.state.rawValue)
-            return reply(.object(answer))
+            return .object(answer)
         }
-        if operation == "submit" { return try submit(request, name, by: key, reply) }
-        if operation == "follow" { return follow(request, id, session) }
+        if operation == "submit" { return try submit(request, name, by: key) }
         let job = request["job"]?.int.flatMap { UInt32(exactly: $0) }.map { JobID($0) }
         switch (operation, job) {
-        case ("jobs", _): reply(.array(core.jobs.map(Self.status)))
-        case ("workers", _): reply(.array(core.sessions.filter { $0.role == .worker }.map(status)))
-        case ("files", _): reply(missingFiles(request, by: key))
-        case ("upload", _): reply(try upload(request, session))
-        case ("result", let job?): reply(result(job, step: request["step"]?.int))
-        case ("checkpoints", let job?): reply(checkpoints(job, request))
-        case ("task", _): reply(tasks.fetch(request))
-        case ("invite", _): reply(try invite(request))
-        case ("drain", _): reply(try drain(request))
-        case ("revoke", _): reply(try revoke(request))
-        case ("show", let job?): reply(core.job(job).map { status(of: $0) } ?? .null)
-        case ("budget", let job?): reply(budget(job, request))
-        case ("budget", nil): reply(try projectBudget(request))
-        case ("usage", _): reply(usage(request))
-        case ("pause", let job?), ("resume", let job?), ("cancel", let job?), ("checkpoint", let job?):
-            guard let run = core.job(job) else { return reply(Self.problem("no job \(job)")) }
-            let orders: [String: JobOrder] = [
-                "pause": .pause, "cancel": .cancel, "checkpoint": .checkpoint,
-            ]
-            if operation == "resume" {
-                try wake(job)
-                try resume(job, request, name)
-            } else {
-                try feed(.ordered(orders[operation]!, job, request: name))
-            }
-            reply(Self.status(core.job(job) ?? run))
-        default: reply(Self.problem("unknown operation `\(operation)`"))
+        case ("jobs", _): return .array(core.jobs.map(Self.status))
+        case ("workers", _): return workers(includingAbsent: request["all"]?.bool == true)
+        case ("files", _): return missingFiles(request, by: key)
+        case ("upload", _): return try upload(request, session)
+        case ("result", let job?): return result(job, step: request["step"]?.int)
+        case ("checkpoints", let job?): return checkpoints(job, request)
+        case ("task", _): return tasks.fetch(request)
+        case ("invite", _): return try invite(request)
+        case ("drain", _): return try drain(request)
+        case ("revoke", _): return try revoke(request)
+        case ("resolved", let job?):
+            let file = FileManager.default.contents(atPath: "\(options.jobFolder(job))/resolved.yaml")
+            return .members(["resolved": file.map { .string(String(decoding: $0, as: UTF8.self)) } ?? .null])
+        case ("show", let job?): return core.job(job).map { status(of: $0) } ?? .null
+        case ("budget", let job?): return try budget(job, request)
+        case ("budget", nil): return try projectBudget(request)
+        case ("usage", _): return try usage(request)
+        case ("pause", let job?): return try order(.pause, job, name)
+        case ("cancel", let job?): return try order(.cancel, job, name)
+        case ("checkpoint", let job?): return try checkpoint(job, name)
+        case ("resume", let job?):
+            try wake(job)
+            try resume(job, request, name)
+            return core.job(job).map { status(of: $0) } ?? Self.problem("no job \(job)")
+        default: return Self.problem("unknown operation `\(operation)`")
         }
+    }
+
+    private func order(_ order: JobOrder, _ job: JobID, _ name: RequestKey?) throws -> JSONValue {
+        guard core.job(job) != nil else { return Self.problem("no job \(job)") }
+        try feed(.ordered(order, job, request: name))
+        return core.job(job).map { status(of: $0) } ?? .null
+    }
+
+    /// Asks for a checkpoint of a job that runs; of one at rest there is nothing new to save.
+    private func checkpoint(_ job: JobID, _ name: RequestKey?) throws -> JSONValue {
+        guard let run = core.job(job) else { return Self.problem("no job \(job)") }
+        guard run.state.isAtRest else { return try order(.checkpoint, job, name) }
+        let kept =
+            run.saved > 0 ? "its newest checkpoint is of step \(run.saved)" : "it has no checkpoint"
+        return Self.problem("job \(job) is \(run.state.rawValue) and makes no checkpoint: \(kept)")
     }
 
     /// Takes in a job whose description and job file the client has resolved.
-    private func submit(_ request: JSONValue, _ name: RequestKey?, by key: KeyBook.Entry?, _ reply: (JSONValue) -> Void)
-        throws
-    {
-        do {
-            guard let text = request["description"]?.string, let yaml = request["resolved"]?.string else {
-                throw DeskError(description: "a submission needs `description` and `resolved`")
-            }
-            let description = try placed(JobDescription(decoding: Array(text.utf8)), by: key)
-            let id = core.nextJob
-            let folder = options.jobFolder(id)
-            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-            try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8))
-            try submit(description, request: name)
-            reply(core.job(id).map { status(of: $0) } ?? .null)
-        } catch { reply(Self.problem("\(error)")) }
-    }
-
-    /// Sends what the log holds after a step, then, when `live`, every event until the job rests.
-    private func follow(_ request: JSONValue, _ id: UInt64, _ session: SessionID) {
-        func reply(_ value: JSONValue, last: Bool) {
-            send(.reply(id: id, last: last, body: value.encoded()), to: session)
+    private func submit(_ request: JSONValue, _ name: RequestKey?, by key: KeyBook.Entry?) throws -> JSONValue {
+        guard let text = request["description"]?.string, let yaml = request["resolved"]?.string else {
+            throw DeskError(description: "a submission needs `description` and `resolved`")
         }
-        guard let job = request["job"]?.int.flatMap({ UInt32(exactly: $0) }).map({ JobID($0) }), let run = core.job(job)
-        else { return reply(Self.problem("the coordinator knows no such job"), last: true) }
-        let after = request["after_step"]?.int ?? 0
-        let path = "\(options.jobFolder(job))/trainer_log.jsonl"
-        for line in (FileManager.default.contents(atPath: path) ?? Data()).split(separator: 0x0A) {
-            guard let value = try? JSONValue.parse(Array(line)), let step = value["current_steps"]?.int, step > after
-            else {
-                continue
-            }
-            reply(Self.tagged("step", value), last: false)
-        }
-        if run.state.isAtRest { return reply(end(job), last: true) }
-        guard request["live"]?.bool == true else {
-            return reply(.members(["event": .string("state"), "state": .string(run.state.rawValue)]), last: true)
-        }
-        followers.removeAll { $0.session == session && $0.job == job }
-        followers.append(Follower(session: session, request: id, job: job))
-    }
-
-    /// Gives an event to everybody who follows its job.
-    func distribute(_ job: JobID?, _ event: JSONValue) {
-        observer(job, event)
-        let isLast = event["event"]?.string == "end"
-        for follower in followers where follower.job == job {
-            send(.reply(id: follower.request, last: isLast, body: event.encoded()), to: follower.session)
-        }
-        if isLast { followers.removeAll { $0.job == job } }
+        let description = try placed(JobDescription(decoding: Array(text.utf8)), by: key)
+        let id = core.nextJob
+        let folder = options.jobFolder(id)
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8))
+        try submit(description, request: name)
+        return core.job(id).map { status(of: $0) } ?? .null
     }
 
     /// One job with where its files are.

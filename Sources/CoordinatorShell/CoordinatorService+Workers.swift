@@ -42,16 +42,43 @@ extension CoordinatorService {
         return status(session)
     }
 
-    /// Takes a worker's key out; its connection ends at once.
+    /// Takes a worker's key out; its connection, if there is one, ends at once.
     func revoke(_ request: JSONValue) throws -> JSONValue {
-        guard gate != nil else { return Self.problem("this coordinator knows no keys") }
-        let connected = worker(request)
-        let text =
-            connected.flatMap { session in connections.first { $0.session == session.id }?.key }
-            ?? request["worker"]?.string ?? ""
-        guard let key = try? CurvePublicKey(text), gate?.entry(key.text) != nil else { return Self.noWorker(request) }
+        guard let gate else { return Self.problem("this coordinator knows no keys") }
+        let wanted = request["worker"]?.string ?? ""
+        let connected = worker(request).flatMap { session in connections.first { $0.session == session.id }?.key }
+        let named = absentWorkers.filter { $0.name == wanted }
+        if connected == nil, named.count > 1 {
+            let keys = named.map(\.key.text).joined(separator: ", ")
+            return Self.problem("\(named.count) workers are called \(wanted): name one by its key: \(keys)")
+        }
+        guard let key = try? CurvePublicKey(connected ?? named.first?.key.text ?? wanted),
+            gate.entry(key.text) != nil
+        else { return Self.noWorker(request) }
         try revoke(key)
         return .members(["revoked": .string(key.text)])
+    }
+
+    /// Workers that are enrolled and not connected, ascending by name.
+    private var absentWorkers: [KeyBook.Entry] {
+        let connected = Set(connections.compactMap(\.key))
+        return (gate?.book.entries ?? []).filter { $0.role == .worker && !connected.contains($0.key.text) }
+            .sorted { ($0.name, $0.key) < ($1.name, $1.key) }
+    }
+
+    /// The connected workers, and when `includingAbsent` those that only their keys are known of.
+    func workers(includingAbsent: Bool) -> JSONValue {
+        let connected = core.sessions.filter { $0.role == .worker }.map(status)
+        guard includingAbsent else { return .array(connected) }
+        return .array(
+            connected
+                + absentWorkers.map { entry in
+                    .members([
+                        "worker": .null, "node": .null, "name": .string(entry.name), "threads": .null, "job": .null,
+                        "shards_per_second": .null, "silent": .bool(false), "key": .string(entry.key.text),
+                        "address": .null, "connected": .bool(false),
+                    ])
+                })
     }
 
     /// The connected worker that a request names: by node, by name, or by a key.
@@ -66,7 +93,7 @@ extension CoordinatorService {
     }
 
     private static func noWorker(_ request: JSONValue) -> JSONValue {
-        problem("no worker `\(request["worker"]?.string ?? "")`: name one as `drover worker ls` shows it")
+        problem("no worker `\(request["worker"]?.string ?? "")`: name one as `drover worker ls --all` shows it")
     }
 
     /// One worker as `drover worker ls --json` shows it.
@@ -80,6 +107,7 @@ extension CoordinatorService {
             "silent": .bool(session.isSuspected),
             "key": connection?.key.map { .string($0) } ?? .null,
             "address": (PeerAddress(session.dataEndpoint)?.endpoint).map { .string($0) } ?? .null,
+            "connected": .bool(true),
         ])
     }
 }

@@ -12,7 +12,8 @@ import ZeroMQShell
 ///
 /// Owns the sockets, the journal and every job's folder; runs on one thread. Files: this one (sockets and the loop) ·
 /// `+Admission` (who may say what) · `+Jobs` (folders,
-/// logs, checkpoints) · `+Data` (chunks) · `+Files` (files that clients bring and take) · `+Requests` (clients) · `+Workers`.
+/// logs, checkpoints) · `+Data` (chunks) · `+Files` (files that clients bring and take) · `+Requests` (clients) ·
+/// `+Following` (clients that are told of a job's events) · `+Workers` · `+Trouble` (what one job's trouble costs) · `+Retiring`.
 package final class CoordinatorService: @unchecked Sendable {
     package struct Options: Sendable {
         /// `tcp://HOST:PORT`; port `*` = any.
@@ -40,8 +41,10 @@ package final class CoordinatorService: @unchecked Sendable {
         /// Submit; the answer is the job's number.
         case submit(JobDescription, @Sendable (JobID) -> Void)
         case job(JobOrder, JobID)
-        /// End the loop.
+        /// Tell the workers to end, and end the loop.
         case end
+        /// Save what runs, for at most that long, and end the loop; workers go on and come back to the next start.
+        case retire(within: Span)
     }
 
     /// An event line, and the job it is about (nil = the cluster).
@@ -52,6 +55,7 @@ package final class CoordinatorService: @unchecked Sendable {
     let control: ZeroMQSocket
     private let monitor: ZeroMQSocket
     let data: ZeroMQSocket
+    let dataMonitor: ZeroMQSocket
     private let poller = ZeroMQPoller()
     let journal: any Journal
     /// Who is let in; nil when `Options.isClosed` is false.
@@ -65,11 +69,19 @@ package final class CoordinatorService: @unchecked Sendable {
     let waker: ZeroMQPoller.Waker
     private var deadline: Instant?
     private var isEnding = false
+    /// Set once the coordinator is to end without its workers.
+    var retirement: Retirement?
     /// Sessions with their connections, in the order they came.
     var connections: [Connection] = []
     private var nextSession: UInt64 = 1
-    var pending: [PendingChunk] = []
+    /// Chunks that wait for the data socket, and what its last flush came to.
+    var chunks = ChunkOutbox()
+    var chunksLeft = ChunkOutbox.Outcome.empty
     var followers: [Follower] = []
+    /// Jobs that were open since this process began.
+    var opened: Set<JobID> = []
+    /// Jobs that this process can't go on with, and why; they fail at the end of the turn.
+    var troubled: [(job: JobID, reason: String)] = []
     var complaints = RateLimit(pause: .seconds(5))
     let observer: Observer
     /// `tcp://HOST:PORT` that workers connect to.
@@ -85,22 +97,8 @@ package final class CoordinatorService: @unchecked Sendable {
         var key: String?
         /// Messages sent over it.
         var sent: UInt32 = 0
-    }
-
-    /// A client that is told of a job's events.
-    struct Follower {
-        var session: SessionID
-        var request: UInt64
-        var job: JobID
-    }
-
-    /// A chunk that the data socket did not take yet.
-    struct PendingChunk {
-        var route: [UInt8]
-        var header: [UInt8]
-        var payload: UnsafeRawPointer
-        var count: Int
-        var owner: AnyObject
+        /// Messages that the socket did not take yet.
+        var waiting = MessageBacklog()
     }
 
     /// Opens the journal and binds the sockets; nothing runs before `run`.
@@ -119,6 +117,8 @@ package final class CoordinatorService: @unchecked Sendable {
         files = try gate.map { _ in try FileDesk(root: "\(options.state)/files") }
         var controlOptions = ZeroMQSocket.Options(frameBytes: Int64(WireLimits.controlBytes), queue: 256, linger: 500)
         var dataOptions = ZeroMQSocket.Options(frameBytes: Int64(WireLimits.chunkBytes + 1024), queue: 64)
+        controlOptions.usesIPv6 = PeerAddress.isIPv6(options.listen)
+        dataOptions.usesIPv6 = controlOptions.usesIPv6
         if let gate {
             controlOptions.curve = .server(gate.keys, domain: Gate.domain)
             // On loopback the chunks go plain: their digests are on record, and encryption costs four fifths of the rate.
@@ -127,9 +127,9 @@ package final class CoordinatorService: @unchecked Sendable {
         control = try ZeroMQSocket(.router, controlOptions)
         monitor = try control.monitor(named: "coordinator")
         data = try ZeroMQSocket(.router, dataOptions)
+        dataMonitor = try data.monitor(named: "coordinator.data")
         endpoint = try control.bind(options.listen)
-        let host = endpoint.split(separator: ":").dropLast().joined(separator: ":")
-        let dataEndpoint = try data.bind("\(host):*")
+        let dataEndpoint = try data.bind(PeerAddress.withPort("*", endpoint))
         let isPlain = PeerAddress.isLoopback(options.listen)
         let address = PeerAddress(endpoint: dataEndpoint, key: isPlain ? nil : gate?.keys.publicKey)
         core = Coordinator(
@@ -158,20 +158,19 @@ package final class CoordinatorService: @unchecked Sendable {
         waker.wake()
     }
 
-    /// Runs until `.end`. Throws when the journal fails: what can't be made durable must not become visible.
+    /// Runs until `.end` or `.retire`. Throws when the journal fails: what can't be made durable must not become visible.
     package func run() throws {
-        while !isEnding { try turn() }
-        for connection in connections { send(.shutdown, to: connection.session) }
+        while !isEnding, !hasRetired { try turn() }
+        if retirement == nil { for connection in connections { send(.shutdown, to: connection.session) } }
         control.close()
     }
 
     private func turn() throws {
-        let wait = deadline.map { max(0, min(500, Int(($0 - Self.now()).nanoseconds / 1_000_000) + 1)) } ?? 500
         let isFull = desks.contains { $0.desk.checkpoints.isFull }
         try poller.wait(
-            [.init(control), .init(monitor)] + (isFull ? [] : [.init(data, sending: !pending.isEmpty)])
+            [.init(control), .init(monitor), .init(dataMonitor)] + (isFull ? [] : [.init(data)])
                 + (gate.map { [.init($0.socket)] } ?? []),
-            milliseconds: pending.isEmpty ? wait : min(wait, 20))
+            milliseconds: patience)
         let (orders, events) = inbox.withLock { box in
             defer { box = ([], []) }
             return box
@@ -188,7 +187,25 @@ package final class CoordinatorService: @unchecked Sendable {
             try receiveControl(frames)
         }
         try moveData()
+        for place in connections.indices where !connections[place].waiting.isEmpty { flush(place) }
+        moveFollowers()
         if let deadline, Self.now() >= deadline { try feed(.deadline) }
+        try failTroubled()
+    }
+
+    /// Milliseconds until something is to be done without anybody saying anything. A router's socket can't be asked
+    /// whether one peer takes something: what waits for one is tried now and then.
+    private var patience: Int {
+        let wait = deadline.map { max(0, min(500, Int(($0 - Self.now()).nanoseconds / 1_000_000) + 1)) } ?? 500
+        let chunkWait: Int =
+            switch chunksLeft {
+            case .empty: 500
+            case .more: 0
+            case .blocked(let moved): moved ? 2 : 20
+            }
+        let isCongested = connections.contains { !$0.waiting.isEmpty }
+        let isBehind = followers.contains { $0.backlog != nil && !self.isCongested($0.session) }
+        return min(wait, chunkWait, isBehind ? 0 : isCongested ? 20 : 500, retirement == nil ? 500 : 50)
     }
 
     private func obey(_ order: Order) throws {
@@ -199,6 +216,7 @@ package final class CoordinatorService: @unchecked Sendable {
             answer(id)
         case .job(let order, let id): try feed(.ordered(order, id))
         case .end: isEnding = true
+        case .retire(let span): try retire(within: span)
         }
     }
 
@@ -231,12 +249,35 @@ package final class CoordinatorService: @unchecked Sendable {
         try feed(.connectionClosed(session))
     }
 
+    /// Sends a message, now or when the peer takes something again. What a peer does not take for too long is lost to
+    /// it: it sees the gap in the numbers.
     func send(_ message: Message, to session: SessionID) {
         guard let place = connections.firstIndex(where: { $0.session == session }) else { return }
         connections[place].sent += 1
         let bytes = message.encoded(number: connections[place].sent)
-        // A peer that is gone, or takes nothing any more, is found by its heartbeats; it sees the gap in the numbers.
-        do { _ = try control.send([connections[place].route, bytes]) } catch { log.warning("\(error)") }
+        if !connections[place].waiting.isEmpty || deliver(bytes, to: connections[place].route) == .wouldBlock {
+            connections[place].waiting.keep(bytes)
+        }
+    }
+
+    /// Whether messages for a session wait for the socket.
+    func isCongested(_ session: SessionID) -> Bool {
+        connections.first { $0.session == session }?.waiting.isEmpty == false
+    }
+
+    private func flush(_ place: Int) {
+        while let next = connections[place].waiting.first {
+            if deliver(next, to: connections[place].route) == .wouldBlock { return }
+            connections[place].waiting.removeFirst()
+        }
+    }
+
+    /// A peer that is gone is found by its heartbeats.
+    private func deliver(_ bytes: [UInt8], to route: [UInt8]) -> ZeroMQSocket.Sent {
+        do { return try control.send([route, bytes]) } catch {
+            log.warning("\(error)")
+            return .unreachable
+        }
     }
 
     // MARK: The core
@@ -248,15 +289,15 @@ package final class CoordinatorService: @unchecked Sendable {
 
     func carryOut(_ output: CoordinatorOutput) throws {
         if !output.journal.isEmpty {
-            try journal.append(
-                output.journal.map { entry in
-                    StorageShell.JournalEntry(job: entry.job, kind: UInt16(entry.kind), payload: entry.encoded())
-                })
+            let entries = output.journal.map { entry in
+                StorageShell.JournalEntry(job: entry.job, kind: UInt16(entry.kind), payload: entry.encoded())
+            }
+            do { _ = try journal.append(entries) } catch { throw JournalLost(cause: error) }
         }
         for (session, message) in output.sends { send(message, to: session) }
         for command in output.commands { try carryOut(command) }
         deadline = output.deadline
-        for notice in output.notices { try tell(notice) }
+        for notice in output.notices { tell(notice) }
     }
 
     /// Changes the core outside an event, at start.
@@ -276,7 +317,9 @@ package final class CoordinatorService: @unchecked Sendable {
                     evaluationLoss: desk(id)?.evaluationLoss, digest: digest, plan: run.plan,
                     budget: Self.position(run)))
         case .abandon(let id, let attempt): desk(id)?.checkpoints.abandon(attempt)
-        case .close(let session): connections.removeAll { $0.session == session }
+        case .close(let session):
+            connections.removeAll { $0.session == session }
+            followers.removeAll { $0.session == session }
         }
     }
 }

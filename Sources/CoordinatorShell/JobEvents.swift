@@ -144,6 +144,12 @@ struct JobEvents {
                 "spent": .double(Quantity.displayed(spent, of: unit)),
                 "total": .double(Quantity.displayed(limit, of: unit)),
             ])
+        case .projectWarned(_, let project, let unit, let spent, let limit):
+            .members([
+                "event": .string("budget_warning"), "project": .string(project), "limit": .string(unit.key),
+                "spent": .double(Quantity.displayed(spent, of: unit)),
+                "total": .double(Quantity.displayed(limit, of: unit)),
+            ])
         case .trouble(_, let node, let text):
             .members([
                 "event": .string("trouble"), "worker": node.map { .string($0.description) } ?? .null,

@@ -19,7 +19,7 @@ package struct DataHeader: Sendable, Equatable {
         case checkpoint
         /// Asks the coordinator for a range of a file, named by its digest in the payload.
         case fileRequest
-        /// Part of a file.
+        /// Part of a file. With `count` 0, why it can't be had, in words.
         case file
         /// Asks a member for shards of the step that it has not begun: the sender has none left.
         case plea

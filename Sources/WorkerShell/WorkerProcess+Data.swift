@@ -226,8 +226,21 @@ extension WorkerProcess {
         send(header, file.digest.bytes, to: Self.coordinatorNode)
     }
 
+    /// The connection over which files come is new, or gone: what was under way on it is lost.
+    func fetchAgain() {
+        guard let fetching else { return }
+        log.info("fetching again: the connection to the coordinator broke")
+        fetch(fetching.job, fetching.description, fetching.files)
+    }
+
     private func receiveFile(_ header: DataHeader, _ payload: [UInt8]) {
-        guard var current = fetching, header.job == current.job, Int(exactly: header.offset) == current.received,
+        guard var current = fetching, header.job == current.job else { return }
+        if header.count == 0 {
+            fetching = nil
+            let problem = String(decoding: payload.prefix(2000), as: UTF8.self)
+            return feed(.loaded(current.job, parameters: 0, problem: "\(current.files[0].name): \(problem)"))
+        }
+        guard Int(exactly: header.offset) == current.received,
             payload.count == Int(clamping: header.count), current.received + payload.count <= current.files[0].size
         else { return }
         do { try current.handle.write(contentsOf: payload) } catch {

@@ -88,6 +88,7 @@ package final class WorkerProcess {
         let isPlain = PeerAddress.isLoopback(host)
         precondition(isPlain || options.trust != nil, "a socket beyond loopback proves its key")
         handler = isPlain ? nil : try ZAPHandler()
+        incomingOptions.usesIPv6 = PeerAddress.isIPv6(host)
         if !isPlain, let trust = options.trust { incomingOptions.curve = .server(trust.own, domain: "drover.workers") }
         incoming = try ZeroMQSocket(.router, incomingOptions)
         let endpoint = try incoming.bind(host)
@@ -100,6 +101,7 @@ package final class WorkerProcess {
                 lastEpoch: 0))
         var controlOptions = ZeroMQSocket.Options(
             frameBytes: Int64(WireLimits.controlBytes), queue: 256, linger: 500)
+        controlOptions.usesIPv6 = PeerAddress.isIPv6("tcp://\(options.coordinator)")
         if let trust = options.trust { controlOptions.curve = .client(trust.own, server: trust.coordinator) }
         self.controlOptions = controlOptions
         control = try ZeroMQSocket(.dealer, controlOptions)
@@ -157,7 +159,10 @@ package final class WorkerProcess {
             receiveData(frames.dropFirst(), isPeer: true)
         }
         for frames in try links.received() { receiveData(frames[...], isPeer: false) }
-        for node in try links.lostPeers() { feed(.peerLost(node)) }
+        for node in try links.lostPeers() {
+            if node == Self.coordinatorNode { fetchAgain() }
+            feed(.peerLost(node))
+        }
         if let deadline, Self.now() >= deadline { feed(.deadline) }
         if session.isDeaf(at: Self.now()) { try connectAnew() }
         try flush()
@@ -209,8 +214,12 @@ package final class WorkerProcess {
             return
         }
         if case .welcome(let welcome) = message {
-            coordinatorEndpoint = welcome.dataEndpoint
+            let known = coordinatorEndpoint
+            coordinatorEndpoint =
+                PeerAddress(welcome.dataEndpoint)?.reached(through: options.coordinator).description
+                ?? welcome.dataEndpoint
             connectLinks()
+            if coordinatorEndpoint != known { fetchAgain() }
         }
         feed(.received(message, number: Message.number(of: frames[0].bytes)))
     }

@@ -16,7 +16,8 @@ struct CoordinatorCommand: ParsableCommand {
         discussion: """
             Prints a join line for one worker first (`drover worker invite` makes more), then events. Every connection is
             encrypted and proves a key that the coordinator knows. Workers and clients of the same user on the same
-            machine need no token.
+            machine need no token. SIGTERM saves every running job first, for at most a minute; the workers stay, and go on
+            as soon as the coordinator is started again. A second one ends it at once.
             """)
 
     @Option(help: "Where to listen, tcp://HOST:PORT.")
@@ -80,7 +81,9 @@ struct CoordinatorCommand: ParsableCommand {
         Output.line("drover worker join \(address) --token \(try gate.invite(.workerInvitation).text)")
         let watcher = Thread {
             while !Signals.stopRequested { usleep(100_000) }
-            service.order(.end)
+            service.order(.retire(within: .seconds(60)))
+            while Signals.requests < 2 { usleep(100_000) }
+            service.order(.retire(within: .seconds(0)))
         }
         watcher.start()
         printer.start()
@@ -93,9 +96,13 @@ struct CoordinatorCommand: ParsableCommand {
         let user = TrustFolder.user
         try gate.enrolOwner(user.keys().publicKey)
         let port = endpoint.split(separator: ":").last ?? ""
-        for name in Set([address, "127.0.0.1:\(port)", "localhost:\(port)"]).sorted() {
-            try user.note(name, gate.publicKey)
-        }
+        let hosts = ["127.0.0.1", "localhost", "[::1]"] + (Self.isAnywhere(endpoint) ? OwnAddress.all() : [])
+        for name in Set([address] + hosts.map { "\($0):\(port)" }).sorted() { try user.note(name, gate.publicKey) }
+    }
+
+    /// Whether the coordinator listens on every address of its machine.
+    private static func isAnywhere(_ endpoint: String) -> Bool {
+        endpoint.hasPrefix("tcp://0.0.0.0:") || endpoint.hasPrefix("tcp://[::]:")
     }
 
     static func folder(_ state: String?) -> String { state ?? "\(TrustFolder.stateHome)/drover/coordinator" }
@@ -113,7 +120,7 @@ struct CoordinatorCommand: ParsableCommand {
     /// `HOST:PORT` for a join line; when the coordinator listens on every address, this machine's name stands for them.
     private static func reachable(_ endpoint: String) throws -> String {
         let address = String(endpoint.dropFirst("tcp://".utf8.count))
-        guard address.hasPrefix("0.0.0.0:") || address.hasPrefix("[::]:") else { return address }
+        guard isAnywhere(endpoint) else { return address }
         return "\(ProcessInfo.processInfo.hostName):\(address.split(separator: ":").last ?? "")"
     }
 }

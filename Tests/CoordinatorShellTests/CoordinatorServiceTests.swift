@@ -1,0 +1,57 @@
+import Foundation
+import Terms
+import Testing
+
+@testable import CoordinatorShell
+
+/// A running coordinator and what clients ask of it.
+@Suite(.serialized) struct CoordinatorServiceTests {
+    @Test func `what goes wrong with a request is its answer, and the next one is answered`() throws {
+        let office = try Office()
+        office.run()
+        let data = office.folder.appendingPathComponent("data.cache").path
+        #expect(try office.submit(data: data)["state"]?.string == "QUEUED")
+        #expect(try office.ask([("op", .string("cancel")), ("job", .int(1))])["state"]?.string == "CANCELLED")
+        // The coordinator can't write the second one's folder: a file stands in its place.
+        try Data().write(to: office.folder.appendingPathComponent("head/jobs/2"))
+        #expect(try office.submit(data: data + "2")["error"]?.string != nil)
+        try FileManager.default.removeItem(at: office.folder.appendingPathComponent("head/jobs/2"))
+        #expect(try office.submit(data: data + "3")["job"]?.int == 2)
+        #expect(try office.ask([("op", .string("jobs"))]).array?.count == 2)
+    }
+
+    @Test func `no checkpoint is promised of a job at rest`() throws {
+        let office = try Office()
+        office.run()
+        _ = try office.submit(data: office.folder.appendingPathComponent("data.cache").path)
+        let order: (String) -> [(String, JSONValue)] = { [("op", .string($0)), ("job", .int(1))] }
+        #expect(try office.ask(order("checkpoint"))["error"] == nil)
+        #expect(try office.ask(order("pause"))["state"]?.string == "PAUSED")
+        let refused = try office.ask(order("checkpoint"))
+        #expect(refused["error"]?.string?.contains("PAUSED") == true)
+    }
+
+    @Test func `a client that reads slowly gets every line of a long log`() throws {
+        let office = try Office()
+        let data = office.folder.appendingPathComponent("data.cache").path
+        let description = try office.description(data: data)
+        office.service.order(.submit(description) { _ in })
+        office.run()
+        #expect(try office.ask([("op", .string("show")), ("job", .int(1))])["job"]?.int == 1)
+        let padding = String(repeating: "x", count: 8000)
+        let lines = (1...3000).map { "{\"current_steps\":\($0),\"padding\":\"\(padding)\"}\n" }.joined()
+        let folder = office.folder.appendingPathComponent("head/jobs/1")
+        try lines.write(to: folder.appendingPathComponent("trainer_log.jsonl"), atomically: true, encoding: .utf8)
+
+        let request = try office.send([
+            ("op", .string("follow")), ("job", .int(1)), ("after_step", .int(10)), ("live", .bool(false)),
+        ])
+        // More than sockets and queues hold waits in the log.
+        usleep(1_000_000)
+        let answers = try office.replies(to: request)
+
+        #expect(answers.compactMap { $0["current_steps"]?.int } == Array(11...3000))
+        #expect(answers.last?["event"]?.string == "state")
+        #expect(try office.ask([("op", .string("jobs"))]).array?.count == 1)
+    }
+}
