@@ -29,7 +29,8 @@ class Cluster:
         self.drover = os.path.abspath(drover)
         self.began, self.seconds = time.time(), seconds
         self.folder = tempfile.mkdtemp(prefix=f"drover-{name}-")
-        self.host, self.address = host, None
+        # `listens` is where the coordinator listens, when that is not the address it is reached at.
+        self.host, self.address, self.listens = host, None, None
         self.within, self.within_workers = [], []
         self.coordinator_options = []
         self.coordinator = self.follower = None
@@ -104,7 +105,8 @@ class Cluster:
                 self.address = f"{self.host}:{free.getsockname()[1]}"
         lines = self.log("coordinator").count("drover worker join")
         self.coordinator = self.start(
-            "coordinator", "coordinator", "--listen", f"tcp://{self.address}", "--state", f"{self.folder}/head",
+            "coordinator", "coordinator", "--listen", f"tcp://{self.listens or self.host}:{self.address.split(':')[-1]}",
+            "--state", f"{self.folder}/head",
             *self.coordinator_options, within=self.within)
 
         def is_there():

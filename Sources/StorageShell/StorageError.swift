@@ -45,7 +45,8 @@ package enum StorageError: Error, Equatable, CustomStringConvertible {
                 + rejected.prefix(5).map { "\($0.name): \($0.reason)" }.joined(separator: "; ")
         case .readOnly(let path): "\(path) was opened for reading only"
         case .journalDamaged(let path, let problem):
-            "\(path): \(problem); restore the folder from a backup and start with `drover recover --fence`"
+            "\(path): \(problem); restore the folder from a backup and start what has seen a newer state again, or "
+                + "begin a new run with a checkpoint, which needs no journal: `drover train JOB.yaml --resume RUN@STEP`"
         case .journalSetting(let name, let wanted, let found):
             "SQLite reports \(name) = \(found), durability needs \(wanted); this SQLite library can't keep the journal"
         case .journalFailed(let operation, let code, let message):

@@ -7,7 +7,8 @@ import Terms
 
 /// A job on somebody else's coordinator: submitted from here, followed here, its results written here too.
 struct ClusterRun {
-    let spec: JobSpec
+    /// The job, when its output_dir is on this machine; nil for one that somebody submitted elsewhere.
+    let spec: JobSpec?
     let client: CoordinatorClient
     let view: LiveView
     let isDetached: Bool
@@ -21,6 +22,23 @@ struct ClusterRun {
         address = coordinator
     }
 
+    /// A job that was submitted earlier, from here or from elsewhere.
+    init(_ job: Int, client: CoordinatorClient, coordinator: String, json: Bool) throws {
+        self.client = client
+        view = LiveView(name: "job \(job)", isJSON: json)
+        isDetached = false
+        address = coordinator
+        let text = try client.ask(.members(["op": .string("resolved"), "job": .int(job)]))["resolved"]?.string
+        spec = try text.flatMap(Self.home)
+    }
+
+    /// The job of a resolved.yaml that stands in its own output_dir here.
+    private static func home(_ resolved: String) throws -> JobSpec? {
+        let spec = try JobSpec.read(yaml: resolved, file: "resolved.yaml").get()
+        let kept = FileManager.default.contents(atPath: "\(spec.outputDir)/resolved.yaml")
+        return kept == Data(resolved.utf8) ? spec : nil
+    }
+
     /// Submits the job; follows it unless detached.
     ///
     /// - Parameters:
@@ -28,6 +46,7 @@ struct ClusterRun {
     ///   - isNew: whether output_dir must hold nothing of an earlier start.
     func submit(_ key: String? = nil, isNew: Bool = false) throws {
         Signals.watch()
+        guard let spec else { throw Failure.failed("a job that runs already is not submitted") }
         let folder = spec.outputDir
         try OutputFolder(folder).refuseForCluster(spec, isRepeated: key != nil, isNew: isNew)
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -54,10 +73,10 @@ struct ClusterRun {
     func follow(_ job: Int) throws {
         Signals.watch()
         let follower = JobFollower(client: client, job: job)
-        var watch = DataWatch(folder: "\(spec.outputDir)/data")
+        var watch = spec.map { DataWatch(folder: "\($0.outputDir)/data") }
         var changedFile: String?
         let end = try follower.run(goesOn: true, show: view.show) {
-            if changedFile == nil, let file = watch.changed() {
+            if changedFile == nil, let file = watch?.changed() {
                 changedFile = file
                 view.say("\(file) changed: the job stops")
                 try client.send(.members(["op": .string("pause"), "job": .int(job)]))
@@ -69,7 +88,8 @@ struct ClusterRun {
             view.say("detached: the job goes on; follow it with: drover logs \(job) -f --coordinator \(address)")
             throw Failure.ended(code: 130)
         }
-        try bringHome(job, end)
+        let state = end["state"]?.string.flatMap(JobState.init(rawValue:)) ?? .failed
+        if let spec { try bringHome(job, state, end, to: spec) }
         if let changedFile {
             view.end(end, run: "\(job) --coordinator \(address)")
             throw Failure.failed(
@@ -77,12 +97,16 @@ struct ClusterRun {
                     + "back and `drover resume \(job) --coordinator \(address)`, or submit a new job")
         }
         view.end(end, run: "\(job) --coordinator \(address)")
-        let state = end["state"]?.string.flatMap(JobState.init(rawValue:)) ?? .failed
+        if spec == nil, state.hasResult(steps: end["steps"]?.int ?? 0) {
+            view.say(
+                "the job's output_dir is not on this machine; what was trained comes with: drover export \(job) "
+                    + "--coordinator \(address) --format FORMAT -o DIR")
+        }
         guard state.exitCode == 0 else { throw Failure.ended(code: state.exitCode) }
     }
 
     /// Copies the last checkpoint here and writes the exports from it; the run's folder is then as a local run's.
-    private func bringHome(_ job: Int, _ end: JSONValue) throws {
+    private func bringHome(_ job: Int, _ state: JobState, _ end: JSONValue, to spec: JobSpec) throws {
         let folder = spec.outputDir
         var log: [UInt8] = []
         _ = try JobFollower(client: client, job: job).run(
@@ -93,7 +117,7 @@ struct ClusterRun {
             }
         ) { false }
         try AtomicFile.write("\(folder)/trainer_log.jsonl", log)
-        guard end["state"]?.string == "DONE" else { return }
+        guard state.hasResult(steps: end["steps"]?.int ?? 0) else { return }
         try FileTransfer(client).fetchCheckpoint(of: job, step: end["steps"]?.int, into: "\(folder)/checkpoints") {
             [view] in view.moving("fetching", $0, $1, $2)
         }

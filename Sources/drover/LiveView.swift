@@ -115,9 +115,11 @@ final class LiveView: @unchecked Sendable {
         case "trouble": line(Output.styled(event["text"]?.string ?? "", .yellow))
         case "budget_warning":
             let (spent, total) = (event["spent"]?.double ?? 0, event["total"]?.double ?? 1)
+            let project = event["project"]?.string.map { " of project \($0)" } ?? ""
             line(
                 Output.styled(
-                    "\(Int(100 * spent / max(total, 1e-12))) % of \(event["limit"]?.string ?? "") are spent", .yellow))
+                    "\(Int(100 * spent / max(total, 1e-12))) % of \(event["limit"]?.string ?? "")\(project) are spent",
+                    .yellow))
         case "plan":
             if let limit = event["limit"]?.string, let end = event["end"]?.int, let trunk = event["trunk"]?.int {
                 line("plan: \(limit) is enough for \(end) steps; trunk after step \(trunk), then the ending")
@@ -172,8 +174,25 @@ final class LiveView: @unchecked Sendable {
             )
         }
         if let digest = event["model_sha256"]?.string { Output.line("model_sha256 \(digest)") }
-        if state == "BUDGET_EXHAUSTED" { Output.line("grant more with: drover budget add \(run) AMOUNT") }
-        if state != "DONE" { Output.line("go on with: drover resume \(run)") }
+        if let advice = Self.advice(state, run: run) { Output.line(advice) }
+    }
+
+    /// What can be done about a job that rests in a state: text of a line or two; nil when nothing can, or need.
+    ///
+    /// - Parameter run: a run's folder, or a job's number with its `--coordinator`.
+    static func advice(_ state: String, run: String) -> String? {
+        switch state {
+        case "DONE", "CANCELLED": nil
+        case "BUDGET_EXHAUSTED":
+            "grant more with: drover budget add \(run) AMOUNT\ngo on with: drover resume \(run)"
+        // The same steps give the same bits: going on would end at the same step.
+        case "DIVERGED" where run.contains(" --coordinator "):
+            "it would diverge again: submit it anew with a smaller learning_rate"
+        case "DIVERGED":
+            "it would diverge again: begin a new run from a checkpoint before (drover checkpoint ls \(run)) with\n"
+                + "drover resume \(run) --from STEP --as NAME learning_rate=…"
+        default: "go on with: drover resume \(run)"
+        }
     }
 
     /// Held-out questions with the answers before and after.

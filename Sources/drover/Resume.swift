@@ -104,12 +104,6 @@ struct Resume: ParsableCommand {
             .members([
                 "op": .string("resume"), "job": .int(job), "from": .string(point.rawValue),
             ]))
-        let view = LiveView(name: "job \(job)", isJSON: options.json)
-        Signals.watch()
-        let end = try JobFollower(client: client, job: job).run(goesOn: true, show: view.show) { Signals.stopRequested }
-        guard let end else { throw Failure.ended(code: 130) }
-        view.end(end, run: "\(job) --coordinator \(coordinator)")
-        let state = end["state"]?.string.flatMap(JobState.init(rawValue:)) ?? .failed
-        guard state.exitCode == 0 else { throw Failure.ended(code: state.exitCode) }
+        try ClusterRun(job, client: client, coordinator: coordinator, json: options.json).follow(job)
     }
 }

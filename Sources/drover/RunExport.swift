@@ -88,10 +88,7 @@ enum RunExport {
     /// - Returns: the folders written.
     static func write(end: JSONValue, of spec: JobSpec, run: String, _ view: LiveView) throws -> [String] {
         let state = end["state"]?.string.flatMap(JobState.init(rawValue:))
-        // What the budget could buy is worth as much as a whole run's result.
-        guard let steps = end["steps"]?.int, state == .done || (state == .budgetExhausted && steps > 0) else {
-            return []
-        }
+        guard let steps = end["steps"]?.int, let state, state.hasResult(steps: steps) else { return [] }
         guard let digest = end["model_sha256"]?.string.flatMap(Digest.init(hex:)) else {
             view.say("nothing is exported: there is no checkpoint of step \(steps)")
             return []

@@ -52,12 +52,46 @@ struct TrustFolder {
         try coordinator(address).map { Trust(coordinator: $0, keys: try keys()) }
     }
 
-    /// Becomes known to a coordinator by a token, once.
+    /// What a coordinator makes of the owner's key.
+    enum Standing { case known, unknown, noAnswer }
+
+    /// Knocks at a coordinator's door with the own key.
+    func standing(at address: String, of coordinator: CurvePublicKey) throws -> Standing {
+        guard let own = try SecretFile.read("\(folder)/key") else { return .unknown }
+        var options = ZeroMQSocket.Options(frameBytes: 4096, queue: 1)
+        options.curve = .client(own, server: coordinator)
+        options.usesIPv6 = PeerAddress.isIPv6("tcp://\(address)")
+        let socket = try ZeroMQSocket(.dealer, options)
+        let monitor = try socket.monitor(named: "door\(UInt64.random(in: 0 ... .max))")
+        try socket.connect("tcp://\(address)")
+        let poller = ZeroMQPoller()
+        let end = Date().addingTimeInterval(5)
+        while Date() < end {
+            try poller.wait([.init(monitor)], milliseconds: 100)
+            while let event = try monitor.connectionEvent() {
+                switch event.kind {
+                case .established: return .known
+                case .refused: return .unknown
+                case .lost, .handshakeFailed, .other: break
+                }
+            }
+        }
+        return .noAnswer
+    }
+
+    /// Becomes known to a coordinator by a token, once; whoever is known already needs none, and the same command can be
+    /// run again.
     ///
     /// - Parameter role: `worker` or `client`.
     func enrol(at address: String, token text: String, as role: String, name: String) throws {
         guard let token = JoinToken(text) else {
             throw Failure.input("this token is not whole: copy it again, from drv1. to its end")
+        }
+        switch try standing(at: address, of: token.server) {
+        case .known: return try note(address, token.server)
+        // It is down: a worker waits for it.
+        case .noAnswer where coordinator(address) == token.server: return
+        case .unknown, .noAnswer: break
         }
         let own = try keys()
         let client = try CoordinatorClient(address, trust: Trust(coordinator: token.server, keys: token.keys))

@@ -5,12 +5,18 @@ extension Worker {
     /// `drover worker ls`.
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(commandName: "ls", abstract: "Lists a coordinator's workers.")
+        @Flag(help: "Also those that are enrolled and not connected.") var all = false
         @OptionGroup var client: ClientOptions
 
         func run() throws {
-            let workers = try client.connect().ask(.members(["op": .string("workers")]))
-            if client.json { return Output.json(workers) }
-            Output.line(Self.table(workers))
+            let coordinator = try client.connect()
+            let workers = try coordinator.ask(.members(["op": .string("workers"), "all": .bool(true)])).array ?? []
+            let connected = workers.filter { $0["connected"]?.bool == true }
+            let shown = JSONValue.array(all ? workers : connected)
+            if client.json { return Output.json(shown) }
+            Output.line(Self.table(shown))
+            let absent = workers.count - connected.count
+            if absent > 0, !all { Output.note("\(absent) more may join and are not connected: drover worker ls --all") }
         }
 
         /// The workers as people read them.
@@ -19,12 +25,13 @@ extension Worker {
                 ["WORKER", "NAME", "THREADS", "JOB", "SHARDS/S", "ADDRESS"],
                 (workers.array ?? []).map { worker in
                     [
-                        worker["worker"]?.string ?? "",
+                        worker["worker"]?.string ?? "–",
                         (worker["name"]?.string ?? "") + (worker["silent"]?.bool == true ? " (silent)" : ""),
-                        "\(worker["threads"]?.int ?? 0)",
+                        worker["threads"]?.int.map { "\($0)" } ?? "–",
                         worker["job"]?.int.map { "\($0)" } ?? "–",
                         worker["shards_per_second"]?.double.map { LiveView.decimals($0, 1) } ?? "–",
-                        worker["address"]?.string ?? "–",
+                        worker["connected"]?.bool == false
+                            ? "not connected, key \(worker["key"]?.string ?? "")" : worker["address"]?.string ?? "–",
                     ]
                 })
         }
@@ -41,8 +48,8 @@ extension Worker {
     /// `drover worker revoke W`.
     struct Revoke: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Takes a worker's key out: it is cut off at once and never let in again.")
-        @Argument(help: "The worker: its number, name or key in `drover worker ls`.") var worker: String
+            abstract: "Takes a worker's key out: it is cut off at once and never let in again, connected or not.")
+        @Argument(help: "The worker: its number, name or key in `drover worker ls --all`.") var worker: String
         @OptionGroup var client: ClientOptions
         func run() throws { try client.order("revoke", "worker", .string(worker)) }
     }

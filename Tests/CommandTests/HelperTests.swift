@@ -1,6 +1,8 @@
+import ArgumentParser
 import Datasets
 import JobSpecs
 import ModelFiles
+import StorageShell
 import Terms
 import Testing
 import Tokenization
@@ -56,6 +58,23 @@ import Tokenization
     @Test func `columns of a table stand under each other`() {
         let table = Output.table(["NAME", "SIZE"], [["a", "5"], ["long", "12"]])
         #expect(table == "NAME  SIZE\na        5\nlong    12")
+    }
+
+    @Test func `advice about a job at rest names what helps`() {
+        #expect(LiveView.advice("DONE", run: "run") == nil && LiveView.advice("CANCELLED", run: "run") == nil)
+        #expect(LiveView.advice("PAUSED", run: "run") == "go on with: drover resume run")
+        #expect(LiveView.advice("BUDGET_EXHAUSTED", run: "run")?.contains("drover budget add run") == true)
+        // The same steps diverge again: only other steps help.
+        #expect(LiveView.advice("DIVERGED", run: "run")?.contains("drover resume run --from STEP --as NAME") == true)
+        #expect(LiveView.advice("DIVERGED", run: "1 --coordinator h:1")?.contains("drover resume") == false)
+    }
+
+    @Test func `a damaged journal's way out is a command that exists`() throws {
+        let text = StorageError.journalDamaged(path: "p", problem: "q").description
+        let words = text.split(whereSeparator: { " `".contains($0) })
+        let commands = Set(Drover.configuration.subcommands.map { "\($0)".lowercased() })
+        let named = zip(words, words.dropFirst()).filter { $0.0 == "drover" }.map { String($0.1) }
+        #expect(!named.isEmpty && named.allSatisfy(commands.contains))
     }
 
     @Test func `sizes have a unit that leaves a small number`() {

@@ -11,10 +11,10 @@ final class Cluster {
     /// The token of the join line that the coordinator printed.
     let token: String
 
-    init(_ scene: Scene) throws {
+    init(_ scene: Scene, on host: String = "127.0.0.1") throws {
         self.scene = scene
         coordinator = try scene.start(
-            "coordinator", "--listen", "tcp://127.0.0.1:*", "--state", "head", user: "owner")
+            "coordinator", "--listen", "tcp://\(host):*", "--state", "head", user: "owner")
         let words = try coordinator.firstLine().split(separator: " ").map(String.init)
         guard words.count == 6, words.starts(with: ["drover", "worker", "join"]), words[4] == "--token" else {
             throw CocoaError(.coderInvalidValue, userInfo: ["line": words])
@@ -50,13 +50,19 @@ final class Cluster {
         try scene.start(arguments + ["--coordinator", address], user: user).outcome()
     }
 
-    /// Kills the coordinator and starts it again on the same folder and port.
-    func restartCoordinator() throws {
-        kill(coordinator.process.processIdentifier, SIGKILL)
-        coordinator.process.waitUntilExit()
+    /// Ends the coordinator, by default without warning, and starts it again on the same folder and port; returns what the
+    /// first one ended with.
+    ///
+    /// - Parameter meanwhile: done while there is none.
+    @discardableResult
+    func restartCoordinator(by signal: Int32 = SIGKILL, meanwhile: () throws -> Void = {}) throws -> Scene.Outcome {
+        kill(coordinator.process.processIdentifier, signal)
+        let outcome = coordinator.outcome()
+        try meanwhile()
         coordinator = try scene.start(
             "coordinator", "--listen", "tcp://\(address)", "--state", "head", user: "owner")
         _ = try coordinator.firstLine()
+        return outcome
     }
 
     /// Asks until the answer satisfies a condition, at most 30 seconds.

@@ -70,6 +70,14 @@ import Testing
         #expect(try cluster.wait("show", "1") { ($0["step"]?.int ?? 0) > 10 })
         try cluster.restartCoordinator()
         #expect(try cluster.wait("show", "1") { ($0["step"]?.int ?? 0) > 40 })
+        // Told to end, it saves first, and its workers outlive it.
+        let before = try cluster.ask("show", "1", "--json").end["step"]?.int ?? 0
+        let ended = try cluster.restartCoordinator(by: SIGTERM) {
+            let saved = try cluster.scene.run("checkpoint", "ls", "head/jobs/1", "--json").end.array ?? []
+            #expect(saved.contains { ($0["step"]?.int ?? 0) >= before })
+            #expect(cluster.workers.allSatisfy { $0.process.isRunning })
+        }
+        #expect(ended.code == 0, "\(ended.errors)")
         kill(cluster.workers[0].process.processIdentifier, SIGKILL)
         try cluster.join("w3")
         let end = try cluster.ask("logs", "1", "-f", "--json")
@@ -120,6 +128,7 @@ import Testing
         let token = try #require(invited.end["token"]?.string)
         #expect(try cluster.ask("jobs", "--json", "--token", token, user: "friend").code == 0)
         #expect(try cluster.ask("jobs", "--json", user: "friend").code == 0)
+        #expect(try cluster.ask("jobs", "--json", "--token", token, user: "friend").code == 0)
         let thief = try cluster.ask("jobs", "--json", "--token", token, user: "thief")
         #expect(thief.code == 2 && thief.errors.contains("used up"))
         let worker = try cluster.ask("jobs", "--json", "--token", cluster.token, user: "thief")
@@ -144,6 +153,99 @@ import Testing
         let again = try cluster.join("far", user: "elsewhere").outcome()
         #expect(again.code == 1 && again.errors.contains("drover worker invite"), "\(again.errors)")
         #expect(try cluster.wait("show", "1") { $0["workers"]?.int == 1 })
+    }
+
+    @Test func `a worker joins again by the same command; one that is away is listed, and can be revoked`() throws {
+        let cluster = try Cluster(Scene())
+        for _ in 0..<2 {
+            let worker = try cluster.join("far", token: cluster.token, user: "elsewhere")
+            #expect(try cluster.wait("worker", "ls") { $0.array?.count == 1 })
+            kill(worker.process.processIdentifier, SIGKILL)
+            #expect(try cluster.wait("worker", "ls") { $0.array?.isEmpty == true })
+        }
+        let all = try cluster.ask("worker", "ls", "--all", "--json").end.array ?? []
+        let away = try #require(all.first)
+        #expect(all.count == 1 && away["connected"]?.bool == false)
+        let name = try #require(away["name"]?.string)
+        #expect(try cluster.ask("worker", "revoke", name, "--json").end["revoked"] == away["key"])
+        #expect(try cluster.ask("worker", "ls", "--all", "--json").end.array?.isEmpty == true)
+        #expect(try cluster.join("far", user: "elsewhere").outcome().code == 1)
+    }
+
+    @Test func `a job trains on IPv6 addresses`() throws {
+        guard let file = FileManager.default.contents(atPath: "/proc/net/if_inet6"), !file.isEmpty else { return }
+        let cluster = try Cluster(Scene(epochs: 1), on: "[::1]")
+        for name in ["w1", "w2"] { try cluster.join(name) }
+        let outcome = try cluster.ask("train", "job.yaml", "--json")
+        #expect(outcome.code == 0, "\(outcome.errors)")
+    }
+
+    // MARK: Trouble
+
+    @Test func `a job whose files are gone fails alone, and goes on to the same bits once they are back`() throws {
+        let expected = try expected(epochs: 20)
+        let cluster = try Cluster(Scene(epochs: 20))
+        let (data, aside) = (cluster.scene.folder.path + "/run/data", cluster.scene.folder.path + "/aside")
+        try cluster.join("w1")
+        _ = try cluster.ask("train", "job.yaml", "workers.min=1", "--detach", "--json")
+        #expect(try cluster.wait("show", "1") { ($0["step"]?.int ?? 0) > 10 })
+        try cluster.restartCoordinator { try FileManager.default.moveItem(atPath: data, toPath: aside) }
+        let failed = try cluster.ask("show", "1", "--json").end
+        #expect(failed["state"]?.string == "FAILED" && failed["reason"]?.string?.contains("can't go on") == true)
+        let refused = try cluster.ask("resume", "1", "--json")
+        #expect(refused.code == 2 && refused.errors.contains("/run/data"), "\(refused.errors)")
+        #expect(try cluster.ask("checkpoint", "now", "1").code == 2)
+
+        try FileManager.default.moveItem(atPath: aside, toPath: data)
+        let resumed = try cluster.scene.start("resume", "1", "--json", "--coordinator", cluster.address)
+        #expect(try cluster.wait("show", "1") { ($0["step"]?.int ?? 0) > 25 })
+        _ = try cluster.ask("pause", "1")
+        #expect(resumed.outcome().code == 130)
+        // A byte of the newest checkpoint flips: it can't be healed from, an older one can.
+        try flipNewestObject(in: cluster.scene.folder.path + "/head/jobs/1/checkpoints/objects")
+        let damaged = try cluster.ask("resume", "1", "--json")
+        #expect(damaged.code == 1 && damaged.end["reason"]?.string?.contains("can't be used") == true)
+        let end = try cluster.ask("resume", "1", "--json")
+        #expect(end.code == 0 && end.digest != nil && end.digest == expected, "\(end.errors)")
+
+        #expect(try cluster.restartCoordinator(by: SIGTERM).code == 0)
+        let after = try cluster.ask("logs", "1", "-f", "--json")
+        #expect(after.digest == expected)
+    }
+
+    /// Changes a byte in the middle of the youngest file below a folder.
+    private func flipNewestObject(in folder: String) throws {
+        let files = try FileManager.default.subpathsOfDirectory(atPath: folder).map { "\(folder)/\($0)" }
+        let dated = try files.map { path in
+            let attributes = try FileManager.default.attributesOfItem(atPath: path)
+            let isFile = attributes[.type] as? FileAttributeType == .typeRegular
+            return (path: path, date: isFile ? attributes[.modificationDate] as? Date ?? .distantPast : .distantPast)
+        }
+        let path = try #require(dated.max { $0.date < $1.date }).path
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+        bytes[bytes.count / 2] ^= 1
+        try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: path)
+        try bytes.write(to: URL(fileURLWithPath: path))
+    }
+
+    @Test func `what a budget bought comes home, and so does what a resumed job ends with`() throws {
+        let expected = try expected(epochs: 6)
+        let cluster = try Cluster(Scene())
+        for name in ["w1", "w2"] { try cluster.join(name) }
+        let first = try cluster.ask("train", "job.yaml", "budget.steps=12", "--json")
+        #expect(first.code == 3 && first.digest != nil, "\(first.errors)")
+        let adapter = cluster.scene.folder.path + "/run/adapter/adapter_model.safetensors"
+        let bought = FileManager.default.contents(atPath: adapter)
+        #expect(bought != nil)
+
+        #expect(try cluster.ask("budget", "add", "1", "100 steps").code == 0)
+        let second = try cluster.ask("resume", "1", "--json")
+        #expect(second.code == 0 && second.digest != nil && second.digest == expected, "\(second.errors)")
+        #expect(FileManager.default.contents(atPath: adapter) != bought)
+        let project = try cluster.ask("budget", "show", "default", "--json").end
+        #expect(project["chain_ok"]?.bool == true && project["spent"]?["steps"]?.int == second.end["steps"]?.int)
+        #expect(["reserved", "lost", "overhead"].allSatisfy { project[$0]?["core_hours"]?.double != nil })
+        #expect((project["postings"]?.int ?? 0) > 0)
     }
 
     @Test func `a worker that is drained ends its process with 0`() throws {
