@@ -40,7 +40,7 @@ package struct WorkerSession: Sendable {
         let description: [UInt8]
         package var isLoaded = false
         /// Its `load` is under way.
-        var isLoading = true
+        package internal(set) var isLoading = true
         /// The greeting of the session in which it was given last.
         var assignedIn: UInt64
         package var generation = Generation(0)

@@ -29,6 +29,8 @@ final class Engine: Sendable {
         case stored(SaveOrder, SavePlan.Piece, Digest)
         case storeFailed(SaveOrder, problem: String)
         case loaded(JobID, LoadedJob)
+        /// Files of a job that are not on this machine yet; none = all have arrived.
+        case lacks(JobID, JobDescription, [JobFile])
     }
 
     init(post: @escaping @Sendable (Outcome) -> Void) { self.post = post }

@@ -120,6 +120,7 @@ extension WorkerProcess {
         case .loaded(let id, let loaded):
             job = (id, loaded)
             feed(.loaded(id, parameters: loaded.trainer.count, problem: ""))
+        case .lacks(let id, let description, let files): goOnLoading(id, description, lacking: files)
         }
     }
 
@@ -160,24 +161,30 @@ extension WorkerProcess {
             return feed(.loaded(id, parameters: job.loaded.trainer.count, problem: ""))
         }
         dropJob()
-        let missing = loader.missing(description)
-        guard missing.isEmpty else { return fetch(id, description, missing) }
         finishLoading(id, description)
     }
 
-    /// Reads model and data on the engine's thread.
-    func finishLoading(_ id: JobID, _ description: JobDescription) {
+    /// Reads model and data on the engine's thread, if all of it is here: that takes long where they are large.
+    private func finishLoading(_ id: JobID, _ description: JobDescription) {
         let loader = SendableLoader(loader: loader)
         engine.run { [mailbox] in
             do {
+                let missing = loader.loader.missing(description)
+                guard missing.isEmpty else { return mailbox.post(.lacks(id, description, missing)) }
                 let loaded = try loader.loader.load(description)
                 mailbox.post(.loaded(id, loaded))
             } catch { mailbox.post(.event(.loaded(id, parameters: 0, problem: "\(error)"))) }
         }
     }
 
-    /// The loader goes to the engine only while the reactor does not use it: between `load` and `.loaded`.
-    private struct SendableLoader: @unchecked Sendable { let loader: JobLoader }
+    /// Fetches what a job still lacks, or loads it; nothing when the job was let go meanwhile.
+    func goOnLoading(_ id: JobID, _ description: JobDescription, lacking files: [JobFile]) {
+        guard session.job?.id == id, session.job?.isLoading == true else { return }
+        if files.isEmpty { finishLoading(id, description) } else { fetch(id, description, files) }
+    }
+
+    /// The reactor takes nothing but paths from the loader; everything else of it belongs to the engine.
+    struct SendableLoader: @unchecked Sendable { let loader: JobLoader }
 
     private func enter(_ roster: Roster, _ rank: Int, _ keep: UInt64?) {
         guard let job, job.id == roster.job else { return }

@@ -212,7 +212,7 @@ extension WorkerProcess {
 
     /// Asks the coordinator for the first missing file.
     func fetch(_ id: JobID, _ description: JobDescription, _ files: [JobFile]) {
-        guard let file = files.first else { return finishLoading(id, description) }
+        guard let file = files.first else { return }
         let path = loader.cache.temporary(file)
         guard FileManager.default.createFile(atPath: path, contents: nil),
             let handle = FileHandle(forWritingAtPath: path)
@@ -255,12 +255,16 @@ extension WorkerProcess {
     private func finishFile() {
         guard let current = fetching else { return }
         fetching = nil
-        do {
-            try current.handle.synchronize()
-            try current.handle.close()
-            try loader.cache.take(current.files[0], from: loader.cache.temporary(current.files[0]))
-        } catch { return feed(.loaded(current.job, parameters: 0, problem: "\(error)")) }
-        fetch(current.job, current.description, Array(current.files.dropFirst()))
+        let loader = SendableLoader(loader: loader)
+        engine.run { [mailbox] in
+            do {
+                try current.handle.synchronize()
+                try current.handle.close()
+                let file = current.files[0]
+                try loader.loader.cache.take(file, from: loader.loader.cache.temporary(file))
+                mailbox.post(.lacks(current.job, current.description, Array(current.files.dropFirst())))
+            } catch { mailbox.post(.event(.loaded(current.job, parameters: 0, problem: "\(error)"))) }
+        }
     }
 }
 

@@ -225,6 +225,8 @@ extension JobFile {
     init(kind: Kind, name: String, path: String) throws {
         let absolute = URL(fileURLWithPath: path).standardizedFileURL.path
         let size = try FileManager.default.attributesOfItem(atPath: absolute)[.size] as? Int ?? 0
-        self.init(kind: kind, name: name, digest: try FileCache.digest(ofFile: absolute), size: size, path: absolute)
+        // Tokens are many times the size of all else.
+        let digest = try kind == .data ? DigestNote.digest(of: absolute) : FileCache.digest(ofFile: absolute)
+        self.init(kind: kind, name: name, digest: digest, size: size, path: absolute)
     }
 }

@@ -1,0 +1,31 @@
+import Datasets
+import Hashing
+import ModelFiles
+package import Terms
+
+/// The SHA-256 of a file too large to be read at every start, kept beside it as `FILE.sha256` with what the file system
+/// said when it was taken. It is believed as long as nobody has written to the file since.
+package enum DigestNote {
+    private static func place(_ path: String) -> String { path + ".sha256" }
+
+    /// The noted digest of an unchanged file; nil = the file must be read.
+    static func known(_ path: String) -> Digest? {
+        guard let bytes = try? Disk.read(place(path), limit: 4096), let state = try? FileState(path: path).text else {
+            return nil
+        }
+        let words = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace)
+        return words.count == 2 && words[1] == state ? Digest(hex: String(words[0])) : nil
+    }
+
+    /// The digest of a file: the noted one, or read now and noted.
+    package static func digest(of path: String) throws -> Digest {
+        if let known = known(path) { return known }
+        let before = try FileState(path: path)
+        let digest = try FileCache.digest(ofFile: path)
+        // A note that can't be written only costs the next start the reading.
+        if try FileState(path: path) == before {
+            try? Disk.write(Array("\(digest.hex) \(before.text)\n".utf8), to: place(path))
+        }
+        return digest
+    }
+}
