@@ -24,6 +24,22 @@ struct backward_pack {
     float *dv;           // (KEYS, W)
 };
 
+// delta of every token, added in the very order of the tiles' dout·v. Where one weight is 1, out is that key's value and
+// both sums are the same bits: the slope is 0, not what rounding leaves of it, which AdamW would make a whole step of.
+// Uses the room of keys and values.
+static void sum_deltas(const struct backward_pack *b, const float *dout, const float *out, long stride, long width) {
+    pack_keys(b->keys, dout, stride, b->length, width);
+    pack_keys(b->values, out, stride, b->length, width);
+    for (long t = 0; t < b->length; t += LANES) {
+        v16 sum = {0};
+        for (long d = 0; d < width; d++) {
+            long at = t * width + d * LANES;
+            sum = fused(load(b->keys + at), load(b->values + at), sum);
+        }
+        store(b->delta + t, sum);
+    }
+}
+
 static struct backward_pack pack_backward(const float *dout, const float *out, const float *lse, const float *q,
                                           const float *k, const float *v, const struct dk_attention *s, long length) {
     long width = s->head_width, wide = padded(width, LANES), height = padded(length, LANES);
@@ -37,6 +53,7 @@ static struct backward_pack pack_backward(const float *dout, const float *out, c
                     KEYS * wide};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; at += sizes[i++]) *parts[i] = at;
 
+    sum_deltas(&b, dout, out, s->out_stride, width);
     pack_queries(b.queries, q, s->q_stride, length, width, s->scale);
     pack_queries(b.douts, dout, s->out_stride, length, width, 1);
     pack_keys(b.keys, k, s->kv_stride, length, width);
@@ -44,14 +61,6 @@ static struct backward_pack pack_backward(const float *dout, const float *out, c
     pack_tokens(b.key_tokens, k, s->kv_stride, length, width, s->scale);
     pack_tokens(b.query_tokens, q, s->q_stride, length, width, s->scale);
     pack_tokens(b.dout_tokens, dout, s->out_stride, length, width, 1);
-    for (long t = 0; t < length; t++) {
-        v16 dot = {0};
-        for (long d = 0; d < width; d += LANES) {
-            long n = width - d, row = t * s->out_stride + d;
-            dot = fused(load_some(dout + row, n), load_some(out + row, n), dot);
-        }
-        b.delta[t] = sum_lanes(dot);
-    }
     return b;
 }
 
@@ -71,9 +80,6 @@ static void tile_weights(float *p, float *ds, const struct backward_pack *b, con
             store(scores + j, weight);
             store(slopes + j, weight * (load(slopes + j) - delta));
         }
-        // A single weight is 1 whatever its score: the slope is 0 and not what rounding leaves of it, which AdamW would
-        // make a whole step of.
-        if (first_key(s, t + r) == t + r) memset(slopes, 0, (size_t)count * sizeof(float));
         memset(scores + count, 0, (size_t)(KEYS - count) * sizeof(float));
         memset(slopes + count, 0, (size_t)(KEYS - count) * sizeof(float));
     }

@@ -69,8 +69,7 @@ static void backward_row(float *dq, float *dk, float *dv, const float *dout, con
         const float *key = k + j * s->kv_stride, *value = v + j * s->kv_stride;
         float *dkey = dk + j * s->dkv_stride, *dvalue = dv + j * s->dkv_stride;
         double p = exp(s->scale * dot(q, key, s->head_width) - lse);
-        // A single weight is 1 whatever its score.
-        double ds = first == t ? 0 : s->scale * p * (dot(dout, value, s->head_width) - delta);
+        double ds = s->scale * p * (dot(dout, value, s->head_width) - delta);
         for (long d = 0; d < s->head_width; d++) {
             dq[d] += (float)(ds * key[d]);
             dkey[d] += (float)(ds * q[d]);
