@@ -104,15 +104,15 @@ final class DataLinks {
         }
     }
 
-    /// Nodes whose connection broke since the last call.
-    func lostPeers() throws(ZeroMQError) -> [NodeID] {
-        var lost: [NodeID] = []
+    /// Nodes whose connection broke or stands since the last call, in order. What is sent between the two may be lost.
+    func changes() throws(ZeroMQError) -> [(node: NodeID, isLost: Bool)] {
+        var changes: [(node: NodeID, isLost: Bool)] = []
         for (node, link) in links {
             while let event = try link.monitor.connectionEvent() {
-                if event.kind == .lost { lost.append(node) }
+                if event.kind == .lost || event.kind == .established { changes.append((node, event.kind == .lost)) }
             }
         }
-        return lost
+        return changes
     }
 
     /// Messages that came back over a link: only the coordinator's data socket answers on one.

@@ -67,7 +67,7 @@ package final class ExchangeBench {
                 let done = forward(frames[2].withBytes { exchange.receive(header, $0) })
                 gathered = gathered ?? done
             }
-            _ = try links.lostPeers()
+            _ = try links.changes()
         }
         let seconds = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
         guard let root = gathered?.gradient else { preconditionFailure("the loop ends with a sum") }

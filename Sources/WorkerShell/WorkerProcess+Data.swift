@@ -26,6 +26,8 @@ extension WorkerProcess {
         var files: [JobFile]
         var handle: FileHandle
         var received = 0
+        /// The connection broke: the rest won't come.
+        var isCutOff = false
     }
 
     /// A chunk from a peer or from the coordinator. Anything that does not fit is dropped.
@@ -226,7 +228,12 @@ extension WorkerProcess {
         send(header, file.digest.bytes, to: Self.coordinatorNode)
     }
 
-    /// The connection over which files come is new, or gone: what was under way on it is lost.
+    /// A file that was cut off is asked for again once the connection stands: a request before that may be lost with it.
+    func coordinatorLink(isLost: Bool) {
+        if isLost { fetching?.isCutOff = true } else if fetching?.isCutOff == true { fetchAgain() }
+    }
+
+    /// The connection over which files come is another one: what was under way is lost.
     func fetchAgain() {
         guard let fetching else { return }
         log.info("fetching again: the connection to the coordinator broke")

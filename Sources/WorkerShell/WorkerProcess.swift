@@ -159,9 +159,9 @@ package final class WorkerProcess {
             receiveData(frames.dropFirst(), isPeer: true)
         }
         for frames in try links.received() { receiveData(frames[...], isPeer: false) }
-        for node in try links.lostPeers() {
-            if node == Self.coordinatorNode { fetchAgain() }
-            feed(.peerLost(node))
+        for (node, isLost) in try links.changes() {
+            if node == Self.coordinatorNode { coordinatorLink(isLost: isLost) }
+            if isLost { feed(.peerLost(node)) }
         }
         if let deadline, Self.now() >= deadline { feed(.deadline) }
         if session.isDeaf(at: Self.now()) { try connectAnew() }

@@ -121,6 +121,6 @@ struct ClusterRun {
         try FileTransfer(client).fetchCheckpoint(of: job, step: end["steps"]?.int, into: "\(folder)/checkpoints") {
             [view] in view.moving("fetching", $0, $1, $2)
         }
-        for path in try RunExport.write(end: end, of: spec, run: folder, view) { view.exported(path) }
+        for report in try RunExport.write(end: end, of: spec, run: folder, view) { view.exported(report) }
     }
 }

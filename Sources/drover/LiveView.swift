@@ -152,12 +152,11 @@ final class LiveView: @unchecked Sendable {
 
     // MARK: The end
 
-    func exported(_ folder: String) {
-        if isJSON {
-            Output.json(.members(["event": .string("export"), "path": .string(folder)]))
-        } else {
-            line("written: \(folder)")
-        }
+    /// What was written, and how it compares after it was loaded again.
+    func exported(_ report: RunExport.Report) {
+        guard isJSON else { return line("written: \(report.sentence)") }
+        let members = report.json.object?.members ?? []
+        Output.json(.object(JSONObject([(key: "event", value: .string("export"))] + members)))
     }
 
     func end(_ event: JSONValue, run: String) {

@@ -249,7 +249,7 @@ final class LocalRun {
     /// Exports, prints the end, leaves with the job's exit code.
     private func finish(_ end: JSONValue, _ description: JobDescription) throws {
         let state = end["state"]?.string.flatMap(JobState.init(rawValue:)) ?? .failed
-        for path in try RunExport.write(end: end, of: spec, run: folder, view) { view.exported(path) }
+        for report in try RunExport.write(end: end, of: spec, run: folder, view) { view.exported(report) }
         view.end(end, run: folder)
         if state == .done { showAnswers(description) }
         guard state.exitCode == 0 else { throw Failure.ended(code: state.exitCode) }

@@ -85,8 +85,7 @@ enum RunExport {
     ///   - end: the last line of the run.
     ///   - spec: the job, for the formats.
     ///   - view: told why there is nothing to export.
-    /// - Returns: the folders written.
-    static func write(end: JSONValue, of spec: JobSpec, run: String, _ view: LiveView) throws -> [String] {
+    static func write(end: JSONValue, of spec: JobSpec, run: String, _ view: LiveView) throws -> [Report] {
         let state = end["state"]?.string.flatMap(JobState.init(rawValue:))
         guard let steps = end["steps"]?.int, let state, state.hasResult(steps: steps) else { return [] }
         guard let digest = end["model_sha256"]?.string.flatMap(Digest.init(hex:)) else {
@@ -94,10 +93,9 @@ enum RunExport {
             return []
         }
         return try spec.exports.map { format in
-            let target = joinPath(run, folder(format))
-            return try write(
-                run: run, wanted: .state(step: steps, digest: digest), format: format, to: target, replaces: true
-            ).path
+            try write(
+                run: run, wanted: .state(step: steps, digest: digest), format: format,
+                to: joinPath(run, folder(format)), replaces: true)
         }
     }
 
