@@ -125,7 +125,12 @@ let package = Package(
         tests("ModelsTests", ["Models", "Kernels", "Terms"]),
         tests("TrainingTests", ["Training", "Models", "Kernels", "Terms"]),
         tests("ModelFilesTests", ["ModelFiles", "Models", "Kernels", "Hashing", "Terms"]),
-        tests("StorageShellTests", ["StorageShell", "Checkpoints", "Hashing", "Terms"]),
+        tests(
+            "StorageShellTests",
+            [
+                "StorageShell", "Budgeting", "Checkpoints", "Coordination", "Hashing", "Terms",
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+            ]),
         tests("ParityTests", ["Training", "ModelFiles", "Models", "Kernels", "Terms"], resources: [.copy("Fixtures")]),
         tests("ZeroMQShellTests", ["ZeroMQShell"]),
         tests(

@@ -130,10 +130,14 @@ extension FileSystem {
         return Array(buffer[0..<count])
     }
 
-    /// Makes every missing folder on the way to `path` and makes their names durable.
+    /// Makes every missing folder on the way to `path`; their names are durable then, and that of the last one before.
     package func makeFolders(_ path: String) throws(FileError) {
-        if let status = try status(path), status.kind == .folder { return }
         let parent = Self.parent(of: path)
+        if let status = try status(path), status.kind == .folder {
+            // Whoever made it may have ended before its name was durable. Where that can't be looked into (13: no
+            // permission), it was made by somebody else.
+            do throws(FileError) { return try syncFolder(parent) } catch .failed(_, _, 13) { return }
+        }
         if parent != path { try makeFolders(parent) }
         _ = try makeFolder(path)
         try syncFolder(parent)

@@ -25,8 +25,13 @@ package final class SQLiteJournal: Journal {
     /// Opens or makes the journal in `folder`, which this process then holds alone.
     ///
     /// Checks the file (`quick_check`), every durability setting, the tail of the chain; makes the new epoch durable.
-    package init(folder: String) throws(StorageError) {
-        let fileSystem = POSIXFileSystem()
+    ///
+    /// - Parameters:
+    ///   - fileSystem: the disk that `folder` is on.
+    ///   - databaseDisk: SQLite's name for that disk, nil = the system's own.
+    package init(
+        folder: String, fileSystem: any FileSystem = POSIXFileSystem(), databaseDisk: String? = nil
+    ) throws(StorageError) {
         try disk(fileSystem.makeFolders(folder))
         lock = try disk(fileSystem.lock(folder))
         path = folder + "/journal.sqlite"
@@ -35,12 +40,14 @@ package final class SQLiteJournal: Journal {
             fileSystem.close(try disk(fileSystem.create(path, mode: 0o600)))
             try disk(fileSystem.syncFolder(folder))
         }
+        try Self.renewLog(path, fileSystem)
         var configuration = Configuration()
         configuration.journalMode = .wal
         configuration.label = "drover.journal"
         let path = path
         do {
-            queue = try DatabaseQueue(path: path, configuration: configuration)
+            queue = try DatabaseQueue(
+                path: databaseDisk.map { "file:\(path)?vfs=\($0)" } ?? path, configuration: configuration)
         } catch {
             throw Self.failure(error, "opening", path)
         }
@@ -54,6 +61,17 @@ package final class SQLiteJournal: Journal {
         // SQLite made its log file beside the database.
         try disk(fileSystem.syncFolder(folder))
         state = Mutex(State(epoch: opened.epoch, sequence: opened.sequence, hash: opened.hash, stopped: nil))
+    }
+
+    /// Writes SQLite's log anew, when an earlier process left one: after a sync that failed, the system shows what the
+    /// disk does not hold. SQLite would believe it, and what is appended after it would be lost with it.
+    private static func renewLog(_ path: String, _ fileSystem: any FileSystem) throws(StorageError) {
+        let (log, copy) = (path + "-wal", path + "-wal.new")
+        if try disk(fileSystem.status(copy)) != nil { try disk(fileSystem.remove(copy)) }
+        guard let status = try disk(fileSystem.status(log)), status.size > 0 else { return }
+        try disk(fileSystem.writeNew(copy, bytes: fileSystem.contents(log, limit: 1 << 30), mode: 0o600))
+        try disk(fileSystem.rename(copy, to: log, replacing: true))
+        try disk(fileSystem.syncFolder(POSIXFileSystem.parent(of: path)))
     }
 
     /// Reads the journal of a coordinator that does not run: every entry in order, after checking the chain. Changes

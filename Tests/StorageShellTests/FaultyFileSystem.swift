@@ -26,22 +26,24 @@ final class FaultyFileSystem: FileSystem {
         case mixed(UInt64)
     }
 
-    private struct File {
+    struct File {
         var content: [UInt8] = []
         var durable: [UInt8]?
+        /// What was changed at places since the last sync, in order; nil = a file that is only appended to. See `+Places`.
+        var changes: [Change]?
         /// A sync failed: the pages count as clean, though they are lost.
         var isPoisoned = false
         var modified = 1_000
     }
-    private enum Node: Equatable {
+    enum Node: Equatable {
         case file(Int)
         case folder
     }
-    private struct Folder {
+    struct Folder {
         var names: [String: Node] = [:]
         var durable: [String: Node] = [:]
     }
-    private struct State {
+    struct State {
         var files: [Int: File] = [:]
         var folders: [String: Folder] = ["": Folder()]
         var nextFile = 1
@@ -56,7 +58,7 @@ final class FaultyFileSystem: FileSystem {
         /// New files get this time.
         var clock = 1_000
     }
-    private let state: Mutex<State>
+    let state: Mutex<State>
 
     init() { state = Mutex(State()) }
     private init(_ state: State) { self.state = Mutex(state) }
@@ -132,7 +134,10 @@ final class FaultyFileSystem: FileSystem {
             for id in Set(ids).sorted() {
                 guard var file = state.files[id] else { continue }
                 let safe = file.durable ?? []
-                if file.durable != file.content {
+                if let changes = file.changes {
+                    file.content = Change.left(of: safe, changes, by: cut, draw)
+                    file.changes = []
+                } else if file.durable != file.content {
                     let torn =
                         Array(file.content.prefix(file.content.count / 2))
                         + [UInt8](repeating: 0, count: file.content.count - file.content.count / 2)
@@ -228,14 +233,13 @@ final class FaultyFileSystem: FileSystem {
         try change(
             file.path, .sync,
             amid: { state in
-                if let id = state.open[file.number] { state.files[id]?.isPoisoned = true }
+                if !state.isDead, let id = state.open[file.number] { state.files[id]?.failSync() }
             },
             { state throws(FileError) in
                 guard let id = state.open[file.number] else {
                     throw .failed(operation: .sync, path: file.path, code: 9)
                 }
-                guard let file = state.files[id], !file.isPoisoned else { return }
-                state.files[id]?.durable = file.content
+                state.files[id]?.sync()
             })
     }
 
@@ -330,7 +334,7 @@ final class FaultyFileSystem: FileSystem {
         state.fault = nil
     }
 
-    private static func split(_ path: String) -> (folder: String, name: String) {
+    static func split(_ path: String) -> (folder: String, name: String) {
         guard let slash = path.lastIndex(of: "/") else { return ("", path) }
         return (String(path[..<slash]), String(path[path.index(after: slash)...]))
     }
@@ -358,7 +362,7 @@ final class FaultyFileSystem: FileSystem {
         return OpenFile(path: path, number: number)
     }
 
-    private func look<Value>(
+    func look<Value>(
         _ path: String, _ body: (inout State) throws(FileError) -> Value
     ) throws(FileError) -> Value {
         let result: Result<Value, FileError> = state.withLock { state in
@@ -369,7 +373,7 @@ final class FaultyFileSystem: FileSystem {
     }
 
     /// Counts a changing call and lets the planned fault have its way.
-    private func change<Value>(
+    func change<Value>(
         _ path: String, _ operation: FileOperation, needsSpace: Bool = false, amid: (inout State) -> Void = { _ in },
         _ body: (inout State) throws(FileError) -> Value
     ) throws(FileError) -> Value {
