@@ -43,6 +43,14 @@ package struct Ledger: Sendable, Equatable {
         precondition(refusal == nil, "the first limits of a ledger always fit")
     }
 
+    /// A ledger whose entries so far are not kept.
+    init(_ state: LedgerState, forgotten: UInt64, digest: Digest?, postings: Int) {
+        self.state = state
+        self.forgotten = forgotten
+        forgottenDigest = digest
+        postingsCount = postings
+    }
+
     /// The only way in: changes the ledger by one event and writes its entry, or refuses and changes nothing.
     package mutating func apply(_ event: LedgerEvent, at: Int64) -> LedgerRefusal? {
         precondition(event.isWellFormed, "a ledger is told of amounts from 0 and of leases for their own steps")

@@ -138,11 +138,11 @@ extension LedgerEvent {
 }
 
 extension Costs {
-    fileprivate func write(into writer: inout ByteWriter) {
+    func write(into writer: inout ByteWriter) {
         for unit in BudgetUnit.allCases { writer.integer(self[unit]) }
     }
 
-    fileprivate init(reading reader: inout ByteReader) throws(ByteError) {
+    init(reading reader: inout ByteReader) throws(ByteError) {
         self = .zero
         for unit in BudgetUnit.allCases { self[unit] = try reader.integer() }
     }
@@ -150,13 +150,13 @@ extension Costs {
 
 extension Budget {
     /// Limits as amounts with 0 for none, the currency (empty = none), the warning level.
-    fileprivate func write(into writer: inout ByteWriter) {
+    func write(into writer: inout ByteWriter) {
         for unit in BudgetUnit.allCases { writer.integer(self[unit] ?? 0) }
         writer.string(currency ?? "")
         writer.integer(warnAt)
     }
 
-    fileprivate init(reading reader: inout ByteReader) throws(ByteError) {
+    init(reading reader: inout ByteReader) throws(ByteError) {
         var limits: [Int64] = []
         for _ in BudgetUnit.allCases { limits.append(try reader.integer()) }
         let currency = try reader.string(limit: 3)

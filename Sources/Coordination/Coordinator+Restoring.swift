@@ -42,6 +42,8 @@ extension Coordinator {
         case .trunk(let id, let step): update(id) { $0.trunk = step }
         case .projectLimited(let name, let budget): limit(project: name, to: budget, warned: nil)
         case .answered(let id, let key, let state): remember(RequestAnswer(key: key, job: id, state: state))
+        // It adds nothing: whoever walks the whole journal can hold it against what the core has come to.
+        case .snapshot: break
         }
     }
 

@@ -38,6 +38,8 @@ package enum JournalEntry: Sendable, Equatable {
     case found(JobID, step: Step)
     /// A client's request was carried out; asked again, it gets this answer again.
     case answered(JobID, key: RequestKey, state: JobState)
+    /// The SHA-256 of what all entries before add up to, which was kept beside the journal; about no job.
+    case snapshot(Digest)
 
     package var job: JobID {
         switch self {
@@ -48,7 +50,7 @@ package enum JournalEntry: Sendable, Equatable {
             .profile(let job, _),
             .answered(let job, _, _), .found(let job, _):
             job
-        case .projectLimited: JobID(0)
+        case .projectLimited, .snapshot: JobID(0)
         }
     }
 }
@@ -109,6 +111,7 @@ extension JournalEntry {
         case .profile: 20
         case .answered: 22
         case .found: 21
+        case .snapshot: 23
         }
     }
 
@@ -140,6 +143,7 @@ extension JournalEntry {
             writer.blob(entry.bytes)
             writer.raw(digest.bytes)
         case .profile(_, let profile): writer.integer(profile)
+        case .snapshot(let digest): writer.raw(digest.bytes)
         case .answered(_, let key, let state):
             writer.integer(key.high)
             writer.integer(key.low)
@@ -189,6 +193,9 @@ extension JournalEntry {
             guard let state = JobState(rawValue: try reader.string(limit: 64)) else { throw .invalid("job state") }
             self = .answered(job, key: key, state: state)
         case 21: self = .found(job, step: try reader.count())
+        case 23:
+            guard let digest = Digest(bytes: try reader.raw(32)), job.number == 0 else { throw .invalid("snapshot") }
+            self = .snapshot(digest)
         default: throw .invalid("journal entry kind \(kind)")
         }
         try reader.finish()

@@ -55,14 +55,17 @@ extension CoordinatorService {
         let logged = desk.log.lastStep ?? 0
         guard step - logged >= desk.description.loggingSteps, let run = core.job(id) else { return }
         var missing: [Step: CommittedStep] = [:]
-        try journal.replay { _, stored in
-            guard stored.job == id,
-                let entry = try? Coordination.JournalEntry(
-                    job: stored.job, kind: Int(stored.kind), payload: stored.payload),
-                case .committed(_, let committed) = entry, committed.step > logged, committed.step <= step
-            else { return }
-            missing[committed.step] = committed
-        }
+        // They are among the newest entries, but nobody knows how far back.
+        var count = 1024
+        repeat {
+            count *= 4
+            try journal.replay(from: max(1, journal.lastSequence - count)) { _, stored in
+                guard stored.job == id, case .committed(_, let committed)? = try? CoreJournal.entry(stored),
+                    committed.step > logged, committed.step <= step
+                else { return }
+                missing[committed.step] = committed
+            }
+        } while missing[logged + 1] == nil && count < journal.lastSequence
         for number in stride(from: logged + 1, through: step, by: 1) {
             guard let committed = missing[number], desk.isLogged(number, of: run) else { continue }
             try desk.log.append(desk.events.missed(committed, tokens: run.tokens(after: number)))
@@ -81,23 +84,10 @@ extension CoordinatorService {
             trained: range.map { Int32(cache.train.trainedTokens($0)) })
     }
 
-    /// Replays the journal into the core.
+    /// Gives the core what the journal says.
     func restoreJobs() throws {
-        var failure: (any Error)?
-        var entries: [Coordination.JournalEntry] = []
-        try journal.replay { _, stored in
-            do {
-                entries.append(
-                    try Coordination.JournalEntry(
-                        job: stored.job, kind: Int(stored.kind), payload: stored.payload))
-            } catch { failure = failure ?? error }
-        }
-        if let failure {
-            throw DeskError(description: "the journal holds an entry that this release can't read: \(failure)")
-        }
-        let now = Self.now()
         _ = try adjust { core in
-            for entry in entries { try core.restore(entry, at: now) }
+            try facts.restore(&core, at: Self.now())
             return nil
         }
     }

@@ -57,7 +57,8 @@ package final class CoordinatorService: @unchecked Sendable {
     let data: ZeroMQSocket
     let dataMonitor: ZeroMQSocket
     private let poller = ZeroMQPoller()
-    let journal: any Journal
+    var facts: CoreJournal
+    var journal: any Journal { facts.journal }
     /// Who is let in; nil when `Options.isClosed` is false.
     package let gate: Gate?
     /// Files that clients bring; nil without gate.
@@ -107,7 +108,7 @@ package final class CoordinatorService: @unchecked Sendable {
         self.log = log
         self.observer = observer
         let journal = try SQLiteJournal(folder: options.state)
-        self.journal = journal
+        facts = CoreJournal(journal)
         waker = poller.waker
         precondition(
             options.isClosed || PeerAddress.isLoopback(options.listen), "an open coordinator stays on loopback")
@@ -289,10 +290,7 @@ package final class CoordinatorService: @unchecked Sendable {
 
     func carryOut(_ output: CoordinatorOutput) throws {
         if !output.journal.isEmpty {
-            let entries = output.journal.map { entry in
-                StorageShell.JournalEntry(job: entry.job, kind: UInt16(entry.kind), payload: entry.encoded())
-            }
-            do { _ = try journal.append(entries) } catch { throw JournalLost(cause: error) }
+            do { try facts.append(output.journal, of: core) } catch { throw JournalLost(cause: error) }
         }
         for (session, message) in output.sends { send(message, to: session) }
         for command in output.commands { try carryOut(command) }

@@ -2,6 +2,7 @@ import Budgeting
 import Checkpoints
 package import Coordination
 import Foundation
+import Hashing
 package import StorageShell
 package import Terms
 
@@ -11,22 +12,29 @@ package struct RestingRun {
     private let folder: String
     /// Lines of every job's ledger, in order.
     private var lines: [(job: JobID, entry: LedgerEntry, digest: Digest)] = []
+    /// What is wrong with the snapshots, a sentence each.
+    private var snapshotFaults: [String] = []
 
     /// Reads the journal in `folder`; nothing is changed. Throws when somebody runs it, or when it is damaged.
     package init(_ folder: String) throws {
         self.folder = folder
         core = Coordinator(epoch: 0, dataEndpoint: "")
         var stored: [StorageShell.JournalEntry] = []
-        try SQLiteJournal.read(folder: folder) { _, entry in stored.append(entry) }
-        try replay(stored)
-    }
-
-    private mutating func replay(_ stored: [StorageShell.JournalEntry]) throws {
-        for entry in stored {
-            try core.restore(
-                try Coordination.JournalEntry(job: entry.job, kind: Int(entry.kind), payload: entry.payload),
-                at: Instant(nanoseconds: 0))
-            if let line = BudgetReport.line(entry) { lines.append((entry.job, line.entry, line.digest)) }
+        let snapshot = try SQLiteJournal.read(folder: folder) { _, entry in stored.append(entry) }
+        var digests: [Digest] = []
+        for (index, stored) in stored.enumerated() {
+            let entry = try CoreJournal.entry(stored)
+            if case .snapshot(let digest) = entry {
+                digests.append(digest)
+                if Digest.sha256(of: core.snapshot()) != digest {
+                    snapshotFaults.append("the snapshot of entry \(index + 1) is not what the entries before it give")
+                }
+            }
+            try core.restore(entry, at: Instant(nanoseconds: 0))
+            if let line = BudgetReport.line(stored) { lines.append((stored.job, line.entry, line.digest)) }
+        }
+        if let snapshot, digests.last != Digest.sha256(of: snapshot.bytes) {
+            snapshotFaults.append("the journal's newest snapshot is not the one that its entry names")
         }
     }
 
@@ -37,18 +45,11 @@ package struct RestingRun {
         let now = CoordinatorService.now()
         var writer = Coordinator(
             epoch: UInt64(journal.epoch), dataEndpoint: "", clockOffset: clock - now.nanoseconds / 1_000_000)
-        var stored: [StorageShell.JournalEntry] = []
-        try journal.replay { _, entry in stored.append(entry) }
-        for entry in stored {
-            try writer.restore(
-                try Coordination.JournalEntry(job: entry.job, kind: Int(entry.kind), payload: entry.payload), at: now)
-        }
+        var facts = CoreJournal(journal)
+        try facts.restore(&writer, at: now)
         guard let run = writer.job(job) else { throw DeskError(description: "the journal knows no job \(job)") }
         let output = writer.handle(.limited(job, try BudgetReport.raised(run.limits, by: text)), at: now)
-        try journal.append(
-            output.journal.map {
-                StorageShell.JournalEntry(job: $0.job, kind: UInt16($0.kind), payload: $0.encoded())
-            })
+        try facts.append(output.journal, of: writer)
         core = writer
         lines += output.journal.compactMap {
             if case .ledger(let id, let entry, let digest) = $0 { (id, entry, digest) } else { nil }
@@ -72,7 +73,7 @@ package struct RestingRun {
 
     /// What is wrong with the ledgers, or between them and what the stores hold; a sentence each.
     package func faults(store: (JobID) throws -> CheckpointStore?) throws -> [String] {
-        var faults: [String] = []
+        var faults = snapshotFaults
         for run in core.jobs {
             if let fault = BudgetReport.fault(ledger(run.id), run.ledger) { faults.append("job \(run.id): \(fault)") }
             if let ledger = run.ledger, ledger.position != run.committed {

@@ -44,7 +44,7 @@ extension SimulatedCluster {
     private func check(_ entry: JournalEntry, _ run: JobRun, _ record: inout SimulatedCoordinator.JobRecord) {
         let reference = references[record.reference]
         switch entry {
-        case .submitted, .amended, .projectLimited, .answered, .profile: break
+        case .submitted, .amended, .projectLimited, .answered, .profile, .snapshot: break
         case .state(let id, let state, let reason):
             tell("job \(id): \(state.rawValue) (\(reason))")
             if !record.state.mayBecome(state) {

@@ -22,8 +22,9 @@ extension SimulatedCluster {
         do {
             for entry in head.journal { try core.restore(entry, at: clock(Self.headEnd)) }
         } catch { return fail(.i9, "the journal can't be replayed: \(error)") }
-        for record in head.records { core.attach(references[record.reference].job.plan.index, to: record.id) }
+        guard let core = startedFromSnapshot(core) else { return }
         head.core = core
+        for record in head.records { head.core?.attach(references[record.reference].job.plan.index, to: record.id) }
         inspection.headStarts(now)
         compareWithMirror("at a restart")
         if head.epoch <= newestEpoch, !head.isOldBackup {
@@ -123,6 +124,7 @@ extension SimulatedCluster {
         guard left > 0, write(output.journal) else { return dieInEffects() }
         left -= 1
         if bug != .failedSyncIgnored { compareWithMirror("after an event") }
+        if events % 32 == 0 { compareSnapshots() }
         for (session, message) in output.sends where bug != .sentBeforeDurable {
             guard left > 0 else { return dieInEffects() }
             left -= 1

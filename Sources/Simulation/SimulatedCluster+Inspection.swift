@@ -136,3 +136,30 @@ extension Message {
     /// Its kind, for people.
     var name: String { String("\(self)".prefix { $0 != "(" }) }
 }
+
+// MARK: Snapshots
+extension SimulatedCluster {
+    /// The core of a start that begins with a snapshot of some earlier moment; `whole` is that of one that read the whole
+    /// journal. Invariant: both know the same.
+    func startedFromSnapshot(_ whole: Coordinator) -> Coordinator? {
+        let place = Int(
+            Philox.mix(UInt64(head.journal.count) << 16 | UInt64(head.life)) % UInt64(head.journal.count + 1))
+        func new() -> Coordinator { Coordinator(epoch: head.epoch, dataEndpoint: "head:data", times: times, bug: bug) }
+        do {
+            var (early, late) = (new(), new())
+            for entry in head.journal.prefix(place) { try early.restore(entry, at: clock(Self.headEnd)) }
+            try late.restore(snapshot: early.snapshot(), at: clock(Self.headEnd))
+            for entry in head.journal.dropFirst(place) { try late.restore(entry, at: clock(Self.headEnd)) }
+            if late.snapshot() == whole.snapshot() { return late }
+            fail(
+                .i9, "a start from a snapshot after entry \(place) knows another state than one from the whole journal")
+        } catch { fail(.i9, "a snapshot after entry \(place) can't be taken in: \(error)") }
+        return nil
+    }
+
+    /// Invariant: what would be kept of the live core is what the journal gives.
+    func compareSnapshots() {
+        guard let core = head.core, core.snapshot() != head.mirror.snapshot() else { return }
+        fail(.i9, "a snapshot of the core is not what its journal gives")
+    }
+}

@@ -39,10 +39,16 @@ package protocol Journal: AnyObject, Sendable {
     /// The number of the newest entry, 0 when there is none.
     var lastSequence: Int { get }
     /// Adds all entries and settings in one durable transaction, or nothing; returns the number of the newest entry.
+    ///
+    /// - Parameter snapshot: what all entries to the last of these add up to; replaces the one before. nil = it stays.
     @discardableResult
-    func append(_ entries: [JournalEntry], settings: [JournalSetting]) throws(StorageError) -> Int
-    /// Calls `body` for every entry with a number of at least `first`, in order, after checking the chain up to it;
-    /// `body` does not use the journal.
+    func append(
+        _ entries: [JournalEntry], settings: [JournalSetting], snapshot: [UInt8]?
+    ) throws(StorageError) -> Int
+    /// The newest snapshot, and the number of the last entry in it; nil when there is none.
+    func snapshot() throws(StorageError) -> JournalSnapshot?
+    /// Calls `body` for every entry with a number of at least `first`, in order, checking the chain from it on; what is
+    /// before is believed. `body` does not use the journal.
     func replay(from first: Int, _ body: (Int, JournalEntry) -> Void) throws(StorageError)
     /// The text under a key, nil when there is none.
     func value(_ key: String) throws(StorageError) -> String?
@@ -53,9 +59,21 @@ package protocol Journal: AnyObject, Sendable {
     func raiseEpoch(above seen: Int) throws(StorageError)
 }
 
+/// What a journal's entries add up to, opaque to the journal and outside of its chain: an entry should hold its digest.
+package struct JournalSnapshot: Sendable, Equatable {
+    /// The number of the last entry in it.
+    package var sequence: Int
+    package var bytes: [UInt8]
+}
+
 extension Journal {
     @discardableResult
     package func append(_ entries: [JournalEntry]) throws(StorageError) -> Int { try append(entries, settings: []) }
+
+    @discardableResult
+    package func append(_ entries: [JournalEntry], settings: [JournalSetting]) throws(StorageError) -> Int {
+        try append(entries, settings: settings, snapshot: nil)
+    }
 
     package func replay(_ body: (Int, JournalEntry) -> Void) throws(StorageError) { try replay(from: 1, body) }
 }

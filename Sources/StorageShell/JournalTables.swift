@@ -20,6 +20,13 @@ enum JournalTables {
         ) STRICT;
         """
 
+    /// Made when it is first needed, also in a journal that was begun without it.
+    private static let snapshotSchema = """
+        CREATE TABLE IF NOT EXISTS snapshot(
+            one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, bytes BLOB NOT NULL
+        ) STRICT
+        """
+
     struct Position: Equatable {
         var epoch: Int
         var sequence: Int
@@ -88,12 +95,38 @@ enum JournalTables {
             arguments: [setting.key, value])
     }
 
-    /// Walks the whole chain, calls `body` from entry `first` on, and returns where the chain ends.
+    static func setSnapshot(_ database: Database, _ sequence: Int, _ bytes: [UInt8]) throws {
+        try database.execute(sql: snapshotSchema)
+        try database.execute(
+            sql: "INSERT INTO snapshot(one, seq, bytes) VALUES (1, ?, ?) "
+                + "ON CONFLICT(one) DO UPDATE SET seq = excluded.seq, bytes = excluded.bytes",
+            arguments: [sequence, Data(bytes)])
+    }
+
+    static func snapshot(_ database: Database) throws -> JournalSnapshot? {
+        guard try database.tableExists("snapshot"),
+            let row = try Row.fetchOne(database, sql: "SELECT seq, bytes FROM snapshot WHERE one = 1")
+        else { return nil }
+        return JournalSnapshot(
+            sequence: try row.decode(Int.self, atIndex: 0), bytes: Array(try row.decode(Data.self, atIndex: 1)))
+    }
+
+    /// Walks the chain from entry `first` on, calls `body` for each, and returns where the chain ends.
     static func replay(
         _ database: Database, _ path: String, from first: Int, _ body: (Int, JournalEntry) -> Void
     ) throws -> (sequence: Int, hash: Digest) {
         var (sequence, hash) = (0, JournalChain.start)
-        let rows = try Row.fetchCursor(database, sql: "SELECT seq, job, kind, payload, hash FROM entries ORDER BY seq")
+        if first > 1 {
+            let before = try Data.fetchOne(
+                database, sql: "SELECT hash FROM entries WHERE seq = ?", arguments: [first - 1])
+            guard let before = before.flatMap(Digest.init(bytes:)) else {
+                throw StorageError.journalDamaged(path: path, problem: "entry \(first - 1) is missing")
+            }
+            (sequence, hash) = (first - 1, before)
+        }
+        let rows = try Row.fetchCursor(
+            database, sql: "SELECT seq, job, kind, payload, hash FROM entries WHERE seq >= ? ORDER BY seq",
+            arguments: [first])
         while let row = try rows.next() {
             let found = try row.decode(Int.self, atIndex: 0)
             guard found == sequence + 1, let job = UInt32(exactly: try row.decode(Int.self, atIndex: 1)),
@@ -107,7 +140,7 @@ enum JournalTables {
             guard Data(hash.bytes) == (try row.decode(Data.self, atIndex: 4)) else {
                 throw StorageError.journalDamaged(path: path, problem: "entry \(sequence) does not fit the chain")
             }
-            if sequence >= first { body(sequence, entry) }
+            body(sequence, entry)
         }
         return (sequence, hash)
     }

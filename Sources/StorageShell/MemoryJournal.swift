@@ -12,6 +12,7 @@ package final class MemoryJournal: Journal {
     fileprivate struct Content {
         var entries: [(entry: JournalEntry, hash: Digest)] = []
         var values: [(key: String, value: String)] = []
+        var snapshot: JournalSnapshot?
         var epoch = 0
         var isOpen = false
     }
@@ -33,7 +34,9 @@ package final class MemoryJournal: Journal {
     package var epoch: Int { medium.content.withLock { $0.epoch } }
     package var lastSequence: Int { medium.content.withLock { $0.entries.count } }
 
-    package func append(_ entries: [JournalEntry], settings: [JournalSetting]) throws(StorageError) -> Int {
+    package func append(
+        _ entries: [JournalEntry], settings: [JournalSetting], snapshot: [UInt8]?
+    ) throws(StorageError) -> Int {
         medium.content.withLock { content in
             for entry in entries {
                 precondition(entry.payload.count <= JournalEntry.payloadLimit, "a journal entry has at most 1 MiB")
@@ -45,19 +48,23 @@ package final class MemoryJournal: Journal {
                 content.values.removeAll { $0.key == setting.key }
                 if let value = setting.value { content.values.append((setting.key, value)) }
             }
+            if let snapshot { content.snapshot = JournalSnapshot(sequence: content.entries.count, bytes: snapshot) }
             return content.entries.count
         }
     }
 
+    package func snapshot() throws(StorageError) -> JournalSnapshot? { medium.content.withLock { $0.snapshot } }
+
     package func replay(from first: Int, _ body: (Int, JournalEntry) -> Void) throws(StorageError) {
         let entries = medium.content.withLock { $0.entries }
-        var previous = JournalChain.start
-        for (index, (entry, hash)) in entries.enumerated() {
+        guard first - 1 < entries.count else { return }
+        var previous = first > 1 ? entries[first - 2].hash : JournalChain.start
+        for (index, (entry, hash)) in entries.enumerated().dropFirst(first - 1) {
             guard JournalChain.next(previous, sequence: index + 1, entry) == hash else {
                 throw .journalDamaged(path: "memory", problem: "entry \(index + 1) does not fit the chain")
             }
             previous = hash
-            if index + 1 >= first { body(index + 1, entry) }
+            body(index + 1, entry)
         }
     }
 

@@ -24,7 +24,7 @@ package final class SQLiteJournal: Journal {
 
     /// Opens or makes the journal in `folder`, which this process then holds alone.
     ///
-    /// Checks the file (`quick_check`), every durability setting, the tail of the chain; makes the new epoch durable.
+    /// Checks the file (`quick_check`, while it is small), every durability setting, the tail of the chain; makes the new epoch durable.
     ///
     /// - Parameters:
     ///   - fileSystem: the disk that `folder` is on.
@@ -74,19 +74,25 @@ package final class SQLiteJournal: Journal {
         try disk(fileSystem.syncFolder(POSIXFileSystem.parent(of: path)))
     }
 
-    /// Reads the journal of a coordinator that does not run: every entry in order, after checking the chain. Changes
-    /// nothing; throws `.file(.locked)` while somebody writes it.
+    /// Reads the journal of a coordinator that does not run: every entry in order, after checking every page and
+    /// the chain. Changes nothing; throws `.file(.locked)` while somebody writes it.
+    ///
+    /// - Returns: the newest snapshot.
     package static func read(
         folder: String, _ body: (Int, JournalEntry) -> Void
-    ) throws(StorageError) {
+    ) throws(StorageError) -> JournalSnapshot? {
         let path = folder + "/journal.sqlite"
         let lock = try disk(POSIXFileSystem().lock(folder))
-        try withExtendedLifetime(lock) { () throws(StorageError) in
+        return try withExtendedLifetime(lock) { () throws(StorageError) in
             var configuration = Configuration()
             configuration.readonly = true
-            try attempt("reading", path) {
+            return try attempt("reading", path) {
                 let queue = try DatabaseQueue(path: path, configuration: configuration)
-                try queue.read { _ = try JournalTables.replay($0, path, from: 1, body) }
+                return try queue.read {
+                    try JournalSettings.check($0)
+                    _ = try JournalTables.replay($0, path, from: 1, body)
+                    return try JournalTables.snapshot($0)
+                }
             }
         }
     }
@@ -94,7 +100,9 @@ package final class SQLiteJournal: Journal {
     package var epoch: Int { state.withLock { $0.epoch } }
     package var lastSequence: Int { state.withLock { $0.sequence } }
 
-    package func append(_ entries: [JournalEntry], settings: [JournalSetting]) throws(StorageError) -> Int {
+    package func append(
+        _ entries: [JournalEntry], settings: [JournalSetting], snapshot: [UInt8]?
+    ) throws(StorageError) -> Int {
         try state.withLock { state throws(StorageError) in
             try write(&state, "appending") { database, state in
                 var (sequence, hash) = (state.sequence, state.hash)
@@ -106,6 +114,7 @@ package final class SQLiteJournal: Journal {
                 }
                 for setting in settings { try JournalTables.set(database, setting) }
                 if !entries.isEmpty { try JournalTables.setTail(database, sequence, hash) }
+                if let snapshot { try JournalTables.setSnapshot(database, sequence, snapshot) }
                 (state.sequence, state.hash) = (sequence, hash)
             }
             return state.sequence
@@ -116,6 +125,7 @@ package final class SQLiteJournal: Journal {
         try state.withLock { state throws(StorageError) in
             let path = path
             let (sequence, hash) = (state.sequence, state.hash)
+            guard first <= sequence + 1 else { return }
             try Self.attempt("reading", path) {
                 try queue.unsafeRead { database in
                     let end = try JournalTables.replay(database, path, from: first, body)
@@ -126,6 +136,10 @@ package final class SQLiteJournal: Journal {
                 }
             }
         }
+    }
+
+    package func snapshot() throws(StorageError) -> JournalSnapshot? {
+        try Self.attempt("reading", path) { try queue.unsafeRead { try JournalTables.snapshot($0) } }
     }
 
     package func value(_ key: String) throws(StorageError) -> String? {

@@ -1,0 +1,100 @@
+package import Coordination
+import Hashing
+package import StorageShell
+package import Terms
+
+/// The core's facts in the journal, and from time to time what they add up to, so that a start reads that and the few
+/// entries behind it, however long a run is.
+///
+/// Entries stay: the ledgers' lines are looked at one by one, and `fsck` walks all. So this saves no space, only time;
+/// it is the whole core that is kept, not one job's part, because then a start has one thing to read and there is
+/// nothing to merge. It replaces the one before, and comes after so many bytes of entries as make it worth writing:
+/// what is read behind it is bounded by half of its own size, or by half a megabyte.
+package struct CoreJournal {
+    package let journal: any Journal
+    /// Bytes of entries since the newest snapshot, and the size of that.
+    private var bytesSince = 0
+    private var size = 0
+
+    /// Bytes of entries behind a snapshot that are not worth another one.
+    package static let leastBytes = 1 << 19
+    /// What SQLite takes as one value, with room to spare.
+    private static let mostBytes = 1 << 29
+
+    package init(_ journal: any Journal) { self.journal = journal }
+
+    /// Makes entries durable, `core` being what they led to.
+    package mutating func append(_ entries: [Coordination.JournalEntry], of core: Coordinator) throws(StorageError) {
+        var stored = entries.map(Self.stored)
+        bytesSince += stored.reduce(0) { $0 + Self.bytes($1) }
+        var snapshot: [UInt8]?
+        if bytesSince >= max(Self.leastBytes, size / 2) {
+            let bytes = core.snapshot()
+            (bytesSince, size) = (0, bytes.count)
+            if bytes.count <= Self.mostBytes {
+                stored.append(Self.stored(.snapshot(Digest.sha256(of: bytes))))
+                snapshot = bytes
+            }
+        }
+        try journal.append(stored, settings: [], snapshot: snapshot)
+    }
+
+    /// Gives a new core what the journal says; returns how many entries were read for it.
+    ///
+    /// A snapshot that is damaged, or of another release, is passed over: the entries say the same.
+    @discardableResult
+    package mutating func restore(_ core: inout Coordinator, at now: Instant) throws -> Int {
+        if let snapshot = try journal.snapshot(), var early = try? Self.core(core, snapshot, at: now) {
+            let (count, digest) = try replay(&early, from: snapshot.sequence, at: now)
+            if digest == Digest.sha256(of: snapshot.bytes) {
+                core = early
+                size = snapshot.bytes.count
+                return count
+            }
+        }
+        return try replay(&core, from: 1, at: now).count
+    }
+
+    private static func core(_ new: Coordinator, _ snapshot: JournalSnapshot, at now: Instant) throws -> Coordinator {
+        var core = new
+        try core.restore(snapshot: snapshot.bytes, at: now)
+        return core
+    }
+
+    /// Replays what stands behind a snapshot; `digest` is what the first entry says that the snapshot has.
+    private mutating func replay(
+        _ core: inout Coordinator, from first: Int, at now: Instant
+    ) throws -> (count: Int, digest: Digest?) {
+        var (count, digest, bytes): (Int, Digest?, Int) = (0, nil, 0)
+        var failure: (any Error)?
+        try journal.replay(from: first) { _, stored in
+            guard failure == nil else { return }
+            count += 1
+            bytes += Self.bytes(stored)
+            do {
+                let entry = try Self.entry(stored)
+                if count == 1, case .snapshot(let value) = entry { digest = value }
+                try core.restore(entry, at: now)
+            } catch { failure = error }
+        }
+        if let failure { throw failure }
+        bytesSince = bytes
+        return (count, digest)
+    }
+
+    /// Reads an entry of the core back.
+    static func entry(_ stored: StorageShell.JournalEntry) throws -> Coordination.JournalEntry {
+        do {
+            return try Coordination.JournalEntry(job: stored.job, kind: Int(stored.kind), payload: stored.payload)
+        } catch {
+            throw DeskError(description: "the journal holds an entry that this release can't read: \(error)")
+        }
+    }
+
+    private static func stored(_ entry: Coordination.JournalEntry) -> StorageShell.JournalEntry {
+        StorageShell.JournalEntry(job: entry.job, kind: UInt16(entry.kind), payload: entry.encoded())
+    }
+
+    /// What an entry takes on the disk, about.
+    private static func bytes(_ entry: StorageShell.JournalEntry) -> Int { entry.payload.count + 48 }
+}

@@ -1,0 +1,98 @@
+import Coordination
+import Foundation
+import Simulation
+import StorageShell
+import Terms
+import Testing
+
+@testable import CoordinatorShell
+
+/// A long run's journal, and what a start reads of it.
+@Suite struct CoreJournalTests {
+    private static let now = Instant(nanoseconds: 1)
+
+    private func temporaryFolder() -> String { NSTemporaryDirectory() + "drover-facts-\(UUID().uuidString)" }
+
+    /// Writes the journal of a run of so many steps; returns the core that led to it.
+    private func write(_ journal: any Journal, steps: Int) throws -> Coordinator {
+        var (facts, entries, run) = (CoreJournal(journal), [Coordination.JournalEntry](), LongRun(steps: steps))
+        try run.run { new, core in
+            entries += new
+            guard entries.count >= 64 || core.jobs.first?.state == .done else { return }
+            try facts.append(entries, of: core)
+            entries = []
+        }
+        return run.core
+    }
+
+    private func start(_ journal: any Journal) throws -> (core: Coordinator, read: Int) {
+        var (facts, core) = (CoreJournal(journal), Coordinator(epoch: 2, dataEndpoint: ""))
+        let read = try facts.restore(&core, at: Self.now)
+        return (core, read)
+    }
+
+    @Test
+    func `a start reads as much of a long run's journal as of a shorter one's, and knows the same as the whole says`()
+        throws
+    {
+        for steps in [1000, 3000] {
+            let journal = try MemoryJournal()
+            let made = try write(journal, steps: steps)
+
+            let (core, read) = try start(journal)
+
+            #expect(journal.lastSequence > 4 * steps)
+            #expect(read < 4000, "\(steps) steps")
+            #expect(core.jobs.first?.committed == steps)
+            #expect(core.snapshot() == made.snapshot())
+            var whole = Coordinator(epoch: 2, dataEndpoint: "")
+            try journal.replay { _, entry in
+                let entry = try? Coordination.JournalEntry(
+                    job: entry.job, kind: Int(entry.kind), payload: entry.payload)
+                if let entry { try? whole.restore(entry, at: Self.now) }
+            }
+            #expect(whole.snapshot() == core.snapshot())
+        }
+    }
+
+    @Test func `ledger, budget and usage are the same with snapshots, and one that is wrong is found and passed over`()
+        throws
+    {
+        let folder = temporaryFolder()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        var made: Coordinator?
+        do { made = try write(SQLiteJournal(folder: folder), steps: 1200) }
+        let run = try RestingRun(folder)
+        #expect(run.core.snapshot() == made?.snapshot())
+        #expect(try run.faults { _ in nil } == [])
+        let budget = try run.budget(JobID(1))
+        #expect(budget["chain_ok"]?.bool == true)
+        #expect(budget["spent"]?["steps"]?.int == 1200)
+
+        do {
+            let journal = try SQLiteJournal(folder: folder)
+            var bytes = try #require(try journal.snapshot()).bytes
+            bytes[bytes.count / 2] ^= 1
+            _ = try journal.append([], settings: [], snapshot: bytes)
+            let (core, read) = try start(journal)
+            #expect(read == journal.lastSequence)
+            #expect(core.snapshot() == made?.snapshot())
+        }
+        let faults = try RestingRun(folder).faults { _ in nil }
+        #expect(faults == ["the journal's newest snapshot is not the one that its entry names"])
+    }
+
+    @Test func `no bytes that are no snapshot are taken for one`() throws {
+        let bytes = try write(MemoryJournal(), steps: 20).snapshot()
+        for count in 0..<bytes.count {
+            var core = Coordinator(epoch: 2, dataEndpoint: "")
+            #expect(throws: ByteError.self) { try core.restore(snapshot: Array(bytes.prefix(count)), at: Self.now) }
+        }
+        for place in bytes.indices {
+            var (core, changed) = (Coordinator(epoch: 2, dataEndpoint: ""), bytes)
+            changed[place] ^= 0x80
+            // Some are snapshots of other runs; none traps.
+            try? core.restore(snapshot: changed, at: Self.now)
+        }
+    }
+}
