@@ -99,7 +99,7 @@ extension Coordinator {
     /// `step` (0 = from the start). What was committed beyond it is computed again and must come out the same.
     ///
     /// A checkpoint beyond the journal belongs to a life that this journal does not know; then the start serves. A job
-    /// that is done stays so, unless its last checkpoint is lost.
+    /// that is over stays so, unless its last checkpoint is lost and may be made again.
     package mutating func rewind(_ id: JobID, to step: Step) -> CoordinatorOutput {
         var output = CoordinatorOutput()
         update(id) { run in
@@ -112,7 +112,7 @@ extension Coordinator {
                 if run.bug != .rewindNotJournalled { output.journal.append(.rewound(id, to: step)) }
             }
             if isBack { output.notices.append(.rewound(id, to: step)) }
-            let isLost = run.state == .done && isBack
+            let isLost = isBack && run.mayRecompute
             if !run.state.isAtRest || run.state == .paused || run.state == .failed || isLost {
                 let reason = isLost ? "its last checkpoint is lost" : "resumed"
                 run.state = .queued

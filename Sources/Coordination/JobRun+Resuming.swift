@@ -37,6 +37,13 @@ extension JobRun {
         return "budget.\(key) allows \(limit)\(smallest), \(spent) are spent\(next)"
     }
 
+    /// Whether the last steps of a job that is over may be computed again when their checkpoint is lost: steps and tokens
+    /// of lost work count as unused, but no measured limit that is used up pays for it twice.
+    package var mayRecompute: Bool {
+        guard state == .budgetExhausted else { return state == .done }
+        return !isMeasured && BudgetUnit.allCases.contains { $0.isExact && $0.key == plan.last?.limit }
+    }
+
     /// Goes on after the budget ran out, if what was granted since allows anything useful.
     mutating func goOn(from point: ResumePoint, _ now: Instant, _ output: inout CoordinatorOutput) {
         guard job != nil else { return }

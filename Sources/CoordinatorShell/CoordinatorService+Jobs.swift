@@ -153,7 +153,12 @@ extension CoordinatorService {
     private func goOn(_ id: JobID, from point: ResumePoint) throws -> (step: Step, rejected: [String]) {
         guard let run = core.job(id) else { return (0, []) }
         var found: (step: Step, rejected: [String]) = (run.committed, [])
-        if run.canGoOn(from: point, at: Self.now()) { found = try recover(run, at: point) }
+        if run.canGoOn(from: point, at: Self.now()) {
+            found = try recover(run, at: point)
+        } else if let desk = desk(id) {
+            found = try desk.checkpoints.recover(of: run, at: Self.wallClock)
+            if try recompute(run, from: found.step) { return found }
+        }
         try feed(.ordered(point == .trunk ? .resume : .resumeAnnealed, id))
         return found
     }
@@ -170,24 +175,44 @@ extension CoordinatorService {
         }
     }
 
-    /// Opens a job at rest, so that it can be set going again; nothing happens when it is open.
+    /// Opens a job at rest, so that it can be set going again; one that is over goes on when its last state is lost.
     func wake(_ id: JobID) throws {
-        guard desk(id) == nil, let run = core.job(id), run.state.isAtRest else { return }
-        let job = Job(description: run.description, index: try Self.sequenceIndex(run.description))
-        var found: (step: Step, rejected: [String])?
-        try opening(id) {
-            try openDesk(id, job, keepingThrough: run.committed)
-            found = try desk(id)?.checkpoints.recover(of: run, at: Self.wallClock)
+        guard let run = core.job(id), run.state.isAtRest else { return }
+        let isOver = run.state == .done || run.state == .budgetExhausted
+        guard desk(id) == nil || isOver else { return }
+        if desk(id) == nil {
+            let job = Job(description: run.description, index: try Self.sequenceIndex(run.description))
+            try opening(id) { try openDesk(id, job, keepingThrough: run.committed) }
+            _ = adjust { core in
+                core.attach(job.plan.index, to: id)
+                return nil
+            }
         }
-        _ = adjust { core in
-            core.attach(job.plan.index, to: id)
-            return nil
+        guard run.state != .cancelled, let desk = desk(id) else { return }
+        if run.state == .budgetExhausted, run.canGoOn(from: .trunk, at: Self.now()) { return }
+        let found: Step
+        do { found = try desk.checkpoints.recover(of: run, at: Self.wallClock).step } catch {
+            if !isOver { closeDesk(id) }
+            throw error
         }
+        if isOver { return _ = try recompute(run, from: found) }
         // Whoever held a newer state is gone.
-        guard let found, run.state != .budgetExhausted, run.state != .done, run.state != .cancelled else { return }
-        if found.step != run.saved, let output = adjust({ core in core.noteFound(found.step, of: id) }) {
-            try carryOut(output)
+        if found != run.saved, let output = adjust({ core in core.noteFound(found, of: id) }) { try carryOut(output) }
+    }
+
+    /// Sets a job that is over going again from `step`, the newest sound checkpoint's, when that is not its last; false =
+    /// there is nothing to do.
+    private func recompute(_ run: JobRun, from step: Step) throws -> Bool {
+        guard step < run.committed else { return false }
+        guard run.mayRecompute else {
+            throw DeskError(
+                description:
+                    "the checkpoint of step \(run.committed), the last of job \(run.id), can't be used, and its "
+                    + "budget leaves nothing to compute it again from step \(step): grant more with `drover budget add`, "
+                    + "then it goes on from its trunk")
         }
+        if let output = adjust({ core in core.rewind(run.id, to: step) }) { try carryOut(output) }
+        return true
     }
 
     static var wallClock: Int { Int(Date().timeIntervalSince1970 * 1000) }

@@ -83,6 +83,23 @@ import Wire
         #expect(ledger.conservationFault == nil)
     }
 
+    @Test
+    func `the last steps that a budget bought are computed again when their checkpoint is lost, and cost nothing`()
+        throws
+    {
+        let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.stepLimit = 20 })
+        runOut(stage, job, sessions, step: .seconds(1))
+        #expect(stage.core.job(job)?.mayRecompute == true)
+
+        stage.adjust { $0.rewind(job, to: 17) }
+
+        #expect(stage.state(job) == .queued && stage.committed(job) == 17)
+        let ledger = try #require(stage.core.job(job)?.ledger)
+        #expect(ledger.position == 17 && ledger.spent.steps == 17 && ledger.conservationFault == nil)
+        #expect(stage.core.job(job)?.endStep == 20)
+        #expect(try stage.restarted().core.snapshot() == stage.core.snapshot())
+    }
+
     @Test func `the anneal waits until its trunk is published`() {
         let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.stepLimit = 3 })
         stage.run(job, to: 2, sessions)

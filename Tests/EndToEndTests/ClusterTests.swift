@@ -228,7 +228,10 @@ import Testing
         try bytes.write(to: URL(fileURLWithPath: path))
     }
 
-    @Test func `what a budget bought comes home, and so does what a resumed job ends with`() throws {
+    @Test
+    func `what a budget bought comes home, so does what a resumed job ends with; either is made again when it is lost`()
+        throws
+    {
         let expected = try expected(epochs: 6)
         let cluster = try Cluster(Scene())
         for name in ["w1", "w2"] { try cluster.join(name) }
@@ -237,6 +240,15 @@ import Testing
         let adapter = cluster.scene.folder.path + "/run/adapter/adapter_model.safetensors"
         let bought = FileManager.default.contents(atPath: adapter)
         #expect(bought != nil)
+        // What it bought is lost, and nothing more was granted: the last steps are computed again, and cost nothing.
+        let objects = cluster.scene.folder.path + "/head/jobs/1/checkpoints/objects"
+        func generation() throws -> Int { try cluster.ask("show", "1", "--json").end["generation"]?.int ?? 0 }
+        try flipNewestObject(in: objects)
+        var before = try generation()
+        let mended = try cluster.ask("resume", "1", "--json")
+        #expect(mended.code == 3 && mended.digest == first.digest, "\(mended.errors)")
+        #expect(try generation() > before)
+        #expect(try cluster.ask("budget", "show", "1", "--json").end["spent"]?["steps"]?.int == 12)
 
         #expect(try cluster.ask("budget", "add", "1", "100 steps").code == 0)
         let second = try cluster.ask("resume", "1", "--json")
@@ -246,6 +258,14 @@ import Testing
         #expect(project["chain_ok"]?.bool == true && project["spent"]?["steps"]?.int == second.end["steps"]?.int)
         #expect(["reserved", "lost", "overhead"].allSatisfy { project[$0]?["core_hours"]?.double != nil })
         #expect((project["postings"]?.int ?? 0) > 0)
+        // The same for a job that is done; then nothing more is to be done.
+        try flipNewestObject(in: objects)
+        before = try generation()
+        let again = try cluster.ask("resume", "1", "--json")
+        #expect(again.code == 0 && again.digest == expected, "\(again.errors)")
+        let after = try generation()
+        #expect(after > before)
+        #expect(try cluster.ask("resume", "1", "--json").digest == expected && generation() == after)
     }
 
     @Test func `a worker that is drained ends its process with 0`() throws {
