@@ -101,7 +101,7 @@ extension JobRun {
         writer.count(issued)
         writer.count(saved)
         writer.optionalCount(evaluatedAt)
-        writer.optionalCount(trunk)
+        writer.optionalCount(bug == .trunkNotInSnapshot ? nil : trunk)
         writer.bool(newest != nil)
         newest?.write(into: &writer)
         writer.list(plan) { $0.string($1.json.canonicalText) }

@@ -40,15 +40,20 @@ package enum PlantedBug: String, Sendable, CaseIterable {
     case checkpointNotJournalled = "I9-checkpoint-not-journalled"
     case evaluationNotReplayed = "I9-evaluation-not-replayed"
     case spentNotReplayed = "I9-spent-not-replayed"
+    case trunkNotInSnapshot = "I9-trunk-not-in-snapshot"
     // I10: no wall clock, and no other machine's
     case coordinatorOnWallClock = "I10-coordinator-on-wall-clock"
     case workerOnWallClock = "I10-worker-on-wall-clock"
     case sendersClockBelieved = "I10-senders-clock-believed"
-    // C2, C5, C8, C9: checkpoints
+    // C1, C2, C4…C10: checkpoints
+    case incompletePublished = "C1-published-before-all-is-there"
     case savedBeforeWritten = "C2-saved-before-it-is-written"
+    case savedObjectsSwept = "C4-objects-of-a-save-swept"
     case mixedCheckpoint = "C5-checkpoint-of-another-state"
+    case objectsInOrderOfArrival = "C6-objects-in-order-of-arrival"
     case damageOverlooked = "C8-damaged-checkpoint-believed"
     case failedSaveNotTold = "C9-failed-checkpoint-not-told"
+    case failedSyncTriedAgain = "C10-failed-sync-tried-again"
     // B3, B5: budgets
     case leasesNotClosed = "B3-leases-not-closed"
     case riskNotCovered = "B5-risk-not-covered"

@@ -34,18 +34,26 @@ package enum Invariant: String, Sendable, CaseIterable {
     case l6 = "L6"
     /// What failed is not tried again before its pause is over.
     case l7 = "L7"
+    /// A checkpoint that is there has all of its objects.
+    case c1 = "C1"
     /// A checkpoint counts, and is healed from, only after it is in the store.
     case c2 = "C2"
     /// Before a checkpoint goes, a newer one of the same line is there; trunks and final ones stay.
     case c3 = "C3"
+    /// No object goes that a checkpoint names, or one that is being made.
+    case c4 = "C4"
     /// A checkpoint is the state after one step.
     case c5 = "C5"
+    /// However many workers save and load, what is loaded is what was saved, in one order.
+    case c6 = "C6"
     /// What is computed again after a checkpoint comes out the same.
     case c7 = "C7"
     /// A damaged checkpoint is passed over for the newest sound one.
     case c8 = "C8"
     /// A checkpoint that could not be written is told.
     case c9 = "C9"
+    /// After a failed sync the whole attempt has failed.
+    case c10 = "C10"
     /// Every unit of a ledger balances.
     case b1 = "B1"
     /// No exact limit is passed.

@@ -39,6 +39,8 @@ struct SimulatedCoordinator {
         var reference: Int
         /// Checkpoints, oldest first.
         var checkpoints: [(step: Step, digest: UInt64, kind: SaveReason)] = []
+        /// Names of the objects in its store.
+        var objects: [UInt64] = []
         /// Journalled recipes: step s at place s − 1.
         var recipes: [[UInt8]] = []
         var generation = Generation(0)
@@ -88,6 +90,11 @@ struct SimulatedCoordinator {
         var kind: SaveReason
         /// Elements still missing.
         var missing: UInt64
+        /// Elements that have come, as they came, and the objects that were put of them.
+        var arrived: [Range<UInt64>] = []
+        var objects: [UInt64] = []
+        /// The disk said once that something of it did not get there.
+        var hasFailedSync = false
         var isWriting = false
         var begunAt: Instant
     }
