@@ -84,7 +84,7 @@ let package = Package(
             "WorkerShell",
             [
                 "Terms", "Hashing", "Recipes", "Collectives", "Wire", "Checkpoints", "Datasets", "Kernels", "Models",
-                "Coordination", "Training", "ModelFiles", "ZeroMQShell", "StorageShell", logging,
+                "Coordination", "Training", "ModelFiles", "ZeroMQShell", "StorageShell", "CSystem", logging,
             ]),
 
         // MARK: L6 — the command line, one file a command
@@ -141,7 +141,7 @@ let package = Package(
             ]),
         tests(
             "WorkerShellTests",
-            ["WorkerShell", "Coordination", "Hashing", "Recipes", "Wire", "ZeroMQShell", "Terms", logging]),
+            ["WorkerShell", "Coordination", "Hashing", "Recipes", "Wire", "ZeroMQShell", "Terms", "CSystem", logging]),
         tests("TidyTests", []),
         tests(
             "CommandTests",

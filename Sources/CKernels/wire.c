@@ -21,9 +21,14 @@ static inline float float_of(uint32_t bits) {
     return x;
 }
 
-void dk_wire_add(float *y, const float *x, long count) {
+void dk_wire_add(float *y, const void *a, const void *b, long count) {
     uint64_t found = dk_floats_enter();
-    for (long i = 0; i < count; i++) y[i] += x[i];
+    for (long i = 0; i < count; i++) {
+        float left, right;
+        memcpy(&left, (const char *)a + 4 * i, 4);
+        memcpy(&right, (const char *)b + 4 * i, 4);
+        y[i] = left + right;
+    }
     dk_floats_leave(found);
 }
 

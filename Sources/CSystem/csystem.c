@@ -1,8 +1,13 @@
+#define _GNU_SOURCE
 #include "csystem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 int csys_die_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 ? 0 : errno; }
 
@@ -21,4 +26,22 @@ int csys_has_avx2(void) {
 #else
     return 0;
 #endif
+}
+
+static const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+int csys_sealed_memory(const char *name, uint64_t bytes) {
+    int descriptor = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (descriptor < 0) return -1;
+    if (ftruncate(descriptor, (off_t)bytes) == 0 && fcntl(descriptor, F_ADD_SEALS, seals) == 0) return descriptor;
+    int found = errno;
+    close(descriptor);
+    errno = found;
+    return -1;
+}
+
+int csys_is_sealed_memory(int descriptor, uint64_t bytes) {
+    struct stat about;
+    int found = fcntl(descriptor, F_GET_SEALS);
+    return found >= 0 && (found & seals) == seals && fstat(descriptor, &about) == 0 && (uint64_t)about.st_size == bytes;
 }

@@ -42,7 +42,7 @@ extension CoordinatorService {
         case .stateRequest: serveState(header, to: frames[0].bytes, on: frames[1].connection)
         case .fileRequest: serveFile(header, frames[2].bytes, to: frames[0].bytes, on: frames[1].connection)
         case .file: files?.receive(header, frames[2].bytes)
-        case .node, .root, .state, .plea, .grant: break
+        case .node, .root, .state, .plea, .grant, .shelf, .room: break
         }
     }
 

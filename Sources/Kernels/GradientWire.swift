@@ -60,10 +60,13 @@ package struct GradientWire: Sendable {
         return pieces
     }
 
-    /// `left += right`, then what the wire makes of it; both start at element `range.lowerBound` of the flat vector.
-    package func add(_ left: UnsafeMutablePointer<Float>, _ right: UnsafePointer<Float>, _ range: Range<Int>) {
-        dk_wire_add(left, right, range.count)
-        round(left, range)
+    /// `sum = left + right`, then what the wire makes of it; all start at element `range.lowerBound` of the flat vector.
+    /// The terms are fp32 of any alignment; `sum` may be one of them.
+    package func add(
+        _ left: UnsafeRawPointer, _ right: UnsafeRawPointer, _ range: Range<Int>, into sum: UnsafeMutablePointer<Float>
+    ) {
+        dk_wire_add(sum, left, right, range.count)
+        round(sum, range)
     }
 
     /// Makes the elements `range`, the first of them at `values`, what they would be after the wire.

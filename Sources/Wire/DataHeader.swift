@@ -1,7 +1,7 @@
 package import Collectives
 package import Terms
 
-/// The first frame of every data message; the second frame is the payload.
+/// The first frame of every data message; the second frame is the payload, or, of three, says where it lies (`ShelfPlace`).
 ///
 /// Parameters, gradients, checkpoints and files travel in chunks of at most `WireLimits.chunkBytes`. Fixed size,
 /// little-endian, so that a receiver can check a chunk before it touches a buffer.
@@ -28,6 +28,10 @@ package struct DataHeader: Sendable, Equatable {
         /// A piece of a checkpoint that its owner has put into the store itself: the digest, 32 bytes. With `count` 0,
         /// why it can't, in words.
         case object
+        /// Offers memory for chunks to a peer on the same machine: a `ShelfOffer`.
+        case shelf
+        /// There is room on the receiver's shelf again.
+        case room
     }
 
     package var kind: Kind

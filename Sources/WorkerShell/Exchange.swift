@@ -6,12 +6,13 @@ package import Wire
 /// One generation's gradient exchange at one member: nodes out, slices reduced in tree order, the root back in.
 ///
 /// Direct exchange: each member owns a slice of the flat vector, receives everybody's nodes of that slice, adds them
-/// by the reduction tree, and sends the finished slice to all. Lives on the reactor thread. A chunk that does not fit
-/// (another generation, no node of the tree, off the grid, overlapping) is counted and dropped.
+/// by the reduction tree, and sends the finished slice to all. It goes chunk by chunk: a sum leaves as soon as its last
+/// part is here, still in the processor's cache. Lives on the reactor thread. A chunk that does not fit (another
+/// generation, no node of the tree, off the grid, overlapping) is counted and dropped.
 package final class Exchange {
     /// Where outgoing chunks go.
     package struct Outgoing {
-        package var to: NodeID
+        package var to: [NodeID]
         package var header: DataHeader
         /// First byte of the payload, alive as long as `owner`.
         package var payload: UnsafeRawPointer
@@ -25,7 +26,8 @@ package final class Exchange {
     private let tree: ShardTree
     private let node: NodeID
     private let slices: [Range<Int>]
-    private let slicePool: BufferPool
+    /// Of one chunk each.
+    private let chunkPool = BufferPool(count: Chunks.elements)
     private let wire: GradientWire
     /// The finished sum, `[P]`; own memory, except alone, where the root node itself serves.
     private let root: FloatBuffer?
@@ -56,7 +58,6 @@ package final class Exchange {
         self.node = node
         tree = ShardTree(leaves: virtualShards)
         slices = roster.members.map { Int($0.slice.lowerBound)..<Int($0.slice.upperBound) }
-        slicePool = BufferPool(count: max(1, slices[rank].count))
         self.root = root
     }
 
@@ -66,20 +67,16 @@ package final class Exchange {
     private final class StepExchange {
         let step: Step
         let tag: UInt64
-        var fold: TreeFold
-        /// Values of `fold.held`, own slice only.
-        var held: [NodeSum] = []
-        /// Node slices that are still arriving, by sender and node.
-        var arriving: [(sender: NodeID, sum: NodeSum, tally: ChunkTally)] = []
+        /// The own slice, chunk by chunk.
+        var folds: [ChunkFold]
         /// By rank: the finished slices.
         var roots: [ChunkTally]
         var lossSum = 0.0
-        var gathered: NodeSum?
 
-        init(step: Step, tag: UInt64, tree: ShardTree, slices: [Range<Int>]) {
+        init(step: Step, tag: UInt64, tree: ShardTree, slices: [Range<Int>], rank: Int) {
             self.step = step
             self.tag = tag
-            fold = TreeFold(tree: tree)
+            folds = Chunks.cut(slices[rank]).map { ChunkFold(tree: tree, range: $0) }
             roots = slices.map(ChunkTally.init)
         }
     }
@@ -100,38 +97,36 @@ package final class Exchange {
         let state = exchange(step, tag)
         if isAlone {
             precondition(sum.shards == tree.root, "a lone worker computes the whole tree")
-            state.gathered = sum
             return ([], Gathered(step: step, lossSum: sum.lossSum, gradient: sum.pointer, owner: sum))
         }
         var out: [Outgoing] = []
         for (member, slice) in slices.enumerated() where member != rank {
-            var header = DataHeader(
-                kind: .node, job: roster.job, generation: roster.generation, step: UInt64(step), offset: 0, count: 0,
-                sender: node)
+            var header = header(.node, state)
             header.shards = sum.shards
-            header.recipeTag = tag
             header.lossSum = sum.lossSum
-            out += cut(slice, header, to: roster.members[member].node, base: sum.pointer, owner: sum)
+            let node = [roster.members[member].node]
+            out += Chunks.cut(slice).map { packet(header, $0, sum.pointer + $0.lowerBound, owner: sum, to: node) }
         }
-        let own = NodeSum(shards: sum.shards, lossSum: sum.lossSum, from: slicePool)
-        let mine = slices[rank]
-        own.pointer.update(from: sum.pointer + mine.lowerBound, count: mine.count)
-        let (more, gathered) = insert(own, state)
-        return (out + more, gathered)
+        guard tree.has(sum.shards) else { return drop() }
+        for place in state.folds.indices {
+            let start = UnsafeRawPointer(sum.pointer + state.folds[place].range.lowerBound)
+            let part = ChunkFold.Part(shards: sum.shards, lossSum: sum.lossSum, start: start, owner: sum)
+            if state.folds[place].insert(part, wire, chunkPool) { out += finish(place, state) } else { dropped += 1 }
+        }
+        return (out, gatheredIfComplete(state))
     }
 
     /// The member that owes most shards of the step, of those that could give one away; nil = nobody.
     package func latest(in step: Step, tag: UInt64) -> NodeID? {
-        guard !slices[rank].isEmpty, let state = steps.first(where: { $0.step == step && $0.tag == tag }) else {
-            return nil
-        }
+        // Everybody sends in order: what the last chunk has, all have.
+        guard let held = steps.first(where: { $0.step == step && $0.tag == tag })?.folds.last?.held else { return nil }
         let isFirst = step == Int(clamping: roster.target) + 1
         func missing(_ member: Member) -> Int {
             let ranges = isFirst ? member.firstShards : [member.shards]
             return ranges.reduce(0) { count, range in
                 count
                     + (range.lower..<range.upper).count { shard in
-                        !state.fold.held.contains { $0.lower <= shard && shard < $0.upper }
+                        !held.contains { $0.lower <= shard && shard < $0.upper }
                     }
             }
         }
@@ -166,7 +161,7 @@ package final class Exchange {
     /// The sums of `step`, made at first sight.
     private func exchange(_ step: Step, _ tag: UInt64) -> StepExchange {
         if let state = steps.first(where: { $0.step == step && $0.tag == tag }) { return state }
-        let state = StepExchange(step: step, tag: tag, tree: tree, slices: slices)
+        let state = StepExchange(step: step, tag: tag, tree: tree, slices: slices, rank: rank)
         steps.append(state)
         return state
     }
@@ -174,31 +169,19 @@ package final class Exchange {
     private func receiveNode(
         _ header: DataHeader, _ payload: UnsafeRawBufferPointer, _ state: StepExchange
     ) -> (out: [Outgoing], gathered: Gathered?) {
-        guard tree.has(header.shards), !state.fold.held.contains(where: { $0.overlaps(header.shards) }),
-            Chunks.place(offset: header.offset, count: header.count, in: slices[rank]) != nil,
-            payload.count == wire.bytes(of: Self.range(header))
-        else { return drop() }
-        let place: Int
-        if let known = state.arriving.firstIndex(where: { $0.sender == header.sender && $0.sum.shards == header.shards }
-        ) {
-            place = known
-        } else {
-            // A member sends disjoint nodes, so no more of them than leaves can be on their way.
-            let isDisjoint = !state.arriving.contains {
-                $0.sender == header.sender && $0.sum.shards.overlaps(header.shards)
-            }
-            guard isDisjoint else { return drop() }
-            let sum = NodeSum(shards: header.shards, lossSum: header.lossSum, from: slicePool)
-            state.arriving.append((header.sender, sum, ChunkTally(slices[rank])))
-            place = state.arriving.count - 1
-        }
-        guard state.arriving[place].tally.note(offset: header.offset, count: header.count) else { return drop() }
         let range = Self.range(header)
-        _ = wire.decode(
-            payload, range, to: state.arriving[place].sum.pointer + (range.lowerBound - slices[rank].lowerBound))
-        guard state.arriving[place].tally.isComplete else { return ([], nil) }
-        let sum = state.arriving.remove(at: place).sum
-        return insert(sum, state)
+        guard tree.has(header.shards),
+            let place = Chunks.place(offset: header.offset, count: header.count, in: slices[rank]),
+            payload.count == wire.bytes(of: range), let start = payload.baseAddress
+        else { return drop() }
+        var part = ChunkFold.Part(shards: header.shards, lossSum: header.lossSum, start: start)
+        if wire.format != .fp32 {
+            let scratch = NodeSum(shards: header.shards, lossSum: header.lossSum, from: chunkPool)
+            _ = wire.decode(payload, range, to: scratch.pointer)
+            part = ChunkFold.Part(scratch)
+        }
+        guard state.folds[place].insert(part, wire, chunkPool) else { return drop() }
+        return (finish(place, state), gatheredIfComplete(state))
     }
 
     /// The elements of a chunk whose place was checked.
@@ -206,41 +189,19 @@ package final class Exchange {
         Int(header.offset)..<Int(header.offset) + Int(header.count)
     }
 
-    /// Folds a complete node of the own slice; when that makes the root, sends it to everybody.
-    private func insert(_ sum: NodeSum, _ state: StepExchange) -> (out: [Outgoing], gathered: Gathered?) {
-        guard let merges = state.fold.insert(sum.shards) else { return drop() }
-        state.held.append(sum)
-        // What overlaps it will never be wanted.
-        state.arriving.removeAll { $0.sum.shards.overlaps(sum.shards) }
-        for merge in merges {
-            let left = state.held.remove(at: state.held.firstIndex { $0.shards == merge.left }!)
-            let right = state.held.remove(at: state.held.firstIndex { $0.shards == merge.right }!)
-            wire.add(left.pointer, right.pointer, slices[rank])
-            left.shards = merge.parent
-            left.lossSum += right.lossSum
-            state.held.append(left)
-        }
-        guard state.fold.isComplete, let whole = state.held.first else { return ([], nil) }
-        var header = DataHeader(
-            kind: .root, job: roster.job, generation: roster.generation, step: UInt64(state.step), offset: 0,
-            count: 0, sender: node)
-        header.shards = tree.root
-        header.recipeTag = state.tag
-        header.lossSum = whole.lossSum
-        let chunks = cut(slices[rank], header, to: node, base: whole.pointer - slices[rank].lowerBound, owner: whole)
-        var out: [Outgoing] = []
-        for (member, other) in roster.members.enumerated() where member != rank {
-            for var chunk in chunks {
-                chunk.to = other.node
-                out.append(chunk)
-            }
-        }
-        (root!.pointer + slices[rank].lowerBound).update(from: whole.pointer, count: slices[rank].count)
-        for chunk in Chunks.cut(slices[rank]) {
-            _ = state.roots[rank].note(offset: UInt64(chunk.lowerBound), count: UInt64(chunk.count))
-        }
+    /// Sends a chunk of the own slice to everybody once it is the sum over all shards.
+    private func finish(_ place: Int, _ state: StepExchange) -> [Outgoing] {
+        guard let whole = state.folds[place].takeRoot(), let owner = whole.owner else { return [] }
+        let range = state.folds[place].range
+        let values = whole.start.assumingMemoryBound(to: Float.self)
+        (root!.pointer + range.lowerBound).update(from: values, count: range.count)
+        _ = state.roots[rank].note(offset: UInt64(range.lowerBound), count: UInt64(range.count))
         state.lossSum = whole.lossSum
-        return (out, gatheredIfComplete(state))
+        var header = header(.root, state)
+        header.shards = tree.root
+        header.lossSum = whole.lossSum
+        let others = roster.members.map(\.node).filter { $0 != node }
+        return [packet(header, range, values, owner: owner, to: others)]
     }
 
     private func receiveRoot(
@@ -262,23 +223,28 @@ package final class Exchange {
         return Gathered(step: state.step, lossSum: state.lossSum, gradient: root!.pointer, owner: root!)
     }
 
-    /// The chunks of a slice in their form for the wire; `base` is element 0 of the flat vector. fp32 is sent as it lies.
-    private func cut(
-        _ slice: Range<Int>, _ header: DataHeader, to: NodeID, base: UnsafeMutablePointer<Float>, owner: AnyObject
-    ) -> [Outgoing] {
-        Chunks.cut(slice).map { chunk in
-            var header = header
-            header.offset = UInt64(chunk.lowerBound)
-            header.count = UInt64(chunk.count)
-            let size = wire.bytes(of: chunk)
-            let start = base + chunk.lowerBound
-            guard wire.format != .fp32 else {
-                return Outgoing(to: to, header: header, payload: UnsafeRawPointer(start), size: size, owner: owner)
-            }
-            let bytes = WireBytes(size)
-            wire.encode(start, chunk, into: bytes.start)
-            return Outgoing(to: to, header: header, payload: UnsafeRawPointer(bytes.start), size: size, owner: bytes)
+    private func header(_ kind: DataHeader.Kind, _ state: StepExchange) -> DataHeader {
+        var header = DataHeader(
+            kind: kind, job: roster.job, generation: roster.generation, step: UInt64(state.step), offset: 0, count: 0,
+            sender: node)
+        header.recipeTag = state.tag
+        return header
+    }
+
+    /// A chunk in its form for the wire; `values` is its first element. fp32 is sent as it lies.
+    private func packet(
+        _ header: DataHeader, _ range: Range<Int>, _ values: UnsafePointer<Float>, owner: AnyObject, to: [NodeID]
+    ) -> Outgoing {
+        var header = header
+        header.offset = UInt64(range.lowerBound)
+        header.count = UInt64(range.count)
+        let size = wire.bytes(of: range)
+        guard wire.format != .fp32 else {
+            return Outgoing(to: to, header: header, payload: UnsafeRawPointer(values), size: size, owner: owner)
         }
+        let bytes = WireBytes(size)
+        wire.encode(values, range, into: bytes.start)
+        return Outgoing(to: to, header: header, payload: UnsafeRawPointer(bytes.start), size: size, owner: bytes)
     }
 }
 

@@ -13,7 +13,8 @@ package final class ExchangeBench {
     private let wire: GradientWire.Format
     private let node: NodeID
     private let incoming: ZeroMQSocket
-    private let links = DataLinks(keys: nil)
+    private let links: DataLinks
+    private let shelves = Shelves()
     private let poller = ZeroMQPoller()
     private let pool: BufferPool
     private var exchange: Exchange?
@@ -21,9 +22,12 @@ package final class ExchangeBench {
     /// `tcp://127.0.0.1:PORT`.
     package let endpoint: String
 
-    /// - Parameter count: elements of the gradient.
-    package init(rank: Int, world: Int, count: Int, wire: GradientWire.Format = .fp32) throws {
+    /// - Parameters:
+    ///   - count: elements of the gradient.
+    ///   - isNear: whether members share memory, as workers of one machine do.
+    package init(rank: Int, world: Int, count: Int, isNear: Bool, wire: GradientWire.Format = .fp32) throws {
         self.wire = wire
+        links = DataLinks(node: Self.node(rank), keys: nil) { _ in isNear }
         (self.rank, self.world, self.count) = (rank, world, count)
         node = Self.node(rank)
         incoming = try ZeroMQSocket(.router, DataLinks.options)
@@ -59,19 +63,35 @@ package final class ExchangeBench {
         for index in 0..<count { sum.pointer[index] = Float((index &+ step) & 1023) * Float(rank + 1) }
         let start = DispatchTime.now().uptimeNanoseconds
         var gathered = forward(exchange.add(sum, step: step, tag: UInt64(step)))
-        while gathered == nil || !links.isIdle {
+        while true {
             try links.flush()
+            if gathered != nil, links.isIdle { break }
             try poller.wait([.init(incoming)] + links.interests, milliseconds: 100)
-            while let frames = try incoming.receiveInPlace(limit: 3) {
-                guard frames.count == 3, let header = try? DataHeader(decoding: frames[1].bytes) else { continue }
-                let done = forward(frames[2].withBytes { exchange.receive(header, $0) })
+            while let frames = try incoming.receiveInPlace(limit: 4) {
+                let done = take(frames.dropFirst(), exchange)
                 gathered = gathered ?? done
             }
+            links.tellRoom(shelves.waiting())
             _ = try links.changes()
         }
         let seconds = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
         guard let root = gathered?.gradient else { preconditionFailure("the loop ends with a sum") }
         return (seconds, root[0], root[count - 1])
+    }
+
+    private func take(_ frames: ArraySlice<ZeroMQFrame>, _ exchange: Exchange) -> Exchange.Gathered? {
+        guard (2...3).contains(frames.count), let header = try? DataHeader(decoding: frames[1].bytes) else {
+            return nil
+        }
+        var gathered: Exchange.Gathered?
+        switch header.kind {
+        case .shelf:
+            if let offer = try? ShelfOffer(decoding: frames[2].bytes) { shelves.open(offer, of: header.sender) }
+        case .room: links.hasRoom()
+        default:
+            _ = shelves.withPayload(frames, from: header.sender) { gathered = forward(exchange.receive(header, $0)) }
+        }
+        return gathered
     }
 
     /// What the sum's element must be.

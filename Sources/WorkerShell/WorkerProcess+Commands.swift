@@ -202,6 +202,7 @@ extension WorkerProcess {
         var peers = (exchange?.roster.members ?? []).filter { $0.node != options.node }.map {
             (node: $0.node, endpoint: $0.dataEndpoint)
         }
+        shelves.keep(peers.map(\.node))
         if let coordinatorEndpoint { peers.append((Self.coordinatorNode, coordinatorEndpoint)) }
         do { try links.keep(peers) } catch { leaving = "\(error)" }
     }

@@ -30,25 +30,33 @@ extension WorkerProcess {
         var isCutOff = false
     }
 
-    /// A chunk from a peer or from the coordinator. Anything that does not fit is dropped.
+    /// A data message from a peer or from the coordinator. Anything that does not fit is dropped.
     ///
     /// - Parameter isPeer: true when it came in on this worker's own socket, false on a link that it made.
     func receiveData(_ frames: ArraySlice<ZeroMQFrame>, isPeer: Bool) {
-        guard frames.count == 2, let head = frames.first, let body = frames.last,
-            let header = try? DataHeader(decoding: head.bytes), body.count <= WireLimits.chunkBytes
+        guard (2...(isPeer ? 3 : 2)).contains(frames.count), let head = frames.first, let last = frames.last,
+            let header = try? DataHeader(decoding: head.bytes), last.count <= WireLimits.chunkBytes
         else { return complain("dropped a malformed chunk") }
-        guard !isPeer || isFrom(header.sender, body.userID) else {
+        guard !isPeer || isFrom(header.sender, last.userID) else {
             return complain("dropped a chunk whose sender is another than it says")
         }
+        guard shelves.withPayload(frames, from: header.sender, { receive(header, $0) }) else {
+            return complain("dropped a chunk that lies on no shelf")
+        }
+    }
+
+    private func receive(_ header: DataHeader, _ payload: UnsafeRawBufferPointer) {
         switch header.kind {
         case .node, .root:
-            guard let exchange else { return }
-            forward(body.withBytes { exchange.receive(header, $0) })
+            if let exchange { forward(exchange.receive(header, payload)) }
         case .stateRequest: serveState(header)
-        case .state: body.withBytes { receiveState(header, $0) }
-        case .file: receiveFile(header, body.bytes)
+        case .state: receiveState(header, payload)
+        case .file: receiveFile(header, Array(payload))
         case .plea: give(header)
         case .grant: takeOver(header)
+        case .shelf:
+            if let offer = try? ShelfOffer(decoding: Array(payload)) { shelves.open(offer, of: header.sender) }
+        case .room: links.hasRoom()
         case .checkpoint, .object, .fileRequest: break
         }
     }
@@ -99,7 +107,7 @@ extension WorkerProcess {
 
     func send(_ header: DataHeader, _ payload: [UInt8], to node: NodeID) {
         let box = Box(payload)
-        links.send(.init(header: header, payload: box.start, count: payload.count, owner: box), to: node)
+        links.send(.init(header: header, payload: box.start, count: payload.count, owner: box), to: [node])
     }
 
     /// Sends a peer the part of the state that it asked for. The state rests while a generation begins.
@@ -121,7 +129,7 @@ extension WorkerProcess {
                     .init(
                         header: answer, payload: UnsafeRawPointer(part.baseAddress!), count: part.count * 4,
                         owner: job.loaded),
-                    to: header.sender)
+                    to: [header.sender])
             }
         }
     }
@@ -182,7 +190,7 @@ extension WorkerProcess {
                     .init(
                         header: header, payload: start + (chunk.lowerBound - piece.offset) * 4, count: chunk.count * 4,
                         owner: snapshot),
-                    to: Self.coordinatorNode)
+                    to: [Self.coordinatorNode])
             }
         }
     }

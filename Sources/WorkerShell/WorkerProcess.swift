@@ -53,6 +53,8 @@ package final class WorkerProcess {
     /// Lets in the members of the generation and nobody else; nil where chunks go plain, on loopback.
     private let handler: ZAPHandler?
     let links: DataLinks
+    /// What peers on this machine have put up for this worker.
+    let shelves = Shelves()
     let mailbox: Mailbox<Engine.Outcome>
     let engine: Engine
     let loader: JobLoader
@@ -92,7 +94,10 @@ package final class WorkerProcess {
         if !isPlain, let trust = options.trust { incomingOptions.curve = .server(trust.own, domain: "drover.workers") }
         incoming = try ZeroMQSocket(.router, incomingOptions)
         let endpoint = try incoming.bind(host)
-        links = DataLinks(keys: options.trust?.own)
+        let ownHost = options.listenHost
+        links = DataLinks(node: options.node, keys: options.trust?.own) { endpoint in
+            PeerAddress.isLoopback(endpoint) || endpoint.hasPrefix("tcp://\(ownHost):")
+        }
         let address = PeerAddress(endpoint: endpoint, key: isPlain ? nil : options.trust?.own.publicKey)
         session = WorkerSession(
             hello: Hello(
@@ -154,10 +159,11 @@ package final class WorkerProcess {
         while let frames = try control.receive(limit: 1) { receiveControl(frames) }
         // Bounded, so that a flood of chunks never keeps heartbeats waiting.
         var chunks = 0
-        while chunks < 256, let frames = try incoming.receiveInPlace(limit: 3) {
+        while chunks < 256, let frames = try incoming.receiveInPlace(limit: 4) {
             chunks += 1
             receiveData(frames.dropFirst(), isPeer: true)
         }
+        links.tellRoom(shelves.waiting())
         for frames in try links.received() { receiveData(frames[...], isPeer: false) }
         for (node, isLost) in try links.changes() {
             if node == Self.coordinatorNode { coordinatorLink(isLost: isLost) }

@@ -10,7 +10,8 @@ struct BenchAllReduce: ParsableCommand {
         commandName: "allreduce", abstract: "Times the addition of gradients between worker processes on loopback.",
         discussion: """
             Every member holds one gradient; each adds its slice of all of them in the tree's order and sends the result to
-            the others, as in a job's step. The ceiling is what one core copies in memory in the same time.
+            the others, as in a job's step: through memory that both map, or, with --sockets, through connections of loopback.
+            The ceiling is what one core copies in memory in the same time.
             """)
 
     @Option(help: "Worker processes.")
@@ -21,6 +22,9 @@ struct BenchAllReduce: ParsableCommand {
 
     @Option(help: "Rounds, after three that warm up.")
     var rounds = 20
+
+    @Flag(help: "No shared memory, as between machines.")
+    var sockets = false
 
     @Option(name: .customLong("member"), help: .hidden)
     var member: Int?
@@ -44,10 +48,12 @@ struct BenchAllReduce: ParsableCommand {
             let process = Process()
             let (input, output) = (Pipe(), Pipe())
             process.executableURL = URL(fileURLWithPath: "/proc/self/exe")
-            process.arguments = [
-                "bench", "allreduce", "--workers", "\(workers)", "--mib", "\(mib)", "--rounds", "\(rounds)", "--member",
-                "\(rank)",
-            ]
+            process.arguments =
+                [
+                    "bench", "allreduce", "--workers", "\(workers)", "--mib", "\(mib)", "--rounds", "\(rounds)",
+                    "--member",
+                    "\(rank)",
+                ] + (sockets ? ["--sockets"] : [])
             (process.standardInput, process.standardOutput) = (input, output)
             try process.run()
             processes.append((process, input.fileHandleForWriting, output.fileHandleForReading))
@@ -70,7 +76,8 @@ struct BenchAllReduce: ParsableCommand {
         let bytes = Double(elements * 4)
         let median = Measuring.median(rounds)
         let summary = JSONValue.members([
-            "workers": .int(workers), "mib": .int(mib), "rounds": .int(rounds.count), "seconds": .double(median),
+            "workers": .int(workers), "mib": .int(mib), "rounds": .int(rounds.count),
+            "transport": .string(sockets ? "sockets" : "memory"), "seconds": .double(median),
             "seconds_min": .double(rounds.min() ?? 0), "seconds_max": .double(rounds.max() ?? 0),
             "bytes_per_second": .double(bytes / median), "copy_ceiling_bytes_per_second": .double(Self.copyRate()),
         ])
@@ -87,7 +94,7 @@ struct BenchAllReduce: ParsableCommand {
 
     /// One member's process: says where it listens, hears where everybody does, adds, tells its times.
     private func take(part rank: Int) throws {
-        let member = try ExchangeBench(rank: rank, world: workers, count: elements)
+        let member = try ExchangeBench(rank: rank, world: workers, count: elements, isNear: !sockets)
         Output.line(member.endpoint)
         guard let line = readLine() else { return }
         try member.connect(line.split(separator: " ").map(String.init))

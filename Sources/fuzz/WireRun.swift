@@ -107,6 +107,8 @@ struct WireRun: Target {
 
     private static func readParts(_ bytes: [UInt8]) {
         _ = try? Recipe(decoding: bytes)
+        _ = try? ShelfOffer(decoding: bytes)
+        _ = try? ShelfPlace(decoding: bytes)
         _ = ZAPRequest(frames: bytes.split(separator: 0xFF, omittingEmptySubsequences: false).map(Array.init))
         let text = String(decoding: bytes.prefix(4096), as: UTF8.self)
         _ = JoinToken(text)

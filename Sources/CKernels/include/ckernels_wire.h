@@ -11,8 +11,8 @@
 // Elements that share one scale, at most: blocks begin at multiples of it in the flat vector, and at tensors.
 #define DK_WIRE_BLOCK 64
 
-// y[count] += x[count].
-void dk_wire_add(float *y, const float *x, long count);
+// y[count] = a[count] + b[count]; a and b are floats at any address, y may be one of them.
+void dk_wire_add(float *y, const void *a, const void *b, long count);
 
 // The nearest bf16, ties to even; one that is not a number stays one.
 void dk_wire_to_bf16(uint16_t *y, const float *x, long count);

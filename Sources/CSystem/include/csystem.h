@@ -1,6 +1,8 @@
 // Calls of Linux that Swift can't make because they take variable arguments.
 #pragma once
 
+#include <stdint.h>
+
 // Makes the kernel kill this process when the thread that started it ends, however it ends. 0 = done, else errno.
 // The caller then checks that its parent is still the one that started it: it may have died before.
 int csys_die_with_parent(void);
@@ -10,3 +12,17 @@ int csys_has_avx512(void);
 
 // 1 when the processor and the operating system run AVX2 and FMA; 0 otherwise.
 int csys_has_avx2(void);
+
+// Words of memory that two processes share: one order of all of them, for both (sequential consistency).
+static inline uint32_t csys_load(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
+static inline void csys_store(uint32_t *word, uint32_t value) { __atomic_store_n(word, value, __ATOMIC_SEQ_CST); }
+// Takes bits out of a word; what is left.
+static inline uint32_t csys_clear(uint32_t *word, uint32_t bits) {
+    return __atomic_and_fetch(word, ~bits, __ATOMIC_SEQ_CST);
+}
+
+// Makes a file in memory that keeps its size for good (memfd_create(2), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL): to
+// read it never traps. The descriptor, or -1 and errno.
+int csys_sealed_memory(const char *name, uint64_t bytes);
+// 1 when the descriptor is such a file of that size.
+int csys_is_sealed_memory(int descriptor, uint64_t bytes);
