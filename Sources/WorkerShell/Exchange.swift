@@ -72,6 +72,8 @@ package final class Exchange {
         /// By rank: the finished slices.
         var roots: [ChunkTally]
         var lossSum = 0.0
+        /// True once the whole sum was handed on.
+        var isGathered = false
 
         init(step: Step, tag: UInt64, tree: ShardTree, slices: [Range<Int>], rank: Int) {
             self.step = step
@@ -219,7 +221,8 @@ package final class Exchange {
     }
 
     private func gatheredIfComplete(_ state: StepExchange) -> Gathered? {
-        guard state.roots.allSatisfy(\.isComplete) else { return nil }
+        guard !state.isGathered, state.roots.allSatisfy(\.isComplete) else { return nil }
+        state.isGathered = true
         return Gathered(step: state.step, lossSum: state.lossSum, gradient: root!.pointer, owner: root!)
     }
 
