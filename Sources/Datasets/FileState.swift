@@ -23,6 +23,9 @@ package struct FileState: Sendable, Equatable {
         ]
     }
 
+    /// True when both are states of one file, under whatever names, and its bytes were not written between them.
+    package func isContents(of other: FileState) -> Bool { numbers[..<5] == other.numbers[..<5] }
+
     /// Bytes of the file.
     package var size: Int { numbers[2] }
 

@@ -1,4 +1,5 @@
 import Datasets
+import Glibc
 import Hashing
 import ModelFiles
 package import Terms
@@ -9,7 +10,7 @@ package enum DigestNote {
     private static func place(_ path: String) -> String { path + ".sha256" }
 
     /// The noted digest of an unchanged file; nil = the file must be read.
-    static func known(_ path: String) -> Digest? {
+    package static func known(_ path: String) -> Digest? {
         guard let bytes = try? Disk.read(place(path), limit: 4096), let state = try? FileState(path: path).text else {
             return nil
         }
@@ -22,10 +23,23 @@ package enum DigestNote {
         if let known = known(path) { return known }
         let before = try FileState(path: path)
         let digest = try FileCache.digest(ofFile: path)
-        // A note that can't be written only costs the next start the reading.
-        if try FileState(path: path) == before {
-            try? Disk.write(Array("\(digest.hex) \(before.text)\n".utf8), to: place(path))
-        }
+        if try FileState(path: path) == before { write(digest, before) }
         return digest
+    }
+
+    /// Gives a noted file that is never written to again a second name on the same disk, and both a note of it; does
+    /// nothing where that can't be.
+    package static func share(_ path: String, as name: String) {
+        guard let digest = known(path), let before = try? FileState(path: path),
+            link(path, name) == 0
+        else { return }
+        for path in [path, name] {
+            if let now = try? FileState(path: path), now.isContents(of: before) { write(digest, now) }
+        }
+    }
+
+    /// A note that can't be written only costs the next start the reading.
+    private static func write(_ digest: Digest, _ state: FileState) {
+        try? Disk.write(Array("\(digest.hex) \(state.text)\n".utf8), to: place(state.path))
     }
 }

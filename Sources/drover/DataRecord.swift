@@ -17,10 +17,10 @@ struct DataRecord {
         let state: String
 
         /// Takes the digest, or believes an earlier one when nobody has written to the file since.
-        init(_ path: String, earlier: DataRecord?) throws {
+        init(_ path: String, earlier: [DataRecord]) throws {
             let state = try FileState(path: path)
             (self.path, bytes, self.state) = (path, state.size, state.text)
-            let known = earlier?.sources.first { $0.path == path && $0.state == state.text }
+            let known = earlier.lazy.flatMap(\.sources).first { $0.state == state.text }
             digest = try known?.digest ?? Disk.digest(ofFile: path)
         }
 
@@ -49,9 +49,6 @@ struct DataRecord {
     let date: CalendarDate
     /// The token cache's key.
     let key: Digest
-    /// What the file system said about the cache after it was verified; nil = it is not done.
-    var cacheState: String?
-
     static let fileName = "data.json"
 
     init(sources: [Source], date: CalendarDate, key: Digest) {
@@ -70,14 +67,13 @@ struct DataRecord {
         self.date = CalendarDate(
             year: date[0], month: date[1], day: date[2], hour: date[3], minute: date[4], second: date[5])
         self.key = key
-        cacheState = json["cache_state"]?.string
     }
 
     func write(folder: String) throws {
         let value = JSONValue.members([
             "version": .int(1), "files": .array(sources.map(\.json)),
             "date": .array([date.year, date.month, date.day, date.hour, date.minute, date.second].map(JSONValue.int)),
-            "key": .string(key.hex), "cache_state": cacheState.map(JSONValue.string) ?? .null,
+            "key": .string(key.hex),
         ])
         try Disk.write(json: value, to: joinPath(folder, Self.fileName))
     }
@@ -98,8 +94,20 @@ struct DataRecord {
     /// The first data file that somebody has written to since its digest was taken.
     var changedFile: String? { sources.first(where: \.hasChanged)?.path }
 
-    /// What the file system says about a file, nil when it isn't there.
-    static func state(_ path: String) -> String? { (try? FileState(path: path))?.text }
+    /// The records of this user's runs beside the one whose data folder this is, by name: `runs/*/data`.
+    static func neighbours(of folder: String) -> [(folder: String, record: DataRecord)] {
+        let data = URL(fileURLWithPath: folder).standardizedFileURL
+        let run = data.deletingLastPathComponent()
+        let runs = run.deletingLastPathComponent().path
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: runs)) ?? []
+        return names.sorted().filter { $0 != run.lastPathComponent }.compactMap { name in
+            let folder = "\(runs)/\(name)/\(data.lastPathComponent)"
+            // In a folder that many may write to, another user's record is not believed.
+            let owner = (try? FileManager.default.attributesOfItem(atPath: "\(folder)/\(fileName)"))?[.ownerAccountID]
+            guard (owner as? NSNumber)?.uint32Value == getuid() else { return nil }
+            return DataRecord(folder: folder).map { (folder, $0) }
+        }
+    }
 
     /// Removes what interrupted builds of other data or settings left.
     static func removeUnfinished(in folder: String, except path: String) {

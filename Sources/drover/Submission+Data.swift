@@ -69,26 +69,24 @@ extension Submission {
             packing: spec.packing, validation: validation, seed: spec.seed)
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let earlier = DataRecord(folder: folder)
-        let sources = try files.map { try DataRecord.Source($0.path, earlier: earlier) }
+        let neighbours = DataRecord.neighbours(of: folder)
+        let known = (earlier.map { [$0] } ?? []) + neighbours.map(\.record)
+        let sources = try files.map { try DataRecord.Source($0.path, earlier: known) }
         let detections = try files.map { (path: $0.path, detection: try DatasetReader.detection(of: $0)) }
         if isResuming, let earlier { try earlier.refuseChanges(sources) }
         let (maker, tokenizerDigest) = try sampleMaker(files, earlier, isResuming: isResuming)
         let contents = zip(files, sources).map { (file: $0, content: $1.digest) }
         let key = CacheKey.digest(files: contents, tokenizer: tokenizerDigest, maker: maker, settings: settings)
-        let path = "\(folder)/\(key.hex.prefix(16)).tokens"
-        var record = DataRecord(sources: sources, date: maker.date, key: key)
+        let name = "\(key.hex.prefix(16)).tokens"
+        let path = "\(folder)/\(name)"
+        let record = DataRecord(sources: sources, date: maker.date, key: key)
         // What is on record from the first moment on is the date: an interrupted start goes on with the same one.
         try record.write(folder: folder)
-        if let known = earlier, known.key == key, known.cacheState == DataRecord.state(path),
-            let cache = try? TokenCache(path: path, key: key, verifying: false)
-        {
-            record = known
-            try record.write(folder: folder)
-            return Tokenised(path: path, contents: cache, detections: detections)
+        for neighbour in neighbours where neighbour.record.key == key && !FileManager.default.fileExists(atPath: path) {
+            DigestNote.share("\(neighbour.folder)/\(name)", as: path)
         }
-        if let cache = try? TokenCache(path: path, key: key) {
-            record.cacheState = DataRecord.state(path)
-            try record.write(folder: folder)
+        // What has a note was whole when that was taken, and nobody has written to it since.
+        if let cache = try? TokenCache(path: path, key: key, verifying: DigestNote.known(path) == nil) {
             return Tokenised(path: path, contents: cache, detections: detections)
         }
         DataRecord.removeUnfinished(in: folder, except: path)
@@ -98,8 +96,6 @@ extension Submission {
         builder.isCancelled = { Signals.stopRequested }
         try Self.build(builder, path, key)
         if let changed = record.changedFile { throw DatasetError.changed(path: changed) }
-        record.cacheState = DataRecord.state(path)
-        try record.write(folder: folder)
         return Tokenised(
             path: path, contents: try TokenCache(path: path, key: key, verifying: false), detections: detections)
     }

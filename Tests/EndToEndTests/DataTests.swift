@@ -47,4 +47,28 @@ import Testing
         #expect((data?["dropped"]?.int ?? 0) + (data?["samples"]?.int ?? 0) == 60)
         #expect(data?["files"]?.array?.first?["type"]?.string == "tokens")
     }
+
+    @Test func `a run beside another one takes its tokens when data and settings are the same`() throws {
+        let scene = try Scene(epochs: 1)
+        func tokens(_ run: String) throws -> [String: Int] {
+            let folder = scene.folder.appendingPathComponent(run).appendingPathComponent("data").path
+            let names = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".tokens") }
+            return try Dictionary(
+                uniqueKeysWithValues: names.map {
+                    let values = try FileManager.default.attributesOfItem(atPath: "\(folder)/\($0)")
+                    return ($0, values[.systemFileNumber] as? Int ?? 0)
+                })
+        }
+        let first = try scene.run("train", "job.yaml", "--json")
+        let second = try scene.run("train", "job.yaml", "output_dir=other", "--json")
+        let third = try scene.run("train", "job.yaml", "output_dir=longer", "cutoff_len=48", "--json")
+
+        #expect([first.code, second.code, third.code] == [0, 0, 0], "\(second.errors)\(third.errors)")
+        #expect(first.digest != nil && first.digest == second.digest)
+        #expect(try tokens("run").count == 1 && tokens("run") == tokens("other"))
+        #expect(try tokens("longer").count == 1 && tokens("longer") != tokens("run"))
+
+        try FileManager.default.removeItem(at: scene.folder.appendingPathComponent("run"))
+        #expect(try scene.run("fsck", "other", "--json").code == 0)
+    }
 }
