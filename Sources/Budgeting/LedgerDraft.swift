@@ -16,6 +16,7 @@ struct LedgerDraft {
             case .endingReserved(let wanted): try setAside(wanted)
             case .reserved(let lease, let steps, let cost, let isEnding): try reserve(lease, steps, cost, isEnding)
             case .charged(let lease, let step, let cost, let overhead): try charge(lease, step, cost, overhead)
+            case .repeated(let lease, let cost): try repeated(lease, cost)
             case .spent(let overhead, let isEnding): try spend(overhead, isEnding)
             case .closed(let lease): try refund(try removeLease(lease).remaining, from: .reserved)
             case .expired(let lease): try expire(lease)
@@ -197,6 +198,11 @@ struct LedgerDraft {
         state.leases[index].remaining[unit] -= part
         let beyond = try draw(amount - part, unit, into: account, isEnding: state.leases[index].isEnding)
         return amount - beyond
+    }
+
+    private mutating func repeated(_ number: UInt64, _ cost: Costs) throws(LedgerRefusal) {
+        guard let index = state.leases.firstIndex(where: { $0.number == number }) else { throw .unknownLease(number) }
+        for unit in BudgetUnit.allCases { _ = try pay(cost[unit], unit, .lost, index) }
     }
 
     private mutating func spend(_ overhead: Costs, _ isEnding: Bool) throws(LedgerRefusal) {

@@ -81,6 +81,9 @@ extension LedgerEvent {
             writer.integer(UInt8(11))
             writer.integer(Int64(position))
             costs.write(into: &writer)
+        case .repeated(let lease, let cost):
+            writeLease(12, lease, into: &writer)
+            cost.write(into: &writer)
         }
     }
 
@@ -125,6 +128,9 @@ extension LedgerEvent {
         case 11:
             let position = try Self.step(&reader)
             self = .inherited(position: position, costs: try Costs(reading: &reader))
+        case 12:
+            let lease = try reader.integer(UInt64.self)
+            self = .repeated(lease: lease, cost: try Costs(reading: &reader))
         default: throw .invalid("event")
         }
         guard isWellFormed else { throw .invalid("event") }

@@ -22,7 +22,7 @@ package enum Account: UInt8, CaseIterable, Sendable {
     case atRisk = 4
     /// Charged for steps within a committed, verified checkpoint.
     case covered = 5
-    /// Charged for work that was lost: it stays spent.
+    /// Charged for work that was lost, or done twice: it stays spent.
     case lost = 6
     /// Charged for restoring, saving and waiting.
     case overhead = 7
@@ -64,6 +64,8 @@ package enum LedgerEvent: Sendable, Hashable {
     case charged(lease: UInt64, step: Step, cost: Costs, overhead: Costs)
     /// Work outside of leases: restoring, saving, verifying; measured units only.
     case spent(overhead: Costs, isEnding: Bool)
+    /// Work under a lease that was done twice at once, so that it was done sooner; measured units only.
+    case repeated(lease: UInt64, cost: Costs)
     /// A lease's regular end: what it did not use goes back.
     case closed(lease: UInt64)
     /// A lease's end without report: the worst case is taken for spent.
@@ -92,6 +94,7 @@ extension LedgerEvent {
         case .charged(_, let step, let cost, let overhead):
             step >= 1 && cost.isNonNegative && cost.steps == 1 && overhead.isNonNegative && overhead.exact == .zero
         case .spent(let overhead, _): overhead.isNonNegative && overhead.exact == .zero
+        case .repeated(_, let cost): cost.isNonNegative && cost.exact == .zero
         case .reconciled(_, let used): used.isNonNegative
         case .covered(let step), .rewound(let step): step >= 0
         }

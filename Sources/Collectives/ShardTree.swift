@@ -75,10 +75,10 @@ package struct ShardTree: Sendable, Equatable {
         return .some(above)
     }
 
-    /// The node at the end of `interval` that holds about half of it, at least one shard: what a late worker gives away.
-    package func lastHalf(of interval: ShardRange) -> ShardRange? {
-        guard var node = maximalNodes(in: interval).last else { return nil }
-        while node.count > max(1, (interval.count + 1) / 2) { node = ShardRange(Self.split(node), node.upper) }
+    /// The largest node at the end of `interval` with at most `most` shards: what a late worker gives away.
+    package func lastNode(of interval: ShardRange, most: Int) -> ShardRange? {
+        guard most > 0, var node = maximalNodes(in: interval).last else { return nil }
+        while node.count > most { node = ShardRange(Self.split(node), node.upper) }
         return node
     }
 

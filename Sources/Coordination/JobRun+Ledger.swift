@@ -2,6 +2,7 @@ package import Budgeting
 import Hashing
 import Recipes
 import Terms
+import Wire
 
 /// The job's account: what leases reserve, what steps cost, what was spent beside them. Every line is journalled in the
 /// same transaction as what it is about.
@@ -116,6 +117,7 @@ extension JobRun {
         guard let lease = ledger?.leases.first(where: { $0.steps.contains(step) }) else { return false }
         var cost = unposted
         let used = cost
+        takeRepeated(from: &cost, lease.number, &output)
         cost.steps = 1
         cost.tokens = Int64(recipe.inputTokens)
         guard post(.charged(lease: lease.number, step: step, cost: cost, overhead: .zero), &output) == nil else {
@@ -124,6 +126,23 @@ extension JobRun {
         if step == lease.steps.upperBound { post(.closed(lease: lease.number), &output) }
         if phase == .running { pace.note(used, total: ledger?.spent ?? .zero) }
         return true
+    }
+
+    /// A member spent time on shards that another one computed as well; nobody is believed to have taken longer than a
+    /// shard can take.
+    mutating func noteRepeated(_ report: StepReport, threads: Int) {
+        let most = UInt64(ShardPace.longest.nanoseconds / 1000)
+        repeatedMicroseconds += Int64(min(report.repeatedMicroseconds, most)) * Int64(threads)
+    }
+
+    /// Accounts shards that were computed twice as lost, out of what the time of the step costs.
+    private mutating func takeRepeated(from cost: inout Costs, _ lease: UInt64, _ output: inout CoordinatorOutput) {
+        let milliseconds = min(repeatedMicroseconds / 1000, cost.coreTime)
+        guard milliseconds > 0 else { return }
+        let lost = rates.costs(coreTime: milliseconds, wallClock: 0)
+        guard post(.repeated(lease: lease, cost: lost), &output) == nil else { return }
+        repeatedMicroseconds -= milliseconds * 1000
+        for unit in BudgetUnit.allCases { cost[unit] = max(0, cost[unit] - lost[unit]) }
     }
 
     /// Gives back what leases have reserved that nobody holds any more.

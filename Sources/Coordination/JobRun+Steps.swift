@@ -35,6 +35,7 @@ extension JobRun {
         let step = Step(clamping: report.position.step)
         guard step == members[rank].step + 1, step <= leased else { return }
         members[rank].step = step
+        noteRepeated(report, threads: members[rank].threads)
         accept(report, &output)
     }
 

@@ -118,6 +118,8 @@ package struct JobRun: Sendable {
     var rebalancesAfter = Instant(nanoseconds: 0)
     /// Time and core time used.
     package internal(set) var meter = Meter()
+    /// Core time that members spent on shards computed by another as well and that is in no ledger yet, microseconds.
+    var repeatedMicroseconds: Int64 = 0
 
     struct MemberRecord: Sendable {
         var session: SessionID

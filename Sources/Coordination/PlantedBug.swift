@@ -28,6 +28,8 @@ package enum PlantedBug: String, Sendable, CaseIterable {
     case firstSharesForgotten = "I6-first-shares-forgotten"
     case missingShardsForgotten = "I6-missing-shards-forgotten"
     case oldSumsAdded = "I6-sums-of-an-old-generation-added"
+    case bothResultsAdded = "I6-both-results-of-a-lent-shard-added"
+    case loanNotCutOut = "I6-lent-shard-added-to-its-neighbours"
     // I7: nothing late, revoked, infinite or wrong
     case nonFiniteSumSent = "I7-non-finite-sum-sent"
     case wrongStateAccepted = "I7-wrong-state-accepted"

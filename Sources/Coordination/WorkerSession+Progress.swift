@@ -40,15 +40,9 @@ extension WorkerSession {
         switch event {
         case .computed(let id, let generation, let step, let microseconds, let shards):
             guard current(id, generation)?.work?.recipe.step == step else { return }
-            job!.work!.isComputed = true
-            job!.work!.microseconds = microseconds
-            job!.work!.shards = shards
+            job!.computed(shards, microseconds)
             job!.work!.helpsAt = clock + job!.work!.patience()
-        case .helped(let id, let generation, let step, let shards):
-            guard let work = current(id, generation)?.work, work.recipe.step == step else { return }
-            job!.work!.isHelping = false
-            job!.work!.vainHelps = shards > 0 ? 0 : work.vainHelps + 1
-            job!.work!.helpsAt = shards > 0 ? clock : clock + job!.work!.patience()
+        case .begged, .granted, .helped: help(with: event, &output)
         case .nonFinite(let id, let generation, let step, let problem):
             guard let job = current(id, generation), job.work?.recipe.step == step else { return }
             complain(.nonFinite, problem, job, &output)
@@ -105,10 +99,20 @@ extension WorkerSession {
         guard let job, job.isMember, !job.isBusy, let roster = job.roster else { return }
         if let work = job.work {
             if let waitsUntil = work.waitsUntil, clock >= waitsUntil, roster.members.count > 1 {
-                self.job!.work!.isHelping = true
-                output.commands.append(.help(job.id, job.generation, work.recipe))
+                self.job!.work!.isAsking = true
+                output.commands.append(
+                    .help(
+                        job.id, job.generation, work.recipe, shardTime: job.pace.usual ?? .zero,
+                        turn: Int(work.vainHelps)))
             }
-            guard work.isComputed, work.lossSum != nil, !work.isApplying else { return }
+            guard work.lossSum != nil, !work.isApplying else { return }
+            guard work.isComputed, work.targets == 0 else {
+                if !work.isAbandoned {
+                    output.commands.append(.abandon(job.id, job.generation, step: work.recipe.step))
+                }
+                self.job!.work!.isAbandoned = true
+                return
+            }
             self.job!.work!.isApplying = true
             output.commands.append(.apply(job.id, job.generation, work.recipe))
         } else if let order = job.evaluation, Step(clamping: order.step) == job.step {
@@ -149,6 +153,19 @@ extension WorkerSession.Course {
         roster = nil
     }
 
+    /// The own shards of the step are computed, or given up.
+    mutating func computed(_ shards: Int, _ microseconds: UInt64) {
+        work!.isComputed = true
+        work!.microseconds = microseconds
+        work!.shards = shards
+        let span = Span(nanoseconds: Int64(min(microseconds, 1 << 40)) * 1000)
+        guard work!.isAbandoned else { return pace.note(span, shards: shards) }
+        // The one that was given up would have taken longer.
+        if shards == 1 { pace.note(atLeast: span) }
+        let least = (pace.usual ?? span) * Int64(shards)
+        work!.microseconds = max(microseconds, UInt64(least.nanoseconds / 1000))
+    }
+
     mutating func arrive(at step: Step, digest: UInt64) {
         if !hasState || self.step != step || self.digest != digest { reports = [] }
         hasState = true
@@ -167,7 +184,8 @@ extension WorkerSession.Course {
             StepReport(
                 position: Position(job: id, generation: generation, step: UInt64(step), digest: digest),
                 recipeTag: work.tag, lossSum: work.lossSum ?? 0, gradientNorm: norm,
-                computeMicroseconds: work.microseconds, shardsComputed: UInt32(work.shards)))
+                computeMicroseconds: work.microseconds, shardsComputed: UInt32(work.shards),
+                repeatedMicroseconds: work.repeated))
         if reports.count > WorkerSession.reportsKept, bug != .reportsPileUp { reports.removeFirst() }
         self.work = nil
         interrupted = nil

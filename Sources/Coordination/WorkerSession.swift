@@ -68,6 +68,8 @@ package struct WorkerSession: Sendable {
         var save: SaveOrder?
         /// In this generation state came from the coordinator's store, or went there.
         var usesStore = false
+        /// What a shard takes here.
+        var pace = ShardPace()
     }
 
     /// The step in progress.
@@ -82,12 +84,23 @@ package struct WorkerSession: Sendable {
         var isApplying = false
         /// When the others are late enough to be helped; nil while own shards are missing.
         var helpsAt: Instant?
-        package var isHelping = false
+        /// It has asked for shards, and has no answer yet.
+        var isAsking = false
+        /// Nodes of other members that it computes now.
+        var targets = 0
         /// How often in a row nobody had shards to give.
         var vainHelps: Int64 = 0
+        /// Microseconds spent on shards that another member computed as well.
+        var repeated: UInt64 = 0
+        /// Who has asked this worker for shards and got none.
+        var idlers: [WorkerSession.Idler] = []
+        /// Its last shard is computed by another member too.
+        var hasLent = false
+        /// The sum is here before all was computed: the rest is of no use.
+        var isAbandoned = false
 
         /// Waiting for the others, and not helping yet.
-        var waitsUntil: Instant? { lossSum == nil && !isHelping ? helpsAt : nil }
+        var waitsUntil: Instant? { lossSum == nil && !isAsking && targets == 0 ? helpsAt : nil }
         /// A sixteenth of the time that the own shards took, twice as long after each time in vain.
         func patience() -> Span {
             let usual = max(.milliseconds(20), Span(nanoseconds: Int64(min(microseconds, 1 << 40)) * 1000 / 16))

@@ -10,15 +10,23 @@ extension Decoder {
     package func lossAndGradient(
         _ batch: MicroBatch, step: Int = 0, gradient: UnsafeMutablePointer<Float>
     ) -> Double {
+        lossAndGradient(batch, step: step, gradient: gradient) { true } ?? 0
+    }
+
+    /// The same; `goesOn` is asked before each layer, forward and backward, and ends it when false: nil, and what has been
+    /// added to `gradient` is of no use.
+    package func lossAndGradient(
+        _ batch: MicroBatch, step: Int = 0, gradient: UnsafeMutablePointer<Float>, goesOn: () -> Bool
+    ) -> Double? {
         batch.places.withUnsafeBufferPointer { places in
             let noise = drops ? places.baseAddress.map { Noise(places: $0, step: UInt64(step)) } : nil
-            return lossAndGradient(batch, noise, gradient)
+            return lossAndGradient(batch, noise, gradient, goesOn)
         }
     }
 
     private func lossAndGradient(
-        _ batch: MicroBatch, _ noise: Noise?, _ gradient: UnsafeMutablePointer<Float>
-    ) -> Double {
+        _ batch: MicroBatch, _ noise: Noise?, _ gradient: UnsafeMutablePointer<Float>, _ goesOn: () -> Bool
+    ) -> Double? {
         precondition(layout != nil, "this decoder trains nothing")
         guard batch.trainedTokens > 0 else { return 0 }
         return withPass(batch, trains: true) { pass in
@@ -29,7 +37,7 @@ extension Decoder {
                 pass.balanceFactor = mixture.balance * Double(batch.trainedTokens)
             }
             guard let gradients = pass.memory.gradients else { preconditionFailure("memory without gradients") }
-            forward(batch.tokens, pass, keeps: true)
+            guard forward(batch.tokens, pass, keeps: true, goesOn: goesOn) else { return nil }
             finish(pass, keeps: true)
             let loss = crossEntropy(
                 batch, pass, dh: gradients.normalised, dHead: headGradient.map { gradient + $0 },
@@ -39,6 +47,7 @@ extension Decoder {
                 stream(configuration.layers, pass, keeps: true), rows: pass.rows, pass.memory.finalStatistics,
                 gradient: gradient, compute)
             for layer in stride(from: configuration.layers - 1, through: lowestTrained, by: -1) {
+                guard goesOn() else { return nil }
                 backward(layer, gradients, pass, gradient)
             }
             embeddingBackward(batch.tokens, gradients.stream, pass, gradient)

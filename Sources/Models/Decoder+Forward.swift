@@ -69,14 +69,18 @@ extension Decoder {
         }
     }
 
-    /// Embeds and runs all blocks; with `keeps`, what the backward pass needs stays in place.
-    func forward(_ tokens: [Int32], _ pass: Pass, keeps: Bool) {
+    /// Embeds and runs all blocks; with `keeps`, what the backward pass needs stays in place. False when `goesOn`, asked
+    /// before each block, ended it.
+    @discardableResult
+    func forward(_ tokens: [Int32], _ pass: Pass, keeps: Bool, goesOn: () -> Bool = { true }) -> Bool {
         embed(tokens, pass, into: stream(0, pass, keeps: keeps))
         for layer in 0..<configuration.layers {
+            guard goesOn() else { return false }
             forward(
                 blocks[layer], layer, activations(layer, pass, keeps: keeps), from: stream(layer, pass, keeps: keeps),
                 into: stream(layer + 1, pass, keeps: keeps), pass)
         }
+        return true
     }
 
     /// The final norm of the last stream, into `normalised`.

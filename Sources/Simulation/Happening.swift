@@ -70,7 +70,10 @@ struct Chunk {
     /// Sender's rank, or the part of the state.
     var part = 0
     var digest: UInt64 = 0
+    /// Of a save; 1 in a grant that is a loan.
     var attempt: UInt32 = 0
+    /// What a shard takes the sender of a plea.
+    var shardTime = Span.zero
     /// Elements, of `.saved`.
     var range: Range<UInt64> = 0..<0
 }

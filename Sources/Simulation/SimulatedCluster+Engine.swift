@@ -26,64 +26,25 @@ extension SimulatedCluster {
             worker)
     }
 
-    // MARK: Help for members that are late
-
-    /// Asks the member that owes most.
-    func help(_ worker: SimulatedWorker, _ id: JobID, _ generation: Generation, _ recipe: Recipe) {
-        guard let exchange = worker.exchange, exchange.roster.generation == generation,
-            let late = exchange.latest(in: recipe.step, tag: recipe.tag),
-            let other = workers.firstIndex(where: { $0.node == exchange.roster.members[late].node })
-        else { return feed(worker, .helped(id, generation, step: recipe.step, shards: 0)) }
-        var plea = Chunk(kind: .plea, job: id, generation: generation, step: recipe.step)
-        plea.tag = recipe.tag
-        send(plea, from: worker.index, to: other)
-    }
-
-    /// Gives away the last target that is not begun.
-    func give(_ plea: Chunk, _ worker: SimulatedWorker) -> ShardRange? {
-        guard worker.isRunning, case .compute(var computing) = worker.tasks[0], computing.generation == plea.generation,
-            computing.id == plea.job, computing.step == plea.step, computing.tag == plea.tag,
-            computing.era == worker.era,
-            !computing.isHelp, computing.next + 1 < computing.targets.count
-        else { return nil }
-        let node = computing.targets.removeLast()
-        worker.tasks[0] = .compute(computing)
-        return node
-    }
-
-    /// Computes what another member has given away.
-    func takeOver(_ grant: Chunk, _ worker: SimulatedWorker) {
-        guard let loaded = worker.loaded, let course = worker.session?.job, course.id == grant.job,
-            course.generation == grant.generation, let work = course.work, work.recipe.step == grant.step,
-            work.tag == grant.tag, work.isHelping
-        else { return }
-        guard !grant.shards.isEmpty else {
-            return feed(worker, .helped(course.id, course.generation, step: grant.step, shards: 0))
-        }
-        helps += 1
-        let shards = max(1, work.recipe.shards.count)
-        var computing = Computing(
-            id: grant.job, generation: grant.generation, step: grant.step, tag: grant.tag, era: worker.era,
-            load: (work.recipe.sequenceCount + shards - 1) / shards, targets: [grant.shards],
-            fold: TreeFold(tree: references[loaded.job].tree))
-        computing.isHelp = true
-        enqueue(.compute(computing), worker)
-    }
-
     /// Computing that was ordered before ends at the next shard.
     func interrupt(_ worker: SimulatedWorker) {
         worker.era += 1
         guard worker.isRunning, case .compute(var computing) = worker.tasks[0] else { return }
-        let time = max(1, computing.shardTime.nanoseconds)
-        let done = Int((now - computing.startedAt).nanoseconds / time)
-        computing.planned = min(computing.missing.count, done + 1)
+        computing.planned = min(computing.missing.count, computing.place(at: now) + 1)
+        goOn(with: computing, worker)
+    }
+
+    /// Puts changed computing back in its place; it ends when its planned shards are done.
+    func goOn(with computing: Computing, _ worker: SimulatedWorker) {
         worker.tasks[0] = .compute(computing)
         worker.ticket += 1
         let end = computing.startedAt + computing.shardTime * Int64(computing.planned)
-        schedule(.taskEnds(worker: worker.index, boot: worker.boot, ticket: worker.ticket), at: max(now, end))
+        schedule(
+            .taskEnds(worker: worker.index, boot: worker.boot, ticket: worker.ticket),
+            at: computing.isAbandoned ? now : max(now, end))
     }
 
-    private func startNextTask(_ worker: SimulatedWorker) {
+    func startNextTask(_ worker: SimulatedWorker) {
         guard !worker.isRunning, let task = worker.tasks.first else { return }
         worker.isRunning = true
         let span: Span
@@ -120,7 +81,7 @@ extension SimulatedCluster {
         startNextTask(worker)
     }
 
-    private func post(_ mail: SimulatedWorker.Mail, _ worker: SimulatedWorker) {
+    func post(_ mail: SimulatedWorker.Mail, _ worker: SimulatedWorker) {
         worker.mail.append(mail)
         if worker.mail.count == 1 {
             schedule(
@@ -143,10 +104,11 @@ extension SimulatedCluster {
     private func begin(_ computing: inout Computing, _ worker: SimulatedWorker) {
         computing.startedAt = now
         computing.planned = 0
-        guard computing.era == worker.era, computing.next < computing.targets.count, let loaded = worker.loaded else {
-            return
-        }
+        guard computing.era == worker.era, !computing.isAbandoned, computing.next < computing.targets.count,
+            let loaded = worker.loaded
+        else { return }
         let target = computing.targets[computing.next]
+        if computing.next == 0 { computing.begunAt = now }
         computing.fold = TreeFold(tree: references[loaded.job].tree)
         computing.sums = []
         if worker.held.tag == computing.tag {
@@ -177,16 +139,11 @@ extension SimulatedCluster {
             }
             return false
         }
-        for shard in computing.missing.prefix(computing.planned) {
-            let leaf = Reference.leaf(shard, state: state.digest, tag: computing.tag)
-            guard computing.insert(ShardRange(shard, shard + 1), leaf) else {
-                fail(.i6, "w\(worker.index) computes shard \(shard) of step \(computing.step) twice")
-                return false
-            }
-            computing.shards += 1
-            shardsComputed += 1
+        guard count(computing.planned, of: &computing, state.digest, worker) else { return false }
+        if computing.isAbandoned {
+            end(computing, worker)
+            return false
         }
-        computing.spent = computing.spent + (now - computing.startedAt)
         let isWhole = computing.next < computing.targets.count && computing.planned == computing.missing.count
         if computing.era != worker.era || computing.isNonFinite {
             // A node that is whole counts even when no more is wanted.
@@ -208,26 +165,58 @@ extension SimulatedCluster {
             }
             return false
         }
-        if isWhole, let sum = computing.sums.first?.sum {
-            let target = computing.targets[computing.next]
-            worker.keep([(target, sum)], tag: computing.tag)
-            post(.node(target, sum, computing.generation, step: computing.step, tag: computing.tag), worker)
+        if isWhole {
+            publish(&computing, worker)
             computing.next += 1
         }
         if computing.next < computing.targets.count { return true }
+        end(computing, worker)
+        return false
+    }
+
+    /// Takes the first missing shards of the target in progress as computed.
+    func count(_ shards: Int, of computing: inout Computing, _ state: UInt64, _ worker: SimulatedWorker) -> Bool {
+        for shard in computing.missing.prefix(shards) {
+            let leaf = Reference.leaf(shard, state: state, tag: computing.tag)
+            guard computing.insert(ShardRange(shard, shard + 1), leaf) else {
+                fail(.i6, "w\(worker.index) computes shard \(shard) of step \(computing.step) twice")
+                return false
+            }
+            computing.shards += 1
+            shardsComputed += 1
+        }
+        computing.spent = computing.spent + computing.shardTime * Int64(min(shards, computing.missing.count))
+        return true
+    }
+
+    /// Keeps and sends what is added up of the target in progress.
+    func publish(_ computing: inout Computing, _ worker: SimulatedWorker) {
+        worker.keep(computing.sums, tag: computing.tag)
+        for (node, sum) in computing.sums {
+            post(.node(node, sum, computing.generation, step: computing.step, tag: computing.tag), worker)
+        }
+        computing.sums = []
+    }
+
+    /// Tells what computing has come to.
+    private func end(_ computing: Computing, _ worker: SimulatedWorker) {
+        var (spent, shards) = (computing.spent, computing.shards)
         if computing.isHelp {
-            post(
-                .event(.helped(computing.id, computing.generation, step: computing.step, shards: computing.shards)),
+            let repeated = computing.isLoan ? UInt64(max(0, (now - computing.begunAt).nanoseconds / 1000)) : 0
+            return post(
+                .event(
+                    .helped(
+                        computing.id, computing.generation, step: computing.step, shards: shards, repeated: repeated)),
                 worker)
-            return false
+        }
+        if computing.isAbandoned, shards == 0, !computing.missing.isEmpty {
+            (spent, shards) = (now - computing.startedAt, 1)
         }
         post(
             .event(
                 .computed(
                     computing.id, computing.generation, step: computing.step,
-                    microseconds: UInt64(max(1, computing.spent.nanoseconds / 1000)), shards: computing.shards)), worker
-        )
-        return false
+                    microseconds: UInt64(max(1, spent.nanoseconds / 1000)), shards: shards)), worker)
     }
 
     /// Ends a task that is no computing.
@@ -314,9 +303,10 @@ extension SimulatedCluster {
             chunk.shards = node
             chunk.sum = sum
             sendToMembers(chunk, exchange.roster, worker, ranks: exchange.owners)
-            let outcomes = exchange.addNode(node, sum, step: step, tag: tag)
+            let outcomes = exchange.addNode(node, sum, step: step, tag: tag, isLoan: isLent(chunk), bug)
             worker.exchange = exchange
             for outcome in outcomes { carryOut(outcome, step, tag, worker) }
+        case .lent(let plea, let node): answer(plea, node, isLoan: true, worker)
         case .loaded(let id, let job, let description, let problem, let parameters):
             guard let wanted = worker.wanted, wanted.id == id, wanted.description == description else { return }
             worker.wanted = nil

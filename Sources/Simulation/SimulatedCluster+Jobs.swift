@@ -1,3 +1,4 @@
+import Budgeting
 package import Coordination
 import Recipes
 package import Terms
@@ -19,7 +20,8 @@ extension SimulatedCluster {
     private func drawDescription() -> JobDescription {
         let shards = dice.pick([1, 2, 3, 4, 4, 5, 8, 8, 16])
         let batch = dice.within(1...12)
-        let steps = dice.chance(60) ? dice.within(40...70) : dice.within(2...30)
+        // Some are longer than the reports that a worker keeps.
+        let steps = dice.chance(10) ? dice.within(110...130) : dice.within(dice.chance(60) ? 40...70 : 2...30)
         let sequences = dice.within(3...50)
         let least = dice.within(1...min(3, shards))
         var description = JobDescription(
@@ -114,6 +116,14 @@ extension SimulatedCluster {
 
     /// A worker's next results are infinite.
     package func poison(_ worker: Int, times: Int = 1) { workers[worker].poisons = times }
+
+    /// From now on a worker takes so long for a shard.
+    package func slow(_ worker: Int, shardMilliseconds: Int) {
+        workers[worker].shardTime = .milliseconds(Int64(shardMilliseconds))
+    }
+
+    /// Core time that a job lost, milliseconds.
+    package func lostMilliseconds(_ job: JobID) -> Int64 { head.core?.job(job)?.ledger?.balance(.lost).coreTime ?? 0 }
 
     /// Whether a worker's process runs.
     package func isUp(_ worker: Int) -> Bool { workers[worker].isAlive }

@@ -151,7 +151,13 @@ extension SimulatedCluster {
         case .compute(let id, let generation, let recipe, let ranges):
             guard worker.loaded?.id == id else { return }
             enqueueComputing(worker, id, generation, recipe, ranges)
-        case .help(let id, let generation, let recipe): help(worker, id, generation, recipe)
+        case .help(let id, let generation, let recipe, let shardTime, let turn):
+            help(worker, id, generation, recipe, shardTime, turn)
+        case .give(let plea, let most): answer(plea, give(plea, most, worker), isLoan: false, worker)
+        case .lend(let plea): if !lend(plea, worker) { answer(plea, nil, isLoan: false, worker) }
+        case .takeOver(let id, let generation, let recipe, let node, let isLoan):
+            takeOver(worker, id, generation, recipe, node, isLoan)
+        case .abandon(_, let generation, let step): abandon(worker, generation, step)
         case .apply(let id, let generation, let recipe):
             guard worker.loaded?.id == id, let gathered = worker.gathered, gathered.step == recipe.step else { return }
             worker.gathered = nil
@@ -263,7 +269,8 @@ extension SimulatedCluster {
             else { return }
             let outcomes: [SimulatedExchange.Outcome]
             if chunk.kind == .node {
-                outcomes = exchange.addNode(chunk.shards, chunk.sum, step: chunk.step, tag: chunk.tag)
+                outcomes = exchange.addNode(
+                    chunk.shards, chunk.sum, step: chunk.step, tag: chunk.tag, isLoan: isLent(chunk), bug)
             } else {
                 checkRootBuffer(worker, chunk.step)
                 outcomes = exchange.addRoot(chunk.sum, from: chunk.part, step: chunk.step, tag: chunk.tag)
@@ -272,12 +279,13 @@ extension SimulatedCluster {
             for outcome in outcomes { carryOut(outcome, chunk.step, chunk.tag, worker) }
         case .stateRequest: serve(chunk, to: from, worker)
         case .state: receiveState(chunk, worker)
-        case .plea:
-            var answer = chunk
-            answer.kind = .grant
-            answer.shards = give(chunk, worker) ?? ShardRange(0, 0)
-            send(answer, from: worker.index, to: from)
-        case .grant: takeOver(chunk, worker)
+        case .plea: hear(chunk, from: from, worker)
+        case .grant:
+            guard worker.session?.job?.work?.tag == chunk.tag else { return }
+            feed(
+                worker,
+                .granted(
+                    chunk.job, chunk.generation, step: chunk.step, chunk.shards, isLoan: chunk.attempt == 1))
         case .saved: break
         }
     }
@@ -287,6 +295,7 @@ extension SimulatedCluster {
         let roster = exchange.roster
         switch outcome {
         case .nothing: break
+        case .repeated: repeatedResults += 1
         case .wrong(let text): fail(.i6, "w\(worker.index): \(text)")
         case .root(let sum):
             var chunk = Chunk(kind: .root, job: roster.job, generation: roster.generation, step: step)

@@ -22,8 +22,13 @@ package final class SimulatedCluster {
     /// What a person would have seen, one line each; kept only when asked for.
     package internal(set) var story: [String] = []
     package var keepsStory = false
-    /// Nodes that late members gave away.
+    /// Nodes that late members gave away or lent.
     package internal(set) var helps = 0
+    /// Shards that were lent: computed by two members at once.
+    package internal(set) var reissues = 0
+    /// Results of such shards that came second, and were dropped.
+    package internal(set) var repeatedResults = 0
+    var loans: Set<Loan> = []
     /// Shards that engines computed, all together.
     package internal(set) var shardsComputed = 0
     /// The story holds every event of every core too.

@@ -1,4 +1,5 @@
 import Collectives
+import Coordination
 import Terms
 import Wire
 
@@ -30,6 +31,8 @@ struct SimulatedExchange {
 
     enum Outcome {
         case nothing
+        /// The second result for a shard that was lent: dropped.
+        case repeated
         /// A chunk that contradicts what is here.
         case wrong(String)
         /// This member's slice is finished: it goes to everybody.
@@ -52,8 +55,8 @@ struct SimulatedExchange {
         return steps.count - 1
     }
 
-    /// The rank of the member that owes most shards of the step, of those that could give one away; nil = nobody.
-    func latest(in step: Step, tag: UInt64) -> Int? {
+    /// The rank of the member that owes most shards of the step, or at a later `turn` the next one after it; nil = nobody.
+    func late(in step: Step, tag: UInt64, turn: Int) -> Int? {
         guard isOwner, let sums = steps.first(where: { $0.step == step && $0.tag == tag }) else { return nil }
         let isFirst = step == Step(clamping: roster.target) + 1
         func missing(_ member: Member) -> Int {
@@ -64,15 +67,21 @@ struct SimulatedExchange {
                     }
             }
         }
-        let late = roster.members.indices.filter { $0 != rank && missing(roster.members[$0]) > 1 }
-        return late.max { (missing(roster.members[$0]), $1) < (missing(roster.members[$1]), $0) }
+        let late = roster.members.indices.filter { $0 != rank }.map { (rank: $0, missing: missing(roster.members[$0])) }
+        let order = late.filter { $0.missing > 0 }.sorted { ($1.missing, $0.rank) < ($0.missing, $1.rank) }
+        return order.isEmpty ? nil : order[turn % order.count].rank
     }
 
-    /// A node for the own slice, from this member or another.
-    mutating func addNode(_ node: ShardRange, _ sum: Reference.Sum, step: Step, tag: UInt64) -> [Outcome] {
+    /// A node for the own slice, from this member or another; `isLoan` when two members compute it.
+    mutating func addNode(
+        _ node: ShardRange, _ sum: Reference.Sum, step: Step, tag: UInt64, isLoan: Bool, _ bug: PlantedBug?
+    ) -> [Outcome] {
         guard isOwner else { return [] }
         let place = place(step, tag)
         guard let merges = steps[place].fold.insert(node) else {
+            if isLoan, steps[place].fold.held.contains(where: { $0.contains(node) }) {
+                return bug == .bothResultsAdded ? addAgain(node, sum, place) : [.repeated]
+            }
             return [.wrong("the node \(node) of step \(step) came twice in generation \(roster.generation)")]
         }
         steps[place].values.append((node, sum))
@@ -90,6 +99,14 @@ struct SimulatedExchange {
         guard steps[place].fold.isComplete, let whole = steps[place].values.first?.sum else { return [] }
         steps[place].roots[rank] = whole
         return [.root(whole)] + gatheredIfComplete(place)
+    }
+
+    /// What a planted bug does with the second result for a shard.
+    private mutating func addAgain(_ node: ShardRange, _ sum: Reference.Sum, _ place: Int) -> [Outcome] {
+        for index in steps[place].values.indices where steps[place].values[index].node.contains(node) {
+            steps[place].values[index].sum = Reference.add(steps[place].values[index].sum, sum)
+        }
+        return [.repeated]
     }
 
     /// A finished slice from its owner.

@@ -10,7 +10,7 @@ final class SimulatedWorker {
     let node: NodeID
     let threads: Int
     /// Time of one shard of one sequence.
-    let shardTime: Span
+    var shardTime: Span
     /// Times its process was started.
     var boot = 0
     /// nil while the process is down.
@@ -72,6 +72,7 @@ final class SimulatedWorker {
         case node(ShardRange, Reference.Sum, Generation, step: Step, tag: UInt64)
         case loaded(JobID, job: Int, description: [UInt8], problem: String, parameters: Int)
         case snapshot(SaveOrder, digest: UInt64)
+        case lent(WorkerSession.Plea, ShardRange)
     }
 
     init(index: Int, node: NodeID, threads: Int, shardTime: Span) {
@@ -145,6 +146,8 @@ struct Computing {
     var targets: [ShardRange]
     var next = 0
     var startedAt = Instant(nanoseconds: 0)
+    /// When its first target was.
+    var begunAt = Instant(nanoseconds: 0)
     var spent = Span.zero
     var shards = 0
     // The target in progress.
@@ -155,8 +158,18 @@ struct Computing {
     /// How many of `missing` are done when the task is next looked at.
     var planned = 0
     var isNonFinite = false
-    /// Given away by another member.
+    /// Given away or lent by another member.
     var isHelp = false
+    /// Another member computes the shard in progress too: the one who lent it, or the one it is lent to.
+    var isLoan = false
+    /// The step's sum is here already.
+    var isAbandoned = false
+
+    /// Place in `missing` of the shard in progress at an instant.
+    func place(at now: Instant) -> Int {
+        let time = max(1, shardTime.nanoseconds)
+        return max(0, min(missing.count - 1, Int((now - startedAt).nanoseconds / time)))
+    }
 
     /// Puts a sum among the others and carries out what becomes possible.
     mutating func insert(_ node: ShardRange, _ sum: Reference.Sum) -> Bool {

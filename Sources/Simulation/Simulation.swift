@@ -10,6 +10,8 @@ package struct SimulationResult: Sendable, Equatable {
     package var events: Int
     /// Faults that struck.
     package var faults: Int
+    /// Shards that were issued to a second member because the first one was late.
+    package var reissues: Int
     /// SHA-256 of everything that happened; equal for equal seeds, on any machine.
     package var traceDigest: Digest
     /// What was not as it must be, nil = nothing.
@@ -37,7 +39,8 @@ package enum Simulation {
         let isOver = cluster.run(within: patience) { $0.isOver }
         if !isOver { cluster.failAsUnfinished() }
         return SimulationResult(
-            seed: seed, events: cluster.events, faults: cluster.faults, traceDigest: cluster.traceDigest(),
+            seed: seed, events: cluster.events, faults: cluster.faults, reissues: cluster.reissues,
+            traceDigest: cluster.traceDigest(),
             failure: cluster.failure.map { "\($0.invariant.rawValue): \($0.text)" },
             invariant: cluster.failure?.invariant)
     }

@@ -90,14 +90,22 @@ package final class Trainer: @unchecked Sendable {
     }
 
     /// The gradient sum of one shard: `gradient[P]` is zeroed, then the micro-batches are added in order.
-    /// `step` is the optimizer step they belong to, which dropout depends on.
+    /// `step` is the optimizer step they belong to, which dropout depends on. `goesOn` is asked between layers; once it
+    /// says false, what is there is of no use.
     package func shardGradient(
-        _ microBatches: [MicroBatch], step: Int = 0, into gradient: UnsafeMutablePointer<Float>
+        _ microBatches: [MicroBatch], step: Int = 0, into gradient: UnsafeMutablePointer<Float>,
+        goesOn: () -> Bool = { true }
     ) -> ShardGradient {
         gradient.update(repeating: 0, count: count)
         var shard = ShardGradient(lossSum: 0, trainedTokens: 0, isFinite: true)
         for batch in microBatches {
-            shard.lossSum += decoder.lossAndGradient(batch, step: step, gradient: gradient)
+            guard
+                let loss = decoder.lossAndGradient(batch, step: step, gradient: gradient, goesOn: goesOn)
+            else {
+                shard.isWhole = false
+                return shard
+            }
+            shard.lossSum += loss
             shard.trainedTokens += batch.trainedTokens
         }
         shard.isFinite =

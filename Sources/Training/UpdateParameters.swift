@@ -35,6 +35,8 @@ package struct ShardGradient: Sendable, Equatable {
     package var trainedTokens: Int
     /// False when the loss or any element of the gradient is infinite or not a number.
     package var isFinite: Bool
+    /// False when it was given up: nothing here is of use then.
+    package var isWhole = true
 
     package init(lossSum: Double, trainedTokens: Int, isFinite: Bool) {
         (self.lossSum, self.trainedTokens, self.isFinite) = (lossSum, trainedTokens, isFinite)

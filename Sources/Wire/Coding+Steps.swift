@@ -24,6 +24,7 @@ extension StepReport: WireCodable {
         writer.double(gradientNorm)
         writer.integer(computeMicroseconds)
         writer.integer(shardsComputed)
+        writer.integer(repeatedMicroseconds)
     }
     init(from reader: inout ByteReader) throws(ByteError) {
         position = try Position(from: &reader)
@@ -32,6 +33,7 @@ extension StepReport: WireCodable {
         gradientNorm = try reader.double()
         computeMicroseconds = try reader.integer()
         shardsComputed = try reader.integer()
+        repeatedMicroseconds = try reader.integer()
     }
 }
 

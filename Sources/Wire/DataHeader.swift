@@ -21,9 +21,10 @@ package struct DataHeader: Sendable, Equatable {
         case fileRequest
         /// Part of a file. With `count` 0, why it can't be had, in words.
         case file
-        /// Asks a member for shards of the step that it has not begun: the sender has none left.
+        /// Asks a member for shards of the step: the sender has none left. `count` is what one takes it, in microseconds.
         case plea
-        /// The answer: a node of the tree that is the receiver's to compute now; none when there is nothing to give.
+        /// The answer: a node of the tree that is the receiver's to compute now; none when there is nothing to give. With
+        /// `attempt` 1 the sender computes it too.
         case grant
         /// A piece of a checkpoint that its owner has put into the store itself: the digest, 32 bytes. With `count` 0,
         /// why it can't, in words.
@@ -40,13 +41,13 @@ package struct DataHeader: Sendable, Equatable {
     package var job: JobID
     package var generation: Generation
     package var step: UInt64
-    /// Save attempt or request number.
+    /// Save attempt or request number; 1 in a grant that is a loan.
     package var attempt: UInt32 = 0
     /// The node, for `.node`; the whole tree for `.root`.
     package var shards = ShardRange(0, 0)
     /// First element of the flat vector, or first byte of a file.
     package var offset: UInt64
-    /// Elements or bytes in the payload (asked for, in a request).
+    /// Elements or bytes in the payload (asked for, in a request); microseconds in a plea.
     package var count: UInt64
     /// First eight bytes of the recipe's digest.
     package var recipeTag: UInt64 = 0

@@ -121,10 +121,12 @@ package struct StepReport: Sendable, Equatable {
     package var computeMicroseconds: UInt64
     /// Shards it computed.
     package var shardsComputed: UInt32
+    /// Time it spent besides on shards that another member computed as well, microseconds.
+    package var repeatedMicroseconds: UInt64
 
     package init(
         position: Position, recipeTag: UInt64, lossSum: Double, gradientNorm: Double, computeMicroseconds: UInt64,
-        shardsComputed: UInt32
+        shardsComputed: UInt32, repeatedMicroseconds: UInt64 = 0
     ) {
         self.position = position
         self.recipeTag = recipeTag
@@ -132,6 +134,7 @@ package struct StepReport: Sendable, Equatable {
         self.gradientNorm = gradientNorm
         self.computeMicroseconds = computeMicroseconds
         self.shardsComputed = shardsComputed
+        self.repeatedMicroseconds = repeatedMicroseconds
     }
 }
 

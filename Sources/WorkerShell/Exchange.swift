@@ -37,8 +37,8 @@ package final class Exchange {
     /// The newest step that this member itself has worked for.
     private var newest: Step
 
-    /// Members can be ahead of this one by so many steps: nobody ends a step without everybody's shards, but a member may
-    /// have none in a generation's first one.
+    /// Members can be ahead of this one by so many steps: nobody ends a step before everybody has begun its shards, but a
+    /// member may have none in a generation's first one.
     private static let window = 2
 
     /// - Parameters:
@@ -118,8 +118,8 @@ package final class Exchange {
         return (out, gatheredIfComplete(state))
     }
 
-    /// The member that owes most shards of the step, of those that could give one away; nil = nobody.
-    package func latest(in step: Step, tag: UInt64) -> NodeID? {
+    /// The member that owes most shards of the step, or at a later `turn` the next one after it; nil = nobody.
+    package func late(in step: Step, tag: UInt64, turn: Int) -> NodeID? {
         // Everybody sends in order: what the last chunk has, all have.
         guard let held = steps.first(where: { $0.step == step && $0.tag == tag })?.folds.last?.held else { return nil }
         let isFirst = step == Int(clamping: roster.target) + 1
@@ -133,8 +133,8 @@ package final class Exchange {
             }
         }
         let late = roster.members.indices.filter { $0 != rank }.map { (rank: $0, missing: missing(roster.members[$0])) }
-        return late.filter { $0.missing > 1 }.max { ($0.missing, $1.rank) < ($1.missing, $0.rank) }
-            .map { roster.members[$0.rank].node }
+        let order = late.filter { $0.missing > 0 }.sorted { ($1.missing, $0.rank) < ($0.missing, $1.rank) }
+        return order.isEmpty ? nil : roster.members[order[turn % order.count].rank].node
     }
 
     /// Takes a chunk from a peer; whatever does not fit is counted and dropped.

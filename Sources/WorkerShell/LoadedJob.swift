@@ -96,14 +96,24 @@ final class LoadedJob: @unchecked Sendable {
         return MicroBatch(tokens: tokens, targets: targets, documents: documents, places: places)
     }
 
-    /// The gradient sum of one virtual shard of `recipe`, or nil when something in it is not finite.
-    func gradient(of shard: Int, _ recipe: Recipe) -> NodeSum? {
+    /// What became of computing a shard.
+    enum ShardOutcome {
+        case sum(NodeSum)
+        /// Something in it is infinite or not a number.
+        case nonFinite
+        case givenUp
+    }
+
+    /// The gradient sum of one virtual shard of `recipe`; `goesOn` is asked between layers, and ends it when false.
+    func gradient(of shard: Int, _ recipe: Recipe, goesOn: () -> Bool) -> ShardOutcome {
         let sum = NodeSum(shards: ShardRange(shard, shard + 1), lossSum: 0, from: pool)
         let batches = recipe.shards[shard].map { microBatch($0.lazy.map(Int.init), of: data.train) }
-        let gradient = trainer.shardGradient(batches, step: Int(recipe.step), into: sum.pointer)
+        let gradient = trainer.shardGradient(batches, step: Int(recipe.step), into: sum.pointer, goesOn: goesOn)
+        guard gradient.isWhole else { return .givenUp }
+        guard gradient.isFinite else { return .nonFinite }
         sum.lossSum = gradient.lossSum
-        if gradient.isFinite { compute.round(sum.pointer, count: trainer.count, for: wire) }
-        return gradient.isFinite ? sum : nil
+        compute.round(sum.pointer, count: trainer.count, for: wire)
+        return .sum(sum)
     }
 
     /// left += right.

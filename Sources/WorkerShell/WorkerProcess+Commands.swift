@@ -29,7 +29,15 @@ extension WorkerProcess {
         case .compute(let id, let generation, let recipe, let ranges):
             guard let job, job.id == id, let course = session.job else { return }
             engine.compute(job.loaded, id, generation, recipe, ranges, held: held, digest: course.digest)
-        case .help(let id, let generation, let recipe): help(id, generation, recipe)
+        case .help(let id, let generation, let recipe, let shardTime, let turn):
+            ask(id, generation, recipe, shardTime, turn)
+        case .give(let plea, let most): answer(plea, engine.give(plea, most: most), isLoan: false)
+        case .lend(let plea): if !engine.lend(plea) { answer(plea, nil, isLoan: false) }
+        case .takeOver(let id, let generation, let recipe, let node, let isLoan):
+            guard let job, job.id == id, let course = session.job else { return }
+            engine.help(
+                job.loaded, id, generation, recipe, node, isLoan: isLoan, held: held, digest: course.digest)
+        case .abandon(_, let generation, let step): engine.abandon(generation, step)
         case .apply(let id, let generation, let recipe):
             guard let job, job.id == id, let gathered, gathered.step == recipe.step else { return }
             self.gathered = nil
@@ -63,45 +71,6 @@ extension WorkerProcess {
         }
     }
 
-    // MARK: Help for members that are late
-
-    private func help(_ id: JobID, _ generation: Generation, _ recipe: Recipe) {
-        let late = exchange.flatMap {
-            $0.roster.generation == generation ? $0.latest(in: recipe.step, tag: recipe.tag) : nil
-        }
-        guard let late else { return feed(.helped(id, generation, step: recipe.step, shards: 0)) }
-        var header = DataHeader(
-            kind: .plea, job: id, generation: generation, step: UInt64(recipe.step), offset: 0, count: 0,
-            sender: options.node)
-        header.recipeTag = recipe.tag
-        send(header, [0], to: late)
-    }
-
-    /// Answers a member that has nothing left to compute.
-    func give(_ plea: DataHeader) {
-        guard let exchange, exchange.roster.job == plea.job, exchange.roster.generation == plea.generation,
-            exchange.roster.members.contains(where: { $0.node == plea.sender }), let step = Step(exactly: plea.step)
-        else { return }
-        var header = plea
-        header.kind = .grant
-        header.sender = options.node
-        header.shards = engine.give(plea.generation, step, plea.recipeTag) ?? ShardRange(0, 0)
-        send(header, [0], to: plea.sender)
-    }
-
-    /// Computes what a late member has given away.
-    func takeOver(_ grant: DataHeader) {
-        guard let job, let course = session.job, course.id == grant.job, course.generation == grant.generation,
-            let work = course.work, UInt64(work.recipe.step) == grant.step, work.tag == grant.recipeTag, work.isHelping
-        else { return }
-        let tree = ShardTree(leaves: job.loaded.description.virtualShards)
-        guard tree.has(grant.shards) else {
-            return feed(.helped(course.id, course.generation, step: work.recipe.step, shards: 0))
-        }
-        engine.help(
-            job.loaded, course.id, course.generation, work.recipe, grant.shards, held: held, digest: course.digest)
-    }
-
     /// Memory that goes from the reactor to the engine for one update.
     private struct SendableGradient: @unchecked Sendable {
         let pointer: UnsafeMutablePointer<Float>
@@ -114,6 +83,7 @@ extension WorkerProcess {
         case .node(let sum, let generation, let step, let tag):
             guard let exchange, exchange.roster.generation == generation else { return }
             forward(exchange.add(sum, step: step, tag: tag))
+        case .lent(let plea, let node): answer(plea, node, isLoan: true)
         case .snapshot(let snapshot): sendShare(snapshot)
         case .stored(let order, let piece, let digest): sendStored(order, piece, digest)
         case .storeFailed(let order, let problem): sendProblem(order, problem)

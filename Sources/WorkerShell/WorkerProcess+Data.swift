@@ -52,8 +52,8 @@ extension WorkerProcess {
         case .stateRequest: serveState(header)
         case .state: receiveState(header, payload)
         case .file: receiveFile(header, Array(payload))
-        case .plea: give(header)
-        case .grant: takeOver(header)
+        case .plea: hear(header)
+        case .grant: receiveGrant(header)
         case .shelf:
             if let offer = try? ShelfOffer(decoding: Array(payload)) { shelves.open(offer, of: header.sender) }
         case .room: links.hasRoom()

@@ -58,7 +58,7 @@ struct Sim: ParsableCommand {
         let seconds = Date().timeIntervalSince(start)
         let end = JSONValue.members([
             "event": .string("end"), "seeds": .int(summary.seeds), "failed": .int(summary.failed.count),
-            "events": .int(summary.events), "faults": .int(summary.faults),
+            "events": .int(summary.events), "faults": .int(summary.faults), "reissues": .int(summary.reissues),
             "trace_sha256": .string(summary.traceDigest.hex), "seconds": .double(seconds),
             "events_per_second": .int(Int(Double(summary.events) / max(seconds, 1e-9))),
         ])
@@ -66,8 +66,8 @@ struct Sim: ParsableCommand {
             Output.json(end)
         } else {
             Output.line(
-                "\(summary.seeds) clusters, \(summary.events) events, \(summary.faults) faults in "
-                    + "\(LiveView.decimals(seconds, 1)) s: \(summary.failed.count) failed\ntrace \(summary.traceDigest.hex)"
+                "\(summary.seeds) clusters, \(summary.events) events, \(summary.faults) faults, "
+                    + "\(summary.reissues) shards issued twice in \(LiveView.decimals(seconds, 1)) s: \(summary.failed.count) failed\ntrace \(summary.traceDigest.hex)"
             )
         }
         guard summary.failed.isEmpty else { throw Failure.ended(code: 1) }

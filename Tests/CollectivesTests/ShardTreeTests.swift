@@ -2,19 +2,23 @@ import Collectives
 import Testing
 
 @Suite struct ShardTreeTests {
-    @Test func `what a late worker gives away is a node at the end with about half of the rest`() {
+    @Test func `what a late worker gives away is a node at the end with no more shards than asked for`() {
         let tree = ShardTree(leaves: 13)
-        #expect(tree.lastHalf(of: ShardRange(0, 13)) == ShardRange(8, 13))
-        #expect(tree.lastHalf(of: ShardRange(0, 8)) == ShardRange(4, 8))
-        #expect(tree.lastHalf(of: ShardRange(1, 8)) == ShardRange(4, 8))
-        #expect(tree.lastHalf(of: ShardRange(5, 8)) == ShardRange(6, 8))
-        #expect(tree.lastHalf(of: ShardRange(6, 8)) == ShardRange(7, 8))
-        #expect(tree.lastHalf(of: ShardRange(7, 8)) == ShardRange(7, 8))
-        #expect(tree.lastHalf(of: ShardRange(8, 8)) == nil)
+        #expect(tree.lastNode(of: ShardRange(0, 13), most: 7) == ShardRange(8, 13))
+        #expect(tree.lastNode(of: ShardRange(0, 8), most: 4) == ShardRange(4, 8))
+        #expect(tree.lastNode(of: ShardRange(0, 8), most: 3) == ShardRange(6, 8))
+        #expect(tree.lastNode(of: ShardRange(1, 8), most: 4) == ShardRange(4, 8))
+        #expect(tree.lastNode(of: ShardRange(5, 8), most: 2) == ShardRange(6, 8))
+        #expect(tree.lastNode(of: ShardRange(7, 8), most: 9) == ShardRange(7, 8))
+        #expect(tree.lastNode(of: ShardRange(7, 8), most: 0) == nil)
+        #expect(tree.lastNode(of: ShardRange(8, 8), most: 1) == nil)
         for lower in 0..<13 {
             for upper in lower + 1...13 {
-                let node = tree.lastHalf(of: ShardRange(lower, upper))
-                #expect(node.map { tree.has($0) && $0.upper == upper && $0.lower >= lower } == true)
+                for most in 1...13 {
+                    let node = tree.lastNode(of: ShardRange(lower, upper), most: most)
+                    let fits = node.map { $0.upper == upper && $0.lower >= lower && $0.count <= most }
+                    #expect(fits == true && node.map(tree.has) == true)
+                }
             }
         }
     }

@@ -79,6 +79,31 @@ private final class Bench {
         feed(.healed(job, Generation(generation), digest: digest))
     }
 
+    /// Members that are late, or ask.
+    let others = [Stage.node(2), Stage.node(3)]
+
+    /// The first generation, of three members, with two steps leased.
+    func enterCrowd() {
+        load()
+        hear(.prepare(job, Generation(1)))
+        feed(.quiesced(job, Generation(1), held: [], tag: 0))
+        let shards = [ShardRange(0, 2), ShardRange(2, 3), ShardRange(3, 4)]
+        let members = zip(1..., shards).map { number, range in
+            Member(
+                node: Stage.node(number), dataEndpoint: "", shards: range, firstShards: [range], slice: 0..<10_000)
+        }
+        hear(.begin(Roster(job: job, generation: Generation(1), members: members, target: 0, digest: 0, sources: [])))
+        feed(.healed(job, Generation(1), digest: 7))
+        lease(1, 1...2)
+    }
+
+    /// Another member wants shards of a step; times in milliseconds.
+    func plea(from node: NodeID, takes: Int64, running: Int64?, waiting: Int = 0, step: Int = 2) -> WorkerSession.Plea {
+        WorkerSession.Plea(
+            job: job, generation: Generation(1), step: step, tag: recipe(step).tag, from: node,
+            shardTime: .milliseconds(takes), waiting: waiting, running: running.map(Span.milliseconds))
+    }
+
     func lease(_ generation: UInt32, _ steps: ClosedRange<Int>) {
         hear(.lease(Lease(job: job, generation: Generation(generation), recipes: steps.map { recipe($0).encoded() })))
     }
@@ -248,9 +273,13 @@ private final class Bench {
         #expect(helps == 0)
         bench.wait(.milliseconds(1))
         #expect(helps == 1)
-        bench.feed(.helped(bench.job, Generation(1), step: 1, shards: 1))
+        bench.feed(.granted(bench.job, Generation(1), step: 1, ShardRange(1, 2), isLoan: false))
+        #expect(
+            bench.commands.last
+                == .takeOver(bench.job, Generation(1), bench.recipe(1), ShardRange(1, 2), isLoan: false))
+        bench.feed(.helped(bench.job, Generation(1), step: 1, shards: 1, repeated: 0))
         #expect(helps == 2)
-        bench.feed(.helped(bench.job, Generation(1), step: 1, shards: 0))
+        bench.feed(.granted(bench.job, Generation(1), step: 1, ShardRange(0, 0), isLoan: false))
         bench.wait(.milliseconds(49))
         #expect(helps == 2, "nobody had anything to give: the next time is later")
         bench.wait(.milliseconds(1))
@@ -261,6 +290,73 @@ private final class Bench {
         bench.feed(.applied(bench.job, Generation(1), step: 1, digest: 101, gradientNorm: 1))
         bench.wait(.seconds(10))
         #expect(helps == 3, "the own shards of the next step come first")
+    }
+
+    @Test func `the last shard of a late worker is lent to the fastest of those that ask, once`() {
+        bench.enterCrowd()
+        // It is known to take 100 ms for a shard.
+        bench.feed(.computed(bench.job, Generation(1), step: 1, microseconds: 200_000, shards: 2))
+        bench.feed(.gathered(bench.job, Generation(1), step: 1, lossSum: 3))
+        bench.feed(.applied(bench.job, Generation(1), step: 1, digest: 101, gradientNorm: 1))
+
+        let slow = bench.plea(from: bench.others[0], takes: 80, running: 5)
+        bench.feed(.begged(slow))
+        #expect(bench.commands.last == .give(slow, most: 0), "it will be done here sooner")
+        let fast = bench.plea(from: bench.others[1], takes: 20, running: 10)
+        bench.feed(.begged(fast))
+        #expect(bench.commands.last == .lend(fast))
+        let again = bench.plea(from: bench.others[0], takes: 10, running: 20)
+        bench.feed(.begged(again))
+        #expect(bench.commands.last == .give(again, most: 0), "a shard is lent once")
+
+        bench.feed(.gathered(bench.job, Generation(1), step: 2, lossSum: 3))
+        #expect(bench.commands.last == .abandon(bench.job, Generation(1), step: 2))
+        bench.feed(.computed(bench.job, Generation(1), step: 2, microseconds: 40_000, shards: 1))
+        #expect(bench.commands.last == .apply(bench.job, Generation(1), bench.recipe(2)))
+    }
+
+    @Test func `a shard is lent to the fastest of those that wait, even when a slower one asks`() {
+        bench.enterCrowd()
+        bench.run(1, 1)
+        bench.feed(.begged(bench.plea(from: bench.others[1], takes: 20, running: 0)))
+        #expect(!bench.commands.contains { if case .lend = $0 { true } else { false } })
+        // Long overdue: it is expected to take as long again.
+        let slow = bench.plea(from: bench.others[0], takes: 40, running: 300)
+        bench.feed(.begged(slow))
+        var fast = slow
+        fast.from = bench.others[1]
+        #expect(bench.commands.suffix(2) == [.give(slow, most: 0), .lend(fast)])
+    }
+
+    @Test func `what is not begun is shared by speed, and nothing of a step that is not in progress`() {
+        bench.enterCrowd()
+        let early = bench.plea(from: bench.others[0], takes: 10, running: nil, waiting: 3, step: 2)
+        bench.feed(.begged(early))
+        #expect(bench.commands.last == .give(early, most: 0))
+        let plea = bench.plea(from: bench.others[0], takes: 10, running: nil, waiting: 3, step: 1)
+        bench.feed(.begged(plea))
+        #expect(bench.commands.last == .give(plea, most: 2), "nobody is measured yet: taken for equals")
+        let stranger = bench.plea(from: NodeID(high: 77, low: 77), takes: 10, running: nil, waiting: 3, step: 1)
+        bench.feed(.begged(stranger))
+        #expect(bench.commands.last == .give(plea, most: 2), "no member")
+    }
+
+    @Test func `whoever computes a lent shard gives it up when the sum is here, and reports the time as spent twice`() {
+        bench.enterCrowd()
+        bench.feed(.computed(bench.job, Generation(1), step: 1, microseconds: 20_000, shards: 2))
+        bench.feed(.granted(bench.job, Generation(1), step: 1, ShardRange(1, 2), isLoan: true))
+        #expect(
+            bench.commands.last == .takeOver(bench.job, Generation(1), bench.recipe(1), ShardRange(1, 2), isLoan: true))
+        bench.feed(.granted(bench.job, Generation(1), step: 1, ShardRange(3, 4), isLoan: true))
+        bench.feed(.gathered(bench.job, Generation(1), step: 1, lossSum: 3))
+        #expect(bench.commands.last == .abandon(bench.job, Generation(1), step: 1))
+        bench.feed(.helped(bench.job, Generation(1), step: 1, shards: 0, repeated: 7000))
+        #expect(bench.commands.last == .apply(bench.job, Generation(1), bench.recipe(1)))
+        bench.feed(.applied(bench.job, Generation(1), step: 1, digest: 101, gradientNorm: 1))
+
+        let report = bench.sends.compactMap { if case .report(let report) = $0 { report } else { nil } }.last
+        #expect(report?.repeatedMicroseconds == 7000 && report?.computeMicroseconds == 20_000)
+        #expect(bench.commands.count { if case .takeOver = $0 { true } else { false } } == 1, "one loan at a time")
     }
 
     @Test func `a state that has changed in memory is told, and healed from others`() {

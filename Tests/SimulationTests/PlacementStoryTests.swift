@@ -73,7 +73,8 @@ import Testing
         #expect(cluster.run(within: .seconds(20)) { $0.workerCount(job) == 4 })
         finish(cluster, job)
 
-        #expect(cluster.shardsComputed == 80 * 8)
+        // Beside those that are issued twice on purpose.
+        #expect((80 * 8...80 * 8 + cluster.reissues).contains(cluster.shardsComputed))
     }
 
     @Test func `a job of higher priority takes what others have beyond their minimum`() {

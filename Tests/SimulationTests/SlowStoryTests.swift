@@ -33,6 +33,40 @@ import Testing
         finish(cluster, job)
     }
 
+    @Test func `the last shard of a straggler is computed by an idle one as well, and counts once`() {
+        let cluster = cluster([20, 20, 20, 200])
+        let job = cluster.submit(StoryTests.job(steps: 40, shards: 4))
+        #expect(cluster.run(within: .seconds(300)) { $0.committed(job) >= 10 })
+
+        let start = cluster.now
+        #expect(cluster.run(within: .seconds(300)) { $0.committed(job) >= 30 })
+        let step = (cluster.now - start).seconds / 20
+
+        #expect(cluster.reissues >= 20, "w3 lends its one shard in every step")
+        #expect(step < 0.12, "\(step) s a step; w3 alone needs 0.1 to 0.3 s for its shard")
+        #expect(cluster.lostMilliseconds(job) > 0, "what was computed twice is in the ledger")
+        finish(cluster, job)
+    }
+
+    @Test func `a worker that becomes slow in the middle of a job is found out by its last shard`() {
+        let cluster = cluster([20, 20, 20])
+        let job = cluster.submit(StoryTests.job(steps: 60, shards: 3))
+        #expect(cluster.run(within: .seconds(60)) { $0.committed(job) >= 20 })
+
+        let before = cluster.reissues
+        cluster.slow(2, shardMilliseconds: 400)
+        #expect(cluster.run(within: .seconds(60)) { $0.committed(job) >= 40 })
+        #expect(cluster.reissues >= before + 15)
+        finish(cluster, job)
+    }
+
+    @Test func `a straggler that is first after all counts, and the second result is dropped`() {
+        let cluster = cluster([60, 150])
+        let job = cluster.submit(StoryTests.job(steps: 300, shards: 2))
+        finish(cluster, job)
+        #expect(cluster.reissues > 20 && cluster.repeatedResults > 0)
+    }
+
     @Test func `an infinite result of one worker is computed by another`() {
         let cluster = cluster([20, 20, 20])
         let job = cluster.submit(StoryTests.job(steps: 30))
