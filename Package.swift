@@ -136,8 +136,8 @@ let package = Package(
         tests(
             "CoordinatorShellTests",
             [
-                "CoordinatorShell", "Coordination", "Datasets", "Hashing", "Recipes", "Simulation", "StorageShell",
-                "Wire", "ZeroMQShell", "Terms", logging,
+"CoordinatorShell", "Budgeting", "Coordination", "Datasets", "Hashing", "Recipes", "Simulation",
+                "StorageShell", "Wire", "ZeroMQShell", "Terms", logging,
             ]),
         tests(
             "WorkerShellTests",

@@ -34,7 +34,8 @@ class Cluster:
         self.within, self.within_workers = [], []
         self.coordinator_options = []
         self.coordinator = self.follower = None
-        self.workers, self.seen, self.moments, self.end, self.progress = {}, [], [], None, 0
+        # `progress` is the newest step, `crew` the number of workers that made it.
+        self.workers, self.seen, self.moments, self.end, self.progress, self.crew = {}, [], [], None, 0, 0
         self.count = 0
 
     # The clock.
@@ -137,7 +138,7 @@ class Cluster:
     def submit(self, *keys):
         """Submits the job and follows it."""
         job = str(self.ask("train", "job.yaml", "--detach", *keys)["job"])
-        self.seen, self.moments, self.end, self.progress = [], [], None, 0
+        self.seen, self.moments, self.end, self.progress, self.crew = [], [], None, 0, 0
         with open(f"{self.folder}/follower.log", "a") as log:
             self.follower = subprocess.Popen(
                 [*self.within, self.drover, "logs", job, "-f", "--json", "--coordinator", self.address],
@@ -151,7 +152,7 @@ class Cluster:
             if event.get("event") == "step":
                 self.seen.append(event["current_steps"])
                 self.moments.append(time.time())
-                self.progress = event["current_steps"]
+                self.progress, self.crew = event["current_steps"], event["workers"]
             elif event.get("event") == "end":
                 self.end = event
 

@@ -25,7 +25,8 @@ extension Coordinator {
         if !free.isEmpty { assignRest(&free, plan, now, &output) }
         if isAnyUnfit || !hopeless.isEmpty { failHopeless(now, &output) }
         notePlacementTime(now, isAnyUnfit)
-        placementIsDue = false
+        placementIsDue = hasFoundUnfit
+        hasFoundUnfit = false
     }
 
     private func claim(_ index: Int, _ isAnyUnfit: Bool, _ now: Instant) -> PlacementPlan.Claim {
@@ -72,7 +73,12 @@ extension Coordinator {
             let most = max(0, jobs[job].workers - jobs[job].description.memberLimit)
             var surplus = max(most, min(count, jobs[job].workers - target))
             for session in sessions.indices.reversed() where surplus > 0 && sessions[session].job == jobs[job].id {
-                let isOfUse = surplus <= most || short.contains { !sessions[session].isUnfit(for: $0, now) }
+                let isOfUse =
+                    surplus <= most
+                    || short.contains { id in
+                        !sessions[session].isUnfit(for: id, now)
+                            && self.job(id).map { sessions[session].lacks(for: $0.description) == 0 } ?? true
+                    }
                 guard !sessions[session].isWithdrawn, isOfUse else { continue }
                 letGo(session, &output)
                 surplus -= 1
@@ -95,9 +101,32 @@ extension Coordinator {
         _ free: inout [Int], to job: Int, atMost count: Int, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
         var count = count
+        noteTooSmall(free, for: job, now, &output)
         while count > 0, let place = free.firstIndex(where: { !sessions[$0].isUnfit(for: jobs[job].id, now) }) {
             assign(free.remove(at: place), to: job, &output)
             count -= 1
+        }
+    }
+
+    /// Notes which of the free workers have too little memory for a job: they are as unfit as those that tried and failed.
+    private mutating func noteTooSmall(
+        _ free: [Int], for job: Int, _ now: Instant, _ output: inout CoordinatorOutput
+    ) {
+        let description = jobs[job].description
+        for index in free where sessions[index].lacks(for: description) > 0 {
+            let id = jobs[job].id
+            guard !sessions[index].isUnfit(for: id, now) else { continue }
+            let problem =
+                "the job takes about \(description.memoryBytes >> 20) MiB of memory, the worker "
+                + "\(sessions[index].name) was joined with --memory of \(sessions[index].memory >> 20) MiB: join one with "
+                + "more, or make micro_batch_size or cutoff_len smaller"
+            if !sessions[index].unfit.contains(where: { $0.job == id && $0.problem == problem }) {
+                output.notices.append(.trouble(id, node: sessions[index].node, text: problem))
+            }
+            sessions[index].unfit.removeAll { $0.job == id }
+            sessions[index].unfit.append(.init(job: id, problem: problem, until: now + times.retryWindow))
+            // What it means for the job is seen at the next look.
+            hasFoundUnfit = true
         }
     }
 
@@ -260,4 +289,7 @@ extension SessionRecord {
     }
 
     func isUnfit(for job: JobID, _ now: Instant) -> Bool { problem(with: job, now) != nil }
+
+    /// Bytes of memory by which the worker is too small for a job.
+    func lacks(for job: JobDescription) -> Int { memory > 0 ? max(0, job.memoryBytes - memory) : 0 }
 }

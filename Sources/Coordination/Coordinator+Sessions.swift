@@ -25,6 +25,8 @@ package struct SessionRecord: Sendable {
     package let name: String
     package let role: Hello.Role
     package let threads: Int
+    /// Bytes of memory that it may use; 0 = it does not say.
+    package let memory: Int
     package let profile: UInt64
     package let dataEndpoint: String
     package var lastHeard: Instant
@@ -80,7 +82,7 @@ extension Coordinator {
         }
         var record = SessionRecord(
             id: session, node: hello.node, boot: hello.boot, name: hello.name, role: hello.role,
-            threads: Int(min(hello.threads, Self.threadLimit)),
+            threads: Int(min(hello.threads, Self.threadLimit)), memory: Int(min(hello.memory, 1 << 60)),
             profile: hello.profile, dataEndpoint: hello.dataEndpoint, lastHeard: now)
         record.heard = number
         record.unfit = unfit

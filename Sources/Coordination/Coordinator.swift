@@ -39,6 +39,8 @@ package struct Coordinator: Sendable {
     private var expiry = Instant(nanoseconds: .max)
     /// Workers or jobs came, went or changed: who has whom must be decided anew; and when time alone changes it.
     var placementIsDue = false
+    /// Placement found workers unfit that nobody knew of: it looks once more.
+    var hasFoundUnfit = false
     var placesAt: Instant?
     /// Jobs that every worker is unfit for.
     var hopeless: [JobID] = []
@@ -184,6 +186,9 @@ package struct Coordinator: Sendable {
         guard let id, id.number > 0, id.number <= jobs.count else { return nil }
         return Int(id.number) - 1
     }
+
+    /// Number of the newest message of a session, nil = there is no such session.
+    package func heard(from id: SessionID) -> UInt32? { place(ofSession: id).map { sessions[$0].heard } }
 
     func place(ofSession id: SessionID) -> Int? {
         var (lower, upper) = (0, sessions.count)

@@ -39,7 +39,7 @@ extension JobDescription {
             "currency": budget.currency.map(JSONValue.string) ?? .null, "warn_at": .int(Int(budget.warnAt)),
             "plan": .array(script.map(\.json)),
             "save_total_limit": .int(saveTotalLimit), "keep_best": .int(keepBest), "keep_every": .int(keepEvery),
-            "logging_steps": .int(loggingSteps),
+            "logging_steps": .int(loggingSteps), "memory_bytes": .int(memoryBytes),
             "tensors": .array(
                 tensors.map { tensor in
                     .members(["name": .string(tensor.name), "shape": .array(tensor.shape.map(JSONValue.int))])
@@ -98,6 +98,8 @@ extension JobDescription {
         keepBest = try reader.count("keep_best", most: 1 << 20)
         keepEvery = try reader.count("keep_every")
         tensors = try reader.tensors()
+        // Earlier releases did not say.
+        if root["memory_bytes"] != nil { memoryBytes = try reader.count("memory_bytes", most: 1 << 60) }
     }
 }
 

@@ -71,6 +71,8 @@ package struct JobDescription: Sendable, Equatable {
     package var evaluationShards: Int
     /// Checkpoints by time are made as often as their measured cost and the failures so far make it worth while.
     package var savesByCost = false
+    /// Bytes of memory that a worker is estimated to need for it; 0 = not known.
+    package var memoryBytes = 0
     /// What the job may spend when it is submitted, or resumed with other limits; its ledger rules after that.
     package var budget = Budget()
     /// A plan log to be followed instead of planning from measured cost.

@@ -29,6 +29,30 @@ extension CoordinatorService {
         return try BudgetReport.project(name, core) { try ledgerEntries($0) }
     }
 
+    /// Changes the run keys of a job at rest to those of `description`, and of its budget the units in `limits`.
+    func amend(_ id: JobID, _ request: JSONValue) throws {
+        guard let text = request["description"]?.string, let yaml = request["resolved"]?.string,
+            let run = core.job(id)
+        else { return }
+        guard run.state.isAtRest else {
+            throw DeskError(
+                description: "job \(id) is \(run.state.rawValue): its run keys can change while it is paused")
+        }
+        let wanted = try JobDescription(decoding: Array(text.utf8))
+        guard wanted.workersMin <= wanted.workersMax, wanted.workersMax <= run.description.virtualShards else {
+            throw DeskError(description: "workers.max is at most virtual_shards, \(run.description.virtualShards)")
+        }
+        var description = run.description
+        description.takeRunKeys(of: wanted)
+        description.budget = wanted.budget
+        let named = (request["limits"]?.array ?? []).compactMap(\.string)
+        let units = BudgetUnit.allCases.filter { named.contains($0.key) }
+        if let output = adjust({ core in core.amend(id, to: description, limiting: units) }) { try carryOut(output) }
+        try AtomicFile.write("\(options.jobFolder(id))/resolved.yaml", Array(yaml.utf8))
+        // What is open of it goes by the old keys.
+        closeDesk(id)
+    }
+
     /// Sets a job at rest going again; one whose budget ran out only from a sound checkpoint.
     func resume(_ id: JobID, _ request: JSONValue, _ name: RequestKey? = nil) throws {
         let point: ResumePoint = request["from"]?.string == "annealed" ? .annealed : .trunk

@@ -74,7 +74,8 @@ extension CoordinatorService {
             connected
                 + absentWorkers.map { entry in
                     .members([
-                        "worker": .null, "node": .null, "name": .string(entry.name), "threads": .null, "job": .null,
+                        "worker": .null, "node": .null, "name": .string(entry.name), "threads": .null, "memory": .null,
+                        "job": .null,
                         "shards_per_second": .null, "silent": .bool(false), "key": .string(entry.key.text),
                         "address": .null, "connected": .bool(false),
                     ])
@@ -102,6 +103,7 @@ extension CoordinatorService {
         return .members([
             "worker": .string(session.node.description), "node": .string(session.node.hex),
             "name": .string(session.name), "threads": .int(session.threads),
+            "memory": session.memory > 0 ? .int(session.memory) : .null,
             "job": session.job.map { .int(Int($0.number)) } ?? .null,
             "shards_per_second": session.rate.map { .double($0) } ?? .null,
             "silent": .bool(session.isSuspected),

@@ -213,24 +213,8 @@ extension SimulatedCluster {
 
     /// Invariant: replaying the journal gives what the live core knows.
     func compareWithMirror(_ place: String) {
-        guard let core = head.core else { return }
-        if !core.hasSameAnswers(as: head.mirror) {
-            return fail(.i9, "the journal gives other answers than the core has \(place)")
-        }
-        guard core.jobs.count == head.mirror.jobs.count else {
-            return fail(.i9, "the journal knows other jobs than the core \(place)")
-        }
-        for (live, replayed) in zip(core.jobs, head.mirror.jobs) {
-            if let ledger = live.ledger, ledger.position != live.committed {
-                return fail(
-                    .b4,
-                    "job \(live.id): its ledger stands at step \(ledger.position), the job at \(live.committed) \(place)"
-                )
-            }
-            if let difference = live.durableDifference(from: replayed, inDetail: place == "at a restart") {
-                return fail(.i9, "job \(live.id): the journal gives another \(difference) than the core has \(place)")
-            }
-        }
+        guard let difference = head.difference(inDetail: place == "at a restart") else { return }
+        fail(difference.invariant, "\(difference.text) \(place)")
     }
 }
 

@@ -79,7 +79,7 @@ extension SimulatedCluster {
     }
 
     private func heardNumber(_ session: SessionID) -> UInt32? {
-        head.core?.sessions.first { $0.id == session }?.heard
+        head.core?.heard(from: session)
     }
 
     /// The coordinator's shell gives every route that it does not know a session of its own.

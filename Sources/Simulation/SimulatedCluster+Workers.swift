@@ -67,11 +67,10 @@ extension SimulatedCluster {
         events += 1
         tellEvent("w\(worker.index)", event)
         let epoch = worker.session?.hello.lastEpoch ?? 0
-        guard let output = worker.session?.handle(event, at: clock(worker.index)) else { return }
-        if let session = worker.session, session.hello.lastEpoch < epoch {
-            fail(.i2, "w\(worker.index) goes back to an older epoch")
-        }
-        carryOut(output, worker)
+        let time = clock(worker.index)
+        guard let output = worker.session?.handle(event, at: time) else { return }
+        if worker.session?.hello.lastEpoch ?? 0 < epoch { fail(.i2, "w\(worker.index) goes back to an older epoch") }
+        carryOut(output, worker, at: time)
     }
 
     /// What comes twice, or from an older connection, changes nothing: whatever else is due is done before.
@@ -80,7 +79,8 @@ extension SimulatedCluster {
         guard failure == nil, worker.isAlive else { return }
         events += 1
         tellEvent("w\(worker.index), in vain", event)
-        guard let output = worker.session?.handle(event, at: clock(worker.index)) else { return }
+        let time = clock(worker.index)
+        guard let output = worker.session?.handle(event, at: time) else { return }
         let isWelcomed = output.notices.contains { if case .welcomed = $0 { true } else { false } }
         let isObeyed = output.commands.contains { if case .leave = $0 { false } else { true } }
         // A refusal says nothing but that a hello is wanted.
@@ -90,10 +90,10 @@ extension SimulatedCluster {
                 "w\(worker.index): a \(message.name) that came \(isLate ? "from an older connection" : "twice") changes something"
             fail(isLate ? .i2 : .i3, why)
         }
-        carryOut(output, worker)
+        carryOut(output, worker, at: time)
     }
 
-    private func carryOut(_ output: WorkerOutput, _ worker: SimulatedWorker) {
+    private func carryOut(_ output: WorkerOutput, _ worker: SimulatedWorker, at time: Instant) {
         for message in output.sends {
             worker.sent += 1
             let bytes = message.encoded(number: worker.sent)
@@ -105,8 +105,8 @@ extension SimulatedCluster {
             }
         }
         worker.deadline = output.deadline
-        if let deadline = output.deadline, deadline - clock(worker.index) > times.heartbeat * 2 + .seconds(4) {
-            fail(.i10, "w\(worker.index) would sleep for \(Int((deadline - clock(worker.index)).seconds)) s")
+        if let deadline = output.deadline, deadline - time > times.heartbeat * 2 + .seconds(4) {
+            fail(.i10, "w\(worker.index) would sleep for \(Int((deadline - time).seconds)) s")
         }
         scheduleWake(worker)
         for command in output.commands { carryOut(command, worker) }
@@ -114,21 +114,24 @@ extension SimulatedCluster {
 
     private func scheduleWake(_ worker: SimulatedWorker) {
         guard let deadline = worker.deadline else { return }
+        // Most events move the deadline on: the wake-up that is in the queue comes first, and looks again.
+        if let wakesAt = worker.wakesAt, wakesAt > now, worker.wakesFor <= deadline { return }
         let at = moment(deadline, on: worker.index)
-        if let wakesAt = worker.wakesAt, wakesAt <= at, wakesAt > now { return }
         worker.wakesAt = at
+        worker.wakesFor = deadline
         schedule(.workerWakes(worker: worker.index, boot: worker.boot), at: at)
     }
 
     func wake(_ worker: SimulatedWorker, _ boot: Int) {
         guard worker.isAlive, worker.boot == boot else { return }
         worker.wakesAt = nil
-        if worker.session?.isDeaf(at: clock(worker.index)) == true, let connection = worker.connection {
+        let time = clock(worker.index)
+        if let connection = worker.connection, worker.session?.isDeaf(at: time) == true {
             cut(connection, tellsCoordinator: true, tellsWorker: false)
             return drop(worker)
         }
         guard let deadline = worker.deadline else { return }
-        guard deadline <= clock(worker.index) else { return scheduleWake(worker) }
+        guard deadline <= time else { return scheduleWake(worker) }
         trace.note(now, what: 14, whom: worker.index)
         feed(worker, .deadline)
     }

@@ -19,6 +19,8 @@ struct SimulatedCoordinator {
     var stalledUntil = Instant(nanoseconds: 0)
     var parked: [Happening] = []
 
+    var isUp: Bool { core != nil }
+
     // MARK: On disk
     var journal: [JournalEntry] = []
     var diskIsFullUntil = Instant(nanoseconds: 0)
@@ -56,6 +58,9 @@ struct SimulatedCoordinator {
         /// Virtual instants: when it was submitted, and when it last came a step or a state further.
         var submittedAt: Instant
         var movedAt: Instant
+
+        /// It needs nobody any more.
+        var isOver: Bool { state == .done || state == .cancelled || state == .budgetExhausted }
     }
 
     /// What a copy of the disk holds.
@@ -74,6 +79,25 @@ struct SimulatedCoordinator {
         journal = image.journal
         mirror = image.mirror
         records = image.records
+    }
+
+    /// What the live core and the replayed journal do not agree on; nil = nothing, or the process is down.
+    ///
+    /// Read in place: this is asked after every event, and a copy of either would cost more than the comparison.
+    func difference(inDetail: Bool) -> (invariant: Invariant, text: String)? {
+        guard isUp else { return nil }
+        if !core!.hasSameAnswers(as: mirror) { return (.i9, "the journal gives other answers than the core has") }
+        guard core!.jobs.count == mirror.jobs.count else { return (.i9, "the journal knows other jobs than the core") }
+        for place in core!.jobs.indices {
+            let (id, committed) = (core!.jobs[place].id, core!.jobs[place].committed)
+            if let position = core!.jobs[place].ledger?.position, position != committed {
+                return (.b4, "job \(id): its ledger stands at step \(position), the job at \(committed)")
+            }
+            if let what = core!.jobs[place].durableDifference(from: mirror.jobs[place], inDetail: inDetail) {
+                return (.i9, "job \(id): the journal gives another \(what) than the core has")
+            }
+        }
+        return nil
     }
 
     /// Copies of the disk at the newest starts, oldest first; and the right one, while an old one is in its place.

@@ -27,8 +27,9 @@ final class SimulatedWorker {
     /// Control messages sent by this process, and one of them.
     var sent: UInt32 = 0
     var spoken: [UInt8] = []
-    /// The earliest wake-up that is in the queue.
+    /// The earliest wake-up that is in the queue, and what its clock will say then.
     var wakesAt: Instant?
+    var wakesFor = Instant(nanoseconds: 0)
     /// When the session wants to be woken.
     var deadline: Instant?
     var stalledUntil = Instant(nanoseconds: 0)

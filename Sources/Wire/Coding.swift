@@ -79,6 +79,7 @@ extension Hello: WireCodable {
         writer.integer(threads)
         writer.text(dataEndpoint)
         writer.integer(profile)
+        writer.integer(memory)
         writer.integer(lastEpoch)
         writer.integer(greeting)
     }
@@ -92,6 +93,7 @@ extension Hello: WireCodable {
         threads = try reader.integer()
         dataEndpoint = try reader.text()
         profile = try reader.integer()
+        memory = try reader.integer()
         lastEpoch = try reader.integer()
         greeting = try reader.integer()
     }

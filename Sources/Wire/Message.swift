@@ -105,6 +105,8 @@ package struct Hello: Sendable, Equatable {
     package var profile: UInt64
     /// The coordinator epoch it saw last, 0 = none.
     package var lastEpoch: UInt64
+    /// Bytes of memory that it may use; 0 = it does not say.
+    package var memory: UInt64 = 0
     /// +1 at every hello of one process; the welcome echoes it, so that a late answer to an older hello is known as one.
     package var greeting: UInt64 = 0
 

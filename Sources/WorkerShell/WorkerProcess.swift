@@ -17,6 +17,8 @@ package final class WorkerProcess {
         /// `HOST:PORT` of the coordinator.
         package var coordinator: String
         package var threads: Int
+        /// Bytes of memory that jobs may take here; 0 = as much as they like.
+        package var memory = 0
         /// Folder of its key and cache.
         package var state: String
         package var node: NodeID
@@ -99,11 +101,11 @@ package final class WorkerProcess {
             PeerAddress.isLoopback(endpoint) || endpoint.hasPrefix("tcp://\(ownHost):")
         }
         let address = PeerAddress(endpoint: endpoint, key: isPlain ? nil : options.trust?.own.publicKey)
-        session = WorkerSession(
-            hello: Hello(
-                role: .worker, node: options.node, boot: UInt64.random(in: 1...UInt64.max), name: options.name,
-                threads: UInt32(options.threads), dataEndpoint: address.description, profile: compute.probe(),
-                lastEpoch: 0))
+        var hello = Hello(
+            role: .worker, node: options.node, boot: UInt64.random(in: 1...UInt64.max), name: options.name,
+            threads: UInt32(options.threads), dataEndpoint: address.description, profile: compute.probe(), lastEpoch: 0)
+        hello.memory = UInt64(max(0, options.memory))
+        session = WorkerSession(hello: hello)
         var controlOptions = ZeroMQSocket.Options(
             frameBytes: Int64(WireLimits.controlBytes), queue: 256, linger: 500)
         controlOptions.usesIPv6 = PeerAddress.isIPv6("tcp://\(options.coordinator)")

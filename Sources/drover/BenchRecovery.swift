@@ -17,8 +17,8 @@ struct BenchRecovery: ParsableCommand {
             Runs the job on worker processes of this machine and ends one of them with SIGKILL, again and again; each comes
             back as a new process. `kill_seconds` is the time from the kill to the survivors' next committed step,
             `join_seconds` the longest gap between two committed steps while the new process joins, `heal_seconds` how long that
-            generation took to bring everybody to one state, the new process's from the others. The job's own folder is not
-            touched.
+            generation took to bring everybody to one state, the new process's from the others, `steps_lost` how many committed
+            steps had to be made again. The job's own folder is not touched.
             """)
 
     @Argument(help: "The job file.")
@@ -69,16 +69,20 @@ struct BenchRecovery: ParsableCommand {
             joins.append(watch.longestGap(after: recovered))
             heals.append(watch.readyAfter)
         }
-        report(recoveries, joins, heals, pace: Measuring.median(paces), bytes: 12 * description.parameters)
+        report(
+            recoveries, joins, heals, pace: Measuring.median(paces), lost: watch.repeated,
+            bytes: 12 * description.parameters)
     }
 
-    private func report(_ recoveries: [Double], _ joins: [Double], _ heals: [Double], pace: Double, bytes: Int) {
+    private func report(
+        _ recoveries: [Double], _ joins: [Double], _ heals: [Double], pace: Double, lost: Int, bytes: Int
+    ) {
         let summary = JSONValue.members([
             "workers": .int(workers), "kills": .int(kills), "step_seconds": .double(pace),
             "kill_seconds": .double(Measuring.median(recoveries)), "kill_seconds_max": .double(recoveries.max() ?? 0),
             "join_seconds": .double(Measuring.median(joins)), "join_seconds_max": .double(joins.max() ?? 0),
             "heal_seconds": .double(Measuring.median(heals)), "heal_seconds_max": .double(heals.max() ?? 0),
-            "state_bytes": .int(bytes),
+            "steps_lost": .int(lost), "state_bytes": .int(bytes),
         ])
         if json { Output.json(summary) } else { Output.line(summary.prettyText) }
     }
@@ -94,6 +98,9 @@ private final class StepWatch: Sendable {
         var readyAfter = 0.0
         /// Steps since the last generation began.
         var stepsOfGeneration = 0
+        /// The newest step that counts, and how many counted twice.
+        var newest = 0
+        var repeated = 0
     }
 
     private let seen = Mutex(Seen())
@@ -106,6 +113,9 @@ private final class StepWatch: Sendable {
             switch event["event"]?.string {
             case "step":
                 seen.steps.append(now)
+                let step = event["current_steps"]?.int ?? 0
+                if step <= seen.newest { seen.repeated += 1 }
+                seen.newest = max(seen.newest, step)
                 seen.stepsOfGeneration += 1
             case "generation":
                 seen.workers = event["workers"]?.array?.count ?? 0
@@ -118,6 +128,7 @@ private final class StepWatch: Sendable {
     }
 
     var readyAfter: Double { seen.withLock { $0.readyAfter } }
+    var repeated: Int { seen.withLock { $0.repeated } }
     var generation: Int { seen.withLock { $0.generation } }
 
     /// Waits, at most two minutes, until a generation of at least that number and so many workers has made so many steps.

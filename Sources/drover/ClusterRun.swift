@@ -44,7 +44,8 @@ struct ClusterRun {
     /// - Parameters:
     ///   - key: the request's own name, nil = one is drawn.
     ///   - isNew: whether output_dir must hold nothing of an earlier start.
-    func submit(_ key: String? = nil, isNew: Bool = false) throws {
+    ///   - branch: the coordinator's job, and the step of its checkpoint, that this one begins with.
+    func submit(_ key: String? = nil, isNew: Bool = false, branch: (job: Int, step: Step)? = nil) throws {
         Signals.watch()
         guard let spec else { throw Failure.failed("a job that runs already is not submitted") }
         let folder = spec.outputDir
@@ -56,11 +57,12 @@ struct ClusterRun {
         let yaml = submission.spec.resolvedYAML(workingDirectory: FileManager.default.currentDirectoryPath)
         try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8))
         try FileTransfer(client).bring(description.files) { [view] in view.moving("sending", $0, $1, $2) }
-        let answer = try client.ask(
-            .members([
-                "op": .string("submit"), "resolved": .string(yaml),
-                "description": .string(String(decoding: description.encoded(), as: UTF8.self)),
-            ]), key: key)
+        var request = JSONObject([
+            (key: "op", value: .string("submit")), (key: "resolved", value: .string(yaml)),
+            (key: "description", value: .string(String(decoding: description.encoded(), as: UTF8.self))),
+        ])
+        if let branch { request["branch"] = .members(["job": .int(branch.job), "step": .int(branch.step)]) }
+        let answer = try client.ask(.object(request), key: key)
         guard let job = answer["job"]?.int else { throw Failure.failed("the coordinator took no job") }
         if isDetached {
             Output.json(answer)

@@ -3,6 +3,7 @@ import Budgeting
 import Coordination
 import Foundation
 import JobSpecs
+import StorageShell
 import Terms
 
 /// `drover resume RUN_DIR`: goes on with a run on this machine, with any number of workers, to the same bits.
@@ -13,7 +14,8 @@ struct Resume: ParsableCommand {
             Any number of workers gives the same result. Run keys (workers, budget, saving, output) may be changed with
             key=value; keys that decide the result may not. A run whose budget ran out goes on from the state before its
             anneal (--from trunk) or from the annealed one (--from annealed), once more was granted. --from STEP --as NAME
-            begins a new run with the state of that step; then any key may change.
+            begins a new run with the state of that step; then any key may change. With --coordinator the run is a job's
+            number, and its run keys change while it is paused.
             """)
 
     @Argument(help: ArgumentHelp("The run's folder (its job's output_dir).", valueName: "run-dir"))
@@ -55,7 +57,14 @@ struct Resume: ParsableCommand {
         }
         let kept = try JobSpec.read(yaml: String(decoding: data, as: UTF8.self), file: path).get()
         let absolute = URL(fileURLWithPath: folder).standardizedFileURL.path
-        var spec = try kept.withOverrides(overrides + ["output_dir=\(absolute)"]).get()
+        var spec = try changed(kept, ["output_dir=\(absolute)"])
+        if let workers = options.workers { spec = try spec.withWorkers(workers).get() }
+        try LocalRun(spec, options: options).train(resuming: true, from: point, limiting: namedUnits)
+    }
+
+    /// The job with the changed keys, none of which may decide the result.
+    private func changed(_ kept: JobSpec, _ more: [String] = []) throws -> JobSpec {
+        let spec = try kept.withOverrides(overrides + more).get()
         let changed = spec.differences(from: kept, tag: .result)
         guard changed.isEmpty else {
             throw Failure.input(
@@ -64,10 +73,40 @@ struct Resume: ParsableCommand {
                         + "begins a new run with it"
                 })
         }
-        if let workers = options.workers { spec = try spec.withWorkers(workers).get() }
+        return spec
+    }
+
+    /// Budget limits that the command line names.
+    private var namedUnits: [BudgetUnit] {
         let named = JobSpec.keys(namedBy: overrides).map(\.name)
-        try LocalRun(spec, options: options).train(
-            resuming: true, from: point, limiting: BudgetUnit.allCases.filter { named.contains("budget.\($0.key)") })
+        return BudgetUnit.allCases.filter { named.contains("budget.\($0.key)") }
+    }
+
+    /// A cluster's job with changed run keys, for its coordinator; its own output_dir here follows.
+    private func amendment(_ client: CoordinatorClient, _ job: Int) throws -> [(String, JSONValue)] {
+        let answer = try client.ask(.members(["op": .string("resolved"), "job": .int(job)]))
+        guard let resolved = answer["resolved"]?.string, let text = answer["description"]?.string else {
+            throw Failure.input("the coordinator knows no job \(job)")
+        }
+        let kept = try JobSpec.read(yaml: resolved, file: "resolved.yaml").get()
+        let spec = try changed(kept)
+        let fixed = spec.differences(from: kept, tag: .run).map(\.key.entry.name).filter {
+            ["output_dir", "max_eval_samples"].contains($0)
+        }
+        guard fixed.isEmpty else {
+            throw Failure.input(fixed.map { "\($0) of a cluster's job is settled when it is submitted" })
+        }
+        var description = try JobDescription(decoding: Array(text.utf8))
+        description.setRunKeys(spec)
+        let yaml = spec.resolvedYAML(workingDirectory: FileManager.default.currentDirectoryPath)
+        let home = "\(spec.outputDir)/resolved.yaml"
+        if FileManager.default.contents(atPath: home) == Data(resolved.utf8) {
+            try AtomicFile.write(home, Array(yaml.utf8))
+        }
+        return [
+            ("description", .string(String(decoding: description.encoded(), as: UTF8.self))),
+            ("resolved", .string(yaml)), ("limits", .array(namedUnits.map { .string($0.key) })),
+        ]
     }
 
     /// Begins a new run with the state of one of this run's checkpoints.
@@ -75,10 +114,8 @@ struct Resume: ParsableCommand {
         guard let number = Step(step), number > 0 else {
             throw Failure.input("--from takes trunk, annealed or the step of a checkpoint, not `\(step)`")
         }
-        guard coordinator == nil else {
-            throw Failure.input("--from STEP is for runs on this machine, without --coordinator")
-        }
         guard let name else { throw Failure.input("--from \(number) begins a new run: name it with --as NAME") }
+        if let coordinator { return try branch(number, name, on: coordinator) }
         let run = try RunFolder(folder)
         let path = URL(fileURLWithPath: folder).standardizedFileURL
         var changes = [
@@ -90,20 +127,38 @@ struct Resume: ParsableCommand {
         try LocalRun(spec, options: options).train(resuming: false, branch: try BranchOrigin("\(folder)@\(number)"))
     }
 
+    /// Begins a new job of a cluster with the state of one of its jobs' checkpoints; the data is that job's.
+    private func branch(_ step: Step, _ name: String, on coordinator: String) throws {
+        guard let job = Int(folder) else {
+            throw Failure.input("with --coordinator give a job's number, not `\(folder)`")
+        }
+        try options.refuseOnCluster(workers: "say workers.max=N")
+        let client = try CoordinatorClient.connect(coordinator, token: token)
+        let answer = try client.ask(.members(["op": .string("resolved"), "job": .int(job)]))
+        guard let resolved = answer["resolved"]?.string else {
+            throw Failure.input("the coordinator knows no job \(job)")
+        }
+        let kept = try JobSpec.read(yaml: resolved, file: "resolved.yaml").get()
+        let home = URL(fileURLWithPath: kept.outputDir).standardizedFileURL.deletingLastPathComponent()
+        let spec = try kept.withOverrides(
+            ["name=\(name)", "output_dir=\(home.appendingPathComponent(name).path)"] + overrides
+        ).get()
+        try ClusterRun(spec, coordinator: coordinator, token: nil, json: options.json, detach: false)
+            .submit(branch: (job, step))
+    }
+
     /// Sets a paused job of a cluster going again and follows it.
     private func resume(on coordinator: String, _ point: ResumePoint) throws {
         guard let job = Int(folder) else {
             throw Failure.input("with --coordinator give a job's number, not `\(folder)`")
         }
-        try options.refuseOnCluster(workers: "change the workers of a job before it is submitted")
-        guard overrides.isEmpty else {
-            throw Failure.input("run keys of a cluster's job can't be changed in this release")
-        }
+        try options.refuseOnCluster(workers: "say workers.max=N")
         let client = try CoordinatorClient.connect(coordinator, token: token)
-        _ = try client.ask(
-            .members([
-                "op": .string("resume"), "job": .int(job), "from": .string(point.rawValue),
-            ]))
+        var request: [(String, JSONValue)] = [
+            ("op", .string("resume")), ("job", .int(job)), ("from", .string(point.rawValue)),
+        ]
+        if !overrides.isEmpty { request += try amendment(client, job) }
+        _ = try client.ask(.object(JSONObject(request.map { (key: $0.0, value: $0.1) })))
         try ClusterRun(job, client: client, coordinator: coordinator, json: options.json).follow(job)
     }
 }

@@ -35,6 +35,12 @@ struct JobSize {
         let every = description.evaluationSteps
         evaluations = description.evaluationSequences > 0 ? 2 + (every > 0 ? (steps - 1) / every : 0) : 0
         saves = 2 + (description.saveSteps > 0 ? (steps - 1) / description.saveSteps : 0)
+        memoryBytes = Self.memory(submission, description)
+    }
+
+    /// Bytes that a worker of the job takes.
+    static func memory(_ submission: Submission, _ description: JobDescription) -> Int {
+        let (configuration, parameters) = (submission.model.configuration, description.parameters)
         let base = description.files.filter { $0.kind == .model && $0.name.hasSuffix(".safetensors") }.reduce(0) {
             $0 + $1.size
         }
@@ -48,7 +54,7 @@ struct JobSize {
         let isPacked = submission.settings.precision == Arithmetic.bf16.rawValue && Compute.hasNativeBF16
         let packed = isPacked ? 4 * TensorTable(configuration).count : 0
         let activations = Int(min(4 * Double(rows) * Double(perRow * layers), 1e17))
-        memoryBytes = 2 * base + packed + state + activations + (64 << 20)
+        return 2 * base + packed + state + activations + (64 << 20)
     }
 }
 

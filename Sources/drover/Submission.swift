@@ -128,24 +128,15 @@ struct Submission {
             shuffleSeed: spec.shuffle ? spec.seed : nil, totalSequences: total, beta1: spec.adamBeta1,
             beta2: spec.adamBeta2,
             schedule: LearningRateSchedule.Kind(rawValue: spec.lrSchedulerType.rawValue) ?? .constant,
-            peakRate: spec.learningRate, warmupRatio: spec.warmupRatio, saveSteps: spec.saveSteps,
-            saveMilliseconds: saveMilliseconds, evaluationSteps: spec.evalSteps,
-            evaluationSequences: evaluated, evaluationShards: max(1, min(64, evaluated)),
+            peakRate: spec.learningRate, warmupRatio: spec.warmupRatio, evaluationSequences: evaluated,
+            evaluationShards: max(1, min(64, evaluated)),
             files: try files() + [try JobFile(kind: .data, name: "data.tokens", path: cache.path)],
             training: settings.json)
-        description.project = spec.project
-        description.priority = spec.priority
-        description.workersMin = spec.workers.lowerBound
-        description.workersMax = spec.workers.upperBound
+        description.setRunKeys(spec)
         description.isExact = spec.exactness == .exact
-        description.saveTotalLimit = spec.saveTotalLimit
-        description.loggingSteps = max(1, spec.loggingSteps)
         description.tensors = layout.entries.map { TrainedTensor(name: $0.name, shape: $0.shape) }
         description.user = NSUserName()
-        description.keepBest = spec.saveBest
-        description.keepEvery = spec.saveEvery
-        description.savesByCost = spec.saveInterval == .auto
-        description.budget = spec.budget
+        description.memoryBytes = JobSize.memory(self, description)
         return description
     }
 
@@ -163,10 +154,6 @@ struct Submission {
                         + "set cutoff_len to \(limit) or less")
             }
         }
-    }
-
-    private var saveMilliseconds: Int {
-        if case .milliseconds(let length) = spec.saveInterval { Int(length) } else { 0 }
     }
 
     /// Sequences of the longest job: what is counted from them fits 64 bits.

@@ -26,6 +26,10 @@ struct Worker: ParsableCommand {
         @Option(help: "Threads to compute with; default: all cores.")
         var threads: Int?
 
+        @Option(
+            help: "Memory that a job may take here, such as 8g; jobs that are estimated to need more go elsewhere.")
+        var memory: MemorySize?
+
         @Option(help: "Folder of this worker's identity and cache; used by one process at a time.")
         var state: String?
 
@@ -52,6 +56,7 @@ struct Worker: ParsableCommand {
             var options = WorkerProcess.Options(
                 coordinator: coordinator, threads: threads, state: folder, node: identity.node,
                 name: "\(ProcessInfo.processInfo.hostName)/\(getpid())")
+            options.memory = memory?.bytes ?? 0
             options.flipsBitAfter = flipsBitAfter
             // Its own coordinator's child asks for no key: both stay on loopback.
             if parent == nil || !PeerAddress.isLoopback("tcp://\(coordinator)") { options.trust = try trust(folder) }

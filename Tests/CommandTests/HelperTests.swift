@@ -19,6 +19,13 @@ import Tokenization
         #expect(IDList.parse("99999999999") == nil)
     }
 
+    @Test func `memory is written with or without a unit of 1024`() {
+        func bytes(_ text: String) -> Int? { MemorySize(argument: text)?.bytes }
+        #expect(bytes("8g") == 8 << 30 && bytes("8 GiB") == 8 << 30 && bytes("1.5GB") == 3 << 29)
+        #expect(bytes("512M") == 512 << 20 && bytes("4096") == 4096 && bytes("64k") == 64 << 10)
+        for wrong in ["", "g", "0", "-1g", "8x", "8 g g", "1e30t", "0.1"] { #expect(bytes(wrong) == nil, "\(wrong)") }
+    }
+
     @Test func `lines of ids come in three shapes`() throws {
         for line in ["[1,2]", #"{"ids":[1,2]}"#, "1 2", "1,2\r"] {
             #expect(try Tokenize.ids(Array(line.utf8), "f", 1) == [1, 2])

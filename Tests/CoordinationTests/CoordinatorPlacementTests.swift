@@ -102,6 +102,28 @@ import Wire
         #expect(next.generation(job) == Generation(2))
     }
 
+    @Test func `a job goes to workers with memory enough for it, and fails with the figures when there is none`() {
+        let stage = Stage()
+        let small = stage.hello(1) { $0.memory = 900 << 20 }
+        var description = Stage.description(workers: 1...2)
+        description.memoryBytes = 1000 << 20
+        let job = stage.submit(description)
+        #expect(stage.core.sessions.first { $0.id == small }?.job == nil)
+
+        let large = stage.hello(2) { $0.memory = 1000 << 20 }
+        let silent = stage.hello(3)
+        for session in [large, silent] { #expect(stage.core.sessions.first { $0.id == session }?.job == job) }
+        #expect(stage.core.sessions.first { $0.id == small }?.job == nil)
+        let other = stage.submit(Stage.description(workers: 1...1))
+        #expect(
+            stage.core.sessions.first { $0.id == small }?.job == other, "what is too small for one job serves another")
+
+        for session in [large, silent] { stage.feed(.connectionClosed(session)) }
+        for _ in 0..<2 { stage.wait(.seconds(4)) }
+        #expect(stage.core.job(job)?.state == .failed)
+        #expect(stage.core.job(job)?.reason.contains("about 1000 MiB of memory") == true)
+    }
+
     @Test func `a worker that counts other parameters than the job is unfit`() {
         let stage = Stage()
         let job = stage.submit()

@@ -57,7 +57,7 @@ import Testing
         let keys = try #require(try JSONValue.parse(Self.sample.encoded()).object).keys
         let optional = [
             "shuffle_seed", "step_limit", "token_limit", "wall_ms_limit", "core_ms_limit", "energy_mj_limit",
-            "money_limit",
+            "money_limit", "memory_bytes",
             "currency", "branch", "training",
         ]
 

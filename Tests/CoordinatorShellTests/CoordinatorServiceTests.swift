@@ -1,3 +1,5 @@
+import Budgeting
+import Coordination
 import Foundation
 import Terms
 import Testing
@@ -29,6 +31,38 @@ import Testing
         #expect(try office.ask(order("pause"))["state"]?.string == "PAUSED")
         let refused = try office.ask(order("checkpoint"))
         #expect(refused["error"]?.string?.contains("PAUSED") == true)
+    }
+
+    @Test func `run keys of a job at rest change when it is resumed, and nothing that decides the result does`() throws
+    {
+        let office = try Office()
+        office.run()
+        _ = try office.submit(data: office.folder.appendingPathComponent("data.cache").path)
+        func ask(_ operation: String, _ more: [(String, JSONValue)] = []) throws -> JSONValue {
+            try office.ask([("op", .string(operation)), ("job", .int(1))] + more)
+        }
+        func description() throws -> JobDescription {
+            try JobDescription(decoding: Array((ask("resolved")["description"]?.string ?? "").utf8))
+        }
+        let before = try description()
+        var wanted = before
+        (wanted.workersMax, wanted.saveSteps, wanted.peakRate) = (3, 5, 0.5)
+        wanted.budget[.steps] = 3
+        wanted.budget[.tokens] = 1
+        let change: [(String, JSONValue)] = [
+            ("description", .string(String(decoding: wanted.encoded(), as: UTF8.self))),
+            ("resolved", .string("name: other\n")), ("limits", .array([.string("steps")])),
+        ]
+        #expect(try ask("resume", change)["error"]?.string?.contains("while it is paused") == true)
+        #expect(try description() == before)
+
+        _ = try ask("pause")
+        #expect(try ask("resume", change)["state"]?.string == "QUEUED")
+        let after = try description()
+        #expect(after.workersMax == 3 && after.saveSteps == 5 && after.peakRate == before.peakRate)
+        #expect(after.budget[.steps] == 3 && after.budget[.tokens] == nil, "only the limits that are named")
+        #expect(try ask("resolved")["resolved"]?.string == "name: other\n")
+        #expect(try ask("budget")["limits"]?["steps"]?.int == 3)
     }
 
     @Test func `a client that reads slowly gets every line of a long log`() throws {

@@ -250,8 +250,9 @@ import Testing
         #expect(try generation() > before)
         #expect(try cluster.ask("budget", "show", "1", "--json").end["spent"]?["steps"]?.int == 12)
 
-        #expect(try cluster.ask("budget", "add", "1", "100 steps").code == 0)
-        let second = try cluster.ask("resume", "1", "--json")
+        #expect(try cluster.ask("budget", "add", "1", "2 steps").code == 0)
+        #expect(try cluster.ask("resume", "1", "learning_rate=1e-5", "--json").code == 2)
+        let second = try cluster.ask("resume", "1", "budget.steps=112", "workers.max=2", "save_steps=7", "--json")
         #expect(second.code == 0 && second.digest != nil && second.digest == expected, "\(second.errors)")
         #expect(FileManager.default.contents(atPath: adapter) != bought)
         let project = try cluster.ask("budget", "show", "default", "--json").end
@@ -266,6 +267,11 @@ import Testing
         let after = try generation()
         #expect(after > before)
         #expect(try cluster.ask("resume", "1", "--json").digest == expected && generation() == after)
+
+        // The same data from the middle on, as another job: the same bits.
+        let branch = try cluster.ask("resume", "1", "--from", "12", "--as", "other", "--json")
+        #expect(branch.code == 0 && branch.digest == expected, "\(branch.errors)")
+        #expect(branch.lines.first { $0["event"]?.string == "step" }?["current_steps"]?.int == 13)
     }
 
     @Test func `a worker that is drained ends its process with 0`() throws {

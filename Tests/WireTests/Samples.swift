@@ -30,6 +30,7 @@ enum Samples {
             role: .worker, node: node, boot: 99, name: "rack-1 ünder", threads: 16, dataEndpoint: "tcp://10.0.0.1:7781",
             profile: 5, lastEpoch: 4)
         hello.greeting = 3
+        hello.memory = 8 << 30
         return hello
     }
     static var welcome: Welcome {
