@@ -136,7 +136,7 @@ let package = Package(
         tests(
             "CoordinatorShellTests",
             [
-"CoordinatorShell", "Budgeting", "Coordination", "Datasets", "Hashing", "Recipes", "Simulation",
+                "CoordinatorShell", "Budgeting", "Coordination", "Datasets", "Hashing", "Recipes", "Simulation",
                 "StorageShell", "Wire", "ZeroMQShell", "Terms", logging,
             ]),
         tests(
