@@ -42,7 +42,8 @@ extension JobRun {
     /// Counts a report: commits a new step, or holds a known one against the digest on record.
     mutating func accept(_ report: StepReport, _ output: inout CoordinatorOutput) {
         let step = Step(clamping: report.position.step)
-        guard let line = line(step), line.tag == report.recipeTag else { return }
+        // Of a line that was left a worker may still know steps whose recipes were not issued again.
+        guard step <= issued, let line = line(step), line.tag == report.recipeTag else { return }
         let recipe = line.recipe
         if step < digests.count {
             guard digests[step] == report.position.digest else {

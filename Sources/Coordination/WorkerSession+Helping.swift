@@ -13,8 +13,8 @@ import Wire
 /// The bits stay the same whoever computes what: a shard's sum is a function of state, recipe and shard alone, so the two
 /// results are the same bits. A shard that is lent travels as a leaf of the tree from both, and never as a part of a larger
 /// node: its lender publishes what it has added up so far without it, before the borrower is told. So the two are the
-/// same node, and the owner of a slice takes the one that is whole first and drops whatever overlaps what it holds
-/// (`TreeFold`). Nothing is added twice, and the tree keeps its shape.
+/// same node, and the owner of a slice takes of each chunk the one that comes first, and drops whatever overlaps what it
+/// holds (`TreeFold`). Nothing is added twice, and the tree keeps its shape.
 ///
 /// It is decided here and not by the coordinator: it pays within a step, which can be shorter than a round trip. And a
 /// member gives or lends only of the step it computes, so that nobody gets further ahead of it than without help.

@@ -48,6 +48,15 @@ final class Reference {
         abandon(beyond: event.after)
     }
 
+    /// Another journal rules, with these decisions.
+    func follow(_ plan: [PlanEvent]) {
+        let known = job.learningRate.events
+        let common = zip(plan, known).prefix { $0 == $1 }.count
+        guard let step = (plan.dropFirst(common) + known.dropFirst(common)).map(\.after).min() else { return }
+        job.learningRate.events = plan
+        abandon(beyond: step)
+    }
+
     private func abandon(beyond step: Step) {
         guard step < steps.count else { return }
         for place in step..<steps.count { abandoned.append((place + 1, steps[place])) }

@@ -62,7 +62,7 @@ extension SimulatedCluster {
         head.core = nil
         head.parked = []
         // Every start on an old copy begins where the first one did.
-        if head.isOldBackup, let old = head.oldDisk { head.restore(old) }
+        if head.isOldBackup, let old = head.oldDisk { put(disk: old) }
         for collection in head.collections where collection.isWriting && dice.chance(500) {
             // The rename had happened; nobody was told.
             publish(collection)

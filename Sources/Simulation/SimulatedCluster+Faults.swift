@@ -137,10 +137,16 @@ extension SimulatedCluster {
         crashCoordinator()
         tell("an old backup is restored")
         head.rightDisk = head.image
-        head.restore(old)
+        put(disk: old)
         head.oldDisk = old
         head.isOldBackup = true
         schedule(.backupEnds, after: dice.span(milliseconds: 2000...30_000))
+    }
+
+    /// Another disk is in place; what its journal plans for a job is the job's plan.
+    func put(disk image: SimulatedCoordinator.Image) {
+        head.restore(image)
+        for record in head.records { references[record.reference].follow(head.mirror.job(record.id)?.plan ?? []) }
     }
 
     /// The right disk is back.
@@ -149,7 +155,7 @@ extension SimulatedCluster {
         crashCoordinator()
         tell("the newest disk is put back")
         head.isOldBackup = false
-        head.restore(right)
+        put(disk: right)
         head.rightDisk = nil
         head.oldDisk = nil
     }
