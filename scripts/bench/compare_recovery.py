@@ -78,10 +78,12 @@ class TorchJob:
             port = probe.getsockname()[1]
         self.launcher = subprocess.Popen(
             [sys.executable, "-m", "torch.distributed.run", "--nnodes=1", f"--nproc-per-node={options.workers}",
-             f"--max-restarts={options.kills + 1}", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}",
+             f"--max-restarts={5 * options.kills + 10}", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}",
              "--monitor-interval=0.1", os.path.abspath(__file__), "--repository", options.repository,
              "--save-every", str(options.save_every), "--train", folder],
-            stdout=subprocess.DEVNULL, stderr=open(f"{folder}/stderr", "w"), env=dict(os.environ, OMP_NUM_THREADS="1"))
+            stdout=subprocess.DEVNULL, stderr=open(f"{folder}/stderr", "w"),
+            # A restart finds the others' new addresses on loopback only; it may still fail, and is begun again.
+            env=dict(os.environ, OMP_NUM_THREADS="1", GLOO_SOCKET_IFNAME="lo"))
 
     def steps(self):
         try:
