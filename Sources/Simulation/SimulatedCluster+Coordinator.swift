@@ -124,7 +124,7 @@ extension SimulatedCluster {
         guard left > 0, write(output.journal) else { return dieInEffects() }
         left -= 1
         if bug != .failedSyncIgnored { compareWithMirror("after an event") }
-        if events % 32 == 0 { compareSnapshots() }
+        if events % 512 == 0 { compareSnapshots() }
         for (session, message) in output.sends where bug != .sentBeforeDurable {
             guard left > 0 else { return dieInEffects() }
             left -= 1
