@@ -1,5 +1,4 @@
 import Coordination
-import Foundation
 import Recipes
 import StorageShell
 import Terms
@@ -26,7 +25,7 @@ final class JobDesk {
         log = try TrainerLog(logPath, through: step)
         events = JobEvents(
             job.description, totalSteps: job.plan.plannedSteps, totalTokens: job.plan.totalTokens,
-            earlierSeconds: Self.lastElapsed(logPath), at: now)
+            earlierSeconds: log.lastElapsed, at: now)
     }
 
     /// Whether a step has a line in the log.
@@ -40,14 +39,6 @@ final class JobDesk {
     /// Cuts the log back: the job goes on from `step`.
     func rewind(to step: Step, at now: Instant) throws {
         log = try TrainerLog(logPath, through: step)
-        events.continueFrom(seconds: Self.lastElapsed(logPath), at: now)
-    }
-
-    /// Seconds that the last line says had been spent, 0 without one.
-    private static func lastElapsed(_ path: String) -> Double {
-        guard let data = try? Data(contentsOf: URL(fileURLWithPath: path)),
-            let line = data.split(separator: 0x0A).last, let value = try? JSONValue.parse(Array(line))
-        else { return 0 }
-        return value["elapsed_time"]?.double ?? 0
+        events.continueFrom(seconds: log.lastElapsed, at: now)
     }
 }

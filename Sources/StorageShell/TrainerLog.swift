@@ -8,20 +8,50 @@ package final class TrainerLog: Sendable {
     private let log: LineLog
     /// The highest step among the lines that were kept, nil when there are none.
     package let lastStep: Step?
+    /// Seconds that the last line says had been spent, 0 without one.
+    package let lastElapsed: Double
 
     /// Opens (or makes) the log of a run that goes on after `step`; lines that are no JSON objects go, too.
     package init(
         _ path: String, through step: Step, fileSystem: any FileSystem = POSIXFileSystem()
     ) throws(StorageError) {
         var last: Step?
+        var newest: ArraySlice<UInt8> = []
         log = try LineLog(path, fileSystem: fileSystem) { line in
-            guard let object = try? JSONValue.parse(Array(line)), object.object != nil else { return false }
-            guard let current = object["current_steps"]?.int else { return true }
-            guard current <= step else { return false }
-            last = max(last ?? current, current)
+            var current = Self.step(of: line)
+            if current == nil {
+                guard let object = try? JSONValue.parse(Array(line)), object.object != nil else { return false }
+                current = object["current_steps"]?.int
+            }
+            guard current ?? 0 <= step else { return false }
+            newest = line
+            if let current { last = max(last ?? current, current) }
             return true
         }
         lastStep = last
+        lastElapsed = (try? JSONValue.parse(Array(newest)))?["elapsed_time"]?.double ?? 0
+    }
+
+    private static let head = Array("{\"current_steps\":".utf8)
+
+    /// The step of a line that looks as `append` wrote it, at a glance: a long run has very many. nil = look closely, as
+    /// at two lines in one, which is what a torn write leaves.
+    private static func step(of line: ArraySlice<UInt8>) -> Step? {
+        line.withUnsafeBufferPointer { bytes in
+            func isHead(_ place: Int) -> Bool {
+                bytes.count - place > head.count && head.indices.allSatisfy { bytes[place + $0] == head[$0] }
+            }
+            guard isHead(0), bytes.last == UInt8(ascii: "}") else { return nil }
+            var (place, step) = (head.count, 0)
+            while place < bytes.count, case let digit = Int(bytes[place]) - 0x30, (0...9).contains(digit),
+                step < 1 << 48
+            {
+                (place, step) = (place + 1, step * 10 + digit)
+            }
+            guard place > head.count, place < bytes.count, bytes[place] == UInt8(ascii: ",") else { return nil }
+            for other in place..<bytes.count where bytes[other] == UInt8(ascii: "{") && isHead(other) { return nil }
+            return step
+        }
     }
 
     /// Adds one object; readers see the line on return.

@@ -46,6 +46,19 @@ import Testing
         #expect(log.lastStep == 2)
     }
 
+    @Test func `two lines in one go, and the last line that stays says how long it took`() throws {
+        let timed = "{\"current_steps\":2,\"loss\":0.25,\"elapsed_time\":7.5}"
+        let torn = "{\"current_steps\":3,\"lo{\"current_steps\":4,\"loss\":0.25}"
+        let disk = try disk([line(1).text, timed, torn, "{\"current_steps\":}", ""].joined(separator: "\n"))
+
+        do {
+            let log = try TrainerLog("/run/log", through: 5, fileSystem: disk)
+            #expect(steps(text(disk)) == [1, 2] && log.lastStep == 2 && log.lastElapsed == 7.5)
+        }
+
+        #expect(try TrainerLog("/run/log", through: 1, fileSystem: disk).lastElapsed == 0)
+    }
+
     @Test func `a line is on the disk whole or not at all when the disk is full`() throws {
         let disk = try disk()
         let log = try TrainerLog("/run/log", through: 0, fileSystem: disk)
