@@ -129,6 +129,7 @@ import Testing
         try desk.journal.replay { stored.append($1) }
         #expect(try desk.told() == told, "\(place)")
         #expect(stored == story.entries(told), "\(place)")
+        #expect(try desk.journal.snapshot()?.bytes == story.snapshot(told), "\(place)")
     }
 
     /// Shows how many cases there were.

@@ -66,7 +66,14 @@ struct LedgerStory {
 
     /// Tells transaction number `index`, counted from 0.
     func tell(_ index: Int, _ journal: SQLiteJournal) throws(StorageError) {
-        _ = try journal.append(transactions[index].entries, settings: transactions[index].settings)
+        _ = try journal.append(
+            transactions[index].entries, settings: transactions[index].settings,
+            snapshot: index % 5 == 0 ? snapshot(index + 1) : nil)
+    }
+
+    /// The newest snapshot after so many transactions, every fifth of which brings one.
+    func snapshot(_ told: Int) -> [UInt8]? {
+        told == 0 ? nil : [UInt8](repeating: UInt8((told - 1) / 5), count: 700)
     }
 
     /// What is wrong with the entries as the ledger of the first `told` transactions; nil when nothing is.
