@@ -23,12 +23,12 @@ package struct FileState: Sendable, Equatable {
         ]
     }
 
-    /// True when both are states of one file, under whatever names, and its bytes were not written between them.
-    package func isContents(of other: FileState) -> Bool { numbers[..<5] == other.numbers[..<5] }
-
     /// Bytes of the file.
     package var size: Int { numbers[2] }
 
     /// For a record that a later process compares with.
     package var text: String { numbers.map(String.init).joined(separator: ":") }
+
+    /// As `text`, without what a second name or other permissions change: equal while nobody writes to the file.
+    package var contents: String { numbers[..<5].map(String.init).joined(separator: ":") }
 }

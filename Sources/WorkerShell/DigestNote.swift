@@ -11,7 +11,8 @@ package enum DigestNote {
 
     /// The noted digest of an unchanged file; nil = the file must be read.
     package static func known(_ path: String) -> Digest? {
-        guard let bytes = try? Disk.read(place(path), limit: 4096), let state = try? FileState(path: path).text else {
+        guard let bytes = try? Disk.read(place(path), limit: 4096), let state = try? FileState(path: path).contents
+        else {
             return nil
         }
         let words = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace)
@@ -27,19 +28,15 @@ package enum DigestNote {
         return digest
     }
 
-    /// Gives a noted file that is never written to again a second name on the same disk, and both a note of it; does
-    /// nothing where that can't be.
+    /// Gives a file that is never written to again a second name on the same disk, with its note; does nothing where that
+    /// can't be.
     package static func share(_ path: String, as name: String) {
-        guard let digest = known(path), let before = try? FileState(path: path),
-            link(path, name) == 0
-        else { return }
-        for path in [path, name] {
-            if let now = try? FileState(path: path), now.isContents(of: before) { write(digest, now) }
-        }
+        guard link(path, name) == 0, let digest = known(path), let state = try? FileState(path: name) else { return }
+        write(digest, state)
     }
 
     /// A note that can't be written only costs the next start the reading.
     private static func write(_ digest: Digest, _ state: FileState) {
-        try? Disk.write(Array("\(digest.hex) \(state.text)\n".utf8), to: place(state.path))
+        try? Disk.write(Array("\(digest.hex) \(state.contents)\n".utf8), to: place(state.path))
     }
 }
