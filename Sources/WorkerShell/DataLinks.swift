@@ -6,7 +6,7 @@ import ZeroMQShell
 /// The connections over which a worker sends chunks: one DEALER a peer, and one to the coordinator.
 ///
 /// Whatever a socket does not take at once waits here and goes out when it can, without a copy. To peers on the same
-/// machine that have opened this worker's shelf, payloads go by way of that (`SharedPlaces`). Reactor thread only.
+/// machine that have opened this worker's shelf, payloads go by way of that (`Shelf`). Reactor thread only.
 final class DataLinks {
     /// A chunk to send; its payload is alive as long as `owner`.
     struct Item {
@@ -58,7 +58,7 @@ final class DataLinks {
     /// Peers at such endpoints are offered the shelf.
     private let isNear: (String) -> Bool
     /// Made for the first of them.
-    private lazy var shelf = SharedPlaces.make(nonce: .random(in: 1...UInt64.max))
+    private lazy var shelf = Shelf.make(nonce: .random(in: 1...UInt64.max))
 
     /// - Parameter isNear: whether the peer at an endpoint may be on this machine.
     init(node: NodeID, keys: CurveKeyPair?, isNear: @escaping (String) -> Bool) {

@@ -4,12 +4,12 @@ import ZeroMQShell
 
 /// What peers on this machine have put up for this worker's chunks. Reactor thread only.
 final class Shelves {
-    private var shelves: [(node: NodeID, places: SharedPlaces)] = []
+    private var shelves: [(node: NodeID, shelf: Shelf)] = []
 
     /// Takes up an offer; what can't be opened is left, and its chunks come as bytes.
     func open(_ offer: ShelfOffer, of node: NodeID) {
         shelves.removeAll { $0.node == node }
-        if let places = SharedPlaces.open(offer) { shelves.append((node, places)) }
+        if let shelf = Shelf.open(offer) { shelves.append((node, shelf)) }
     }
 
     /// Lets go of all but these nodes' shelves.
@@ -28,11 +28,11 @@ final class Shelves {
             return true
         }
         guard let place = try? ShelfPlace(decoding: frame.bytes),
-            let shelf = shelves.first(where: { $0.node == node })?.places
+            let shelf = shelves.first(where: { $0.node == node })?.shelf
         else { return false }
         return shelf.take(place, body)
     }
 
     /// Peers that waited for room, which there is now: each is told once.
-    func waiting() -> [NodeID] { shelves.filter { $0.places.isWaitedFor() }.map(\.node) }
+    func waiting() -> [NodeID] { shelves.filter { $0.shelf.isWaitedFor() }.map(\.node) }
 }

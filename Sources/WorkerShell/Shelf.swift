@@ -10,7 +10,7 @@ import Wire
 /// place is full from the sender's write until its last reader has read it. A sender that finds none free says that it
 /// waits; a reader that has made room then sends `.room`. Nobody can shrink the memory, so that reading it never traps;
 /// its contents are looked at like any bytes from outside.
-final class SharedPlaces {
+final class Shelf {
     /// Head: nonce at 0; "sender waits" at 64; from 256 on a word a reader, 1 = has it open, 2 = has let go; from 512 on
     /// a word a place, the bits of those who have yet to read it; from 1024 on a word a place, its turn.
     private enum Layout {
@@ -52,7 +52,7 @@ final class SharedPlaces {
     // MARK: The sender's side
 
     /// Empty places; nil where the kernel gives no such memory.
-    static func make(nonce: UInt64) -> SharedPlaces? {
+    static func make(nonce: UInt64) -> Shelf? {
         let descriptor = csys_sealed_memory(name, UInt64(Layout.bytes))
         guard descriptor >= 0 else { return nil }
         guard let memory = map(descriptor) else {
@@ -60,7 +60,7 @@ final class SharedPlaces {
             return nil
         }
         memory.storeBytes(of: nonce.littleEndian, as: UInt64.self)
-        return SharedPlaces(memory, nonce: nonce, descriptor: descriptor, reader: nil)
+        return Shelf(memory, nonce: nonce, descriptor: descriptor, reader: nil)
     }
 
     /// What a peer needs to open it as reader `reader`, who has nothing to read yet.
@@ -108,7 +108,7 @@ final class SharedPlaces {
     // MARK: The reader's side
 
     /// The memory that a process of this machine offers; nil when it can't be opened or is something else.
-    static func open(_ offer: ShelfOffer) -> SharedPlaces? {
+    static func open(_ offer: ShelfOffer) -> Shelf? {
         let path = "/proc/\(offer.process)/fd/\(offer.descriptor)"
         // A look first: to open a device or a pipe would do something.
         var target = [CChar](repeating: 0, count: 64)
@@ -125,9 +125,9 @@ final class SharedPlaces {
             munmap(memory, Layout.bytes)
             return nil
         }
-        let places = SharedPlaces(memory, nonce: offer.nonce, descriptor: nil, reader: Int(offer.reader))
-        csys_store(places.word(Layout.readers, Int(offer.reader)), 1)
-        return places
+        let shelf = Shelf(memory, nonce: offer.nonce, descriptor: nil, reader: Int(offer.reader))
+        csys_store(shelf.word(Layout.readers, Int(offer.reader)), 1)
+        return shelf
     }
 
     /// Reads a place and leaves it; false when nothing of this turn waits there for this reader.
