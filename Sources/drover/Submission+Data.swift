@@ -82,8 +82,11 @@ extension Submission {
         let record = DataRecord(sources: sources, date: maker.date, key: key)
         // What is on record from the first moment on is the date: an interrupted start goes on with the same one.
         try record.write(folder: folder)
-        for neighbour in neighbours where neighbour.record.key == key && !FileManager.default.fileExists(atPath: path) {
-            DigestNote.share("\(neighbour.folder)/\(name)", as: path)
+        let others = neighbours.filter { $0.record.key == key }.map { "\($0.folder)/\(name)" }
+        if !FileManager.default.fileExists(atPath: path),
+            let other = others.first(where: { DigestNote.known($0) != nil }) ?? others.first
+        {
+            DigestNote.share(other, as: path)
         }
         // What has a note was whole when that was taken, and nobody has written to it since.
         if let cache = try? TokenCache(path: path, key: key, verifying: DigestNote.known(path) == nil) {
