@@ -34,7 +34,8 @@ package final class Exchange {
     private var steps: [StepExchange] = []
     /// Chunks that fitted nowhere.
     package private(set) var dropped = 0
-    /// The newest step that this member itself has worked for.
+    /// The newest step that this member itself has worked for, or has the sum of: whoever gives its shards up has no part
+    /// in a step.
     private var newest: Step
 
     /// Members can be ahead of this one by so many steps: nobody ends a step before everybody has begun its shards, but a
@@ -94,8 +95,7 @@ package final class Exchange {
 
     /// Takes a node that this member computed; sends its slices.
     package func add(_ sum: NodeSum, step: Step, tag: UInt64) -> (out: [Outgoing], gathered: Gathered?) {
-        newest = max(newest, step)
-        steps.removeAll { $0.step < newest - 1 }
+        advance(to: step)
         let state = exchange(step, tag)
         if isAlone {
             precondition(sum.shards == tree.root, "a lone worker computes the whole tree")
@@ -153,6 +153,11 @@ package final class Exchange {
         case .root: return receiveRoot(header, payload, sender, exchange(step, header.recipeTag))
         default: return drop()
         }
+    }
+
+    private func advance(to step: Step) {
+        newest = max(newest, step)
+        steps.removeAll { $0.step < newest - 1 }
     }
 
     private func drop() -> (out: [Outgoing], gathered: Gathered?) {
@@ -223,6 +228,7 @@ package final class Exchange {
     private func gatheredIfComplete(_ state: StepExchange) -> Gathered? {
         guard !state.isGathered, state.roots.allSatisfy(\.isComplete) else { return nil }
         state.isGathered = true
+        advance(to: state.step)
         return Gathered(step: state.step, lossSum: state.lossSum, gradient: root!.pointer, owner: root!)
     }
 
