@@ -61,6 +61,7 @@ package enum PlantedBug: String, Sendable, CaseIterable {
     case riskNotCovered = "B5-risk-not-covered"
     // L1…L7: everything goes on
     case brokenLinkIgnored = "L1-broken-link-ignored"
+    case windowStays = "L1-window-stays"
     case saveNotAbandoned = "L2-save-not-abandoned"
     case silentWorkersStay = "L3-silent-workers-stay"
     case newJobOverlooked = "L4-new-job-overlooked"

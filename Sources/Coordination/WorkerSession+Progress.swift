@@ -126,12 +126,10 @@ extension WorkerSession {
             self.job!.work = Work(recipe: recipe, tag: recipe.tag)
             if let early = job.early, early.step == recipe.step { self.job!.work!.lossSum = early.lossSum }
             self.job!.early = nil
-            let member = roster.members[job.rank]
-            let isFirst = recipe.step == Step(clamping: roster.target) + 1
-            output.commands.append(
-                .compute(
-                    job.id, job.generation, recipe,
-                    isFirst && (bug != .firstSharesForgotten || job.rank > 0) ? member.firstShards : [member.shards]))
+            let shards =
+                bug == .firstSharesForgotten && job.rank == 0
+                ? [roster.members[job.rank].shards] : roster.shards(of: job.rank, in: recipe.step)
+            output.commands.append(.compute(job.id, job.generation, recipe, shards))
         }
     }
 }

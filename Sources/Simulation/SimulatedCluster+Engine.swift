@@ -303,7 +303,7 @@ extension SimulatedCluster {
             chunk.shards = node
             chunk.sum = sum
             sendToMembers(chunk, exchange.roster, worker, ranks: exchange.owners)
-            let outcomes = exchange.addNode(node, sum, step: step, tag: tag, isLoan: isLent(chunk), bug)
+            let outcomes = exchange.addOwn(node, sum, step: step, tag: tag, isLoan: isLent(chunk))
             worker.exchange = exchange
             for outcome in outcomes { carryOut(outcome, step, tag, worker) }
         case .lent(let plea, let node): answer(plea, node, isLoan: true, worker)

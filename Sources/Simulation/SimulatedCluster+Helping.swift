@@ -27,7 +27,7 @@ extension SimulatedCluster {
     ) {
         guard let exchange = worker.exchange, exchange.roster.generation == generation,
             let late = exchange.late(in: recipe.step, tag: recipe.tag, turn: turn),
-            let other = workers.firstIndex(where: { $0.node == exchange.roster.members[late].node })
+            let other = workers.firstIndex(where: { $0.node == late })
         else {
             return feed(worker, .granted(id, generation, step: recipe.step, ShardRange(0, 0), isLoan: false))
         }

@@ -197,7 +197,7 @@ extension SimulatedCluster {
         guard let loaded = worker.loaded, loaded.id == roster.job else { return }
         check(roster, rank, worker)
         if worker.held.tag != keep { worker.held = (0, []) }
-        worker.exchange = SimulatedExchange(roster: roster, rank: rank, tree: references[loaded.job].tree)
+        worker.exchange = SimulatedExchange(roster: roster, rank: rank, tree: references[loaded.job].tree, bug: bug)
         let waiting = worker.waitingRequests
         worker.waitingRequests = []
         for request in waiting { serve(request.chunk, to: request.from, worker) }
@@ -270,10 +270,16 @@ extension SimulatedCluster {
                 exchange.roster.generation == chunk.generation || bug == .oldSumsAdded,
                 exchange.roster.job == chunk.job
             else { return }
+            guard exchange.takes(chunk.step, tag: chunk.tag) else {
+                if exchange.isBehind(chunk.step) {
+                    fail(.l1, "w\(worker.index) drops a sum of step \(chunk.step), which nobody sends again")
+                }
+                return
+            }
             let outcomes: [SimulatedExchange.Outcome]
             if chunk.kind == .node {
                 outcomes = exchange.addNode(
-                    chunk.shards, chunk.sum, step: chunk.step, tag: chunk.tag, isLoan: isLent(chunk), bug)
+                    chunk.shards, chunk.sum, step: chunk.step, tag: chunk.tag, isLoan: isLent(chunk))
             } else {
                 checkRootBuffer(worker, chunk.step)
                 outcomes = exchange.addRoot(chunk.sum, from: chunk.part, step: chunk.step, tag: chunk.tag)

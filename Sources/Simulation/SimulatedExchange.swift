@@ -10,11 +10,10 @@ struct SimulatedExchange {
     let tree: ShardTree
     /// Ranks whose slice is not empty.
     let owners: [Int]
-    private var steps: [Sums] = []
+    private var steps: StepWindow<Sums>
+    private let bug: PlantedBug?
 
     private struct Sums {
-        let step: Step
-        let tag: UInt64
         var fold: TreeFold
         var values: [(node: ShardRange, sum: Reference.Sum)] = []
         /// By rank: the finished slice.
@@ -22,10 +21,12 @@ struct SimulatedExchange {
         var isGathered = false
     }
 
-    init(roster: Roster, rank: Int, tree: ShardTree) {
+    init(roster: Roster, rank: Int, tree: ShardTree, bug: PlantedBug?) {
         self.roster = roster
         self.rank = rank
         self.tree = tree
+        self.bug = bug
+        steps = StepWindow(target: Step(clamping: roster.target))
         owners = roster.members.indices.filter { !roster.members[$0].slice.isEmpty }
     }
 
@@ -44,37 +45,35 @@ struct SimulatedExchange {
     var isAlone: Bool { roster.members.count == 1 }
     var isOwner: Bool { owners.contains(rank) }
 
-    /// The place of the sums of `step`, made at first sight; older steps are forgotten then.
+    /// Whether it takes a sum of that step from another member.
+    func takes(_ step: Step, tag: UInt64) -> Bool { steps.takes(step, tag: tag) }
+
+    /// A sum of that step would be lost, though its step is still to come.
+    func isBehind(_ step: Step) -> Bool { step > steps.newest }
+
     private mutating func place(_ step: Step, _ tag: UInt64) -> Int {
-        if let known = steps.firstIndex(where: { $0.step == step && $0.tag == tag }) { return known }
-        steps.removeAll { $0.step < step - 1 }
-        steps.append(
-            Sums(
-                step: step, tag: tag, fold: TreeFold(tree: tree),
-                roots: Array(repeating: nil, count: roster.members.count)))
-        return steps.count - 1
-    }
-
-    /// The rank of the member that owes most shards of the step, or at a later `turn` the next one after it; nil = nobody.
-    func late(in step: Step, tag: UInt64, turn: Int) -> Int? {
-        guard isOwner, let sums = steps.first(where: { $0.step == step && $0.tag == tag }) else { return nil }
-        let isFirst = step == Step(clamping: roster.target) + 1
-        func missing(_ member: Member) -> Int {
-            (isFirst ? member.firstShards : [member.shards]).reduce(0) { count, range in
-                count
-                    + (range.lower..<range.upper).count { shard in
-                        !sums.fold.held.contains { $0.lower <= shard && shard < $0.upper }
-                    }
-            }
+        steps.place(of: step, tag: tag) { [tree, roster] in
+            Sums(fold: TreeFold(tree: tree), roots: Array(repeating: nil, count: roster.members.count))
         }
-        let late = roster.members.indices.filter { $0 != rank }.map { (rank: $0, missing: missing(roster.members[$0])) }
-        let order = late.filter { $0.missing > 0 }.sorted { ($1.missing, $0.rank) < ($0.missing, $1.rank) }
-        return order.isEmpty ? nil : order[turn % order.count].rank
     }
 
-    /// A node for the own slice, from this member or another; `isLoan` when two members compute it.
+    /// The member that owes most shards of the step, or at a later `turn` the next one after it; nil = nobody.
+    func late(in step: Step, tag: UInt64, turn: Int) -> NodeID? {
+        guard isOwner, let sums = steps.sums(of: step, tag: tag) else { return nil }
+        return roster.late(in: step, holding: sums.fold.held, at: rank, turn: turn)
+    }
+
+    /// A node that this member computed.
+    mutating func addOwn(
+        _ node: ShardRange, _ sum: Reference.Sum, step: Step, tag: UInt64, isLoan: Bool
+    ) -> [Outcome] {
+        steps.move(to: step)
+        return addNode(node, sum, step: step, tag: tag, isLoan: isLoan)
+    }
+
+    /// A node for the own slice; `isLoan` when two members compute it.
     mutating func addNode(
-        _ node: ShardRange, _ sum: Reference.Sum, step: Step, tag: UInt64, isLoan: Bool, _ bug: PlantedBug?
+        _ node: ShardRange, _ sum: Reference.Sum, step: Step, tag: UInt64, isLoan: Bool
     ) -> [Outcome] {
         guard isOwner else { return [] }
         let place = place(step, tag)
@@ -98,7 +97,7 @@ struct SimulatedExchange {
         }
         guard steps[place].fold.isComplete, let whole = steps[place].values.first?.sum else { return [] }
         steps[place].roots[rank] = whole
-        return [.root(whole)] + gatheredIfComplete(place)
+        return [.root(whole)] + gatheredIfComplete(place, step)
     }
 
     /// What a planted bug does with the second result for a shard.
@@ -116,17 +115,18 @@ struct SimulatedExchange {
             return known == sum ? [] : [.wrong("two different roots of step \(step) from rank \(owner)")]
         }
         steps[place].roots[owner] = sum
-        return gatheredIfComplete(place)
+        return gatheredIfComplete(place, step)
     }
 
-    private mutating func gatheredIfComplete(_ place: Int) -> [Outcome] {
+    private mutating func gatheredIfComplete(_ place: Int, _ step: Step) -> [Outcome] {
         let state = steps[place]
         guard !state.isGathered, owners.allSatisfy({ state.roots[$0] != nil }), let first = owners.first,
             let sum = state.roots[first]
         else { return [] }
         steps[place].isGathered = true
+        if bug != .windowStays { steps.move(to: step) }
         guard owners.allSatisfy({ state.roots[$0] == sum }) else {
-            return [.wrong("the slices of step \(state.step) were added in different ways")]
+            return [.wrong("the slices of step \(step) were added in different ways")]
         }
         return [.gathered(sum)]
     }

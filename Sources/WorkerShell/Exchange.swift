@@ -1,4 +1,5 @@
 import Collectives
+import Coordination
 package import Kernels
 package import Terms
 package import Wire
@@ -31,16 +32,9 @@ package final class Exchange {
     private let wire: GradientWire
     /// The finished sum, `[P]`; own memory, except alone, where the root node itself serves.
     private let root: FloatBuffer?
-    private var steps: [StepExchange] = []
+    private var steps: StepWindow<StepExchange>
     /// Chunks that fitted nowhere.
     package private(set) var dropped = 0
-    /// The newest step that this member itself has worked for, or has the sum of: whoever gives its shards up has no part
-    /// in a step.
-    private var newest: Step
-
-    /// Members can be ahead of this one by so many steps: nobody ends a step before everybody has begun its shards, but a
-    /// member may have none in a generation's first one.
-    private static let window = 2
 
     /// - Parameters:
     ///   - parameters: P, elements of the gradient.
@@ -53,7 +47,7 @@ package final class Exchange {
             rank < roster.members.count && (root != nil || roster.members.count == 1),
             "a member among others needs a root")
         self.wire = wire
-        newest = Step(clamping: roster.target)
+        steps = StepWindow(target: Step(clamping: roster.target))
         self.roster = roster
         self.rank = rank
         self.node = node
@@ -95,7 +89,7 @@ package final class Exchange {
 
     /// Takes a node that this member computed; sends its slices.
     package func add(_ sum: NodeSum, step: Step, tag: UInt64) -> (out: [Outgoing], gathered: Gathered?) {
-        advance(to: step)
+        steps.move(to: step)
         let state = exchange(step, tag)
         if isAlone {
             precondition(sum.shards == tree.root, "a lone worker computes the whole tree")
@@ -121,20 +115,9 @@ package final class Exchange {
     /// The member that owes most shards of the step, or at a later `turn` the next one after it; nil = nobody.
     package func late(in step: Step, tag: UInt64, turn: Int) -> NodeID? {
         // Everybody sends in order: what the last chunk has, all have.
-        guard let held = steps.first(where: { $0.step == step && $0.tag == tag })?.folds.last?.held else { return nil }
-        let isFirst = step == Int(clamping: roster.target) + 1
-        func missing(_ member: Member) -> Int {
-            let ranges = isFirst ? member.firstShards : [member.shards]
-            return ranges.reduce(0) { count, range in
-                count
-                    + (range.lower..<range.upper).count { shard in
-                        !held.contains { $0.lower <= shard && shard < $0.upper }
-                    }
-            }
+        steps.sums(of: step, tag: tag)?.folds.last.flatMap {
+            roster.late(in: step, holding: $0.held, at: rank, turn: turn)
         }
-        let late = roster.members.indices.filter { $0 != rank }.map { (rank: $0, missing: missing(roster.members[$0])) }
-        let order = late.filter { $0.missing > 0 }.sorted { ($1.missing, $0.rank) < ($0.missing, $1.rank) }
-        return order.isEmpty ? nil : roster.members[order[turn % order.count].rank].node
     }
 
     /// Takes a chunk from a peer; whatever does not fit is counted and dropped.
@@ -143,21 +126,13 @@ package final class Exchange {
     ) {
         guard header.job == roster.job, header.generation == roster.generation,
             let sender = roster.members.firstIndex(where: { $0.node == header.sender }), sender != rank,
-            let step = Step(exactly: header.step), step > Int(clamping: roster.target), step >= newest - 1,
-            step <= newest + Self.window,
-            // A step has one recipe; whoever says otherwise can't fill the memory with sums that nobody will finish.
-            steps.contains(where: { $0.step == step && $0.tag == header.recipeTag }) || steps.count < 8
+            let step = Step(exactly: header.step), steps.takes(step, tag: header.recipeTag)
         else { return drop() }
         switch header.kind {
         case .node: return receiveNode(header, payload, exchange(step, header.recipeTag))
         case .root: return receiveRoot(header, payload, sender, exchange(step, header.recipeTag))
         default: return drop()
         }
-    }
-
-    private func advance(to step: Step) {
-        newest = max(newest, step)
-        steps.removeAll { $0.step < newest - 1 }
     }
 
     private func drop() -> (out: [Outgoing], gathered: Gathered?) {
@@ -167,10 +142,10 @@ package final class Exchange {
 
     /// The sums of `step`, made at first sight.
     private func exchange(_ step: Step, _ tag: UInt64) -> StepExchange {
-        if let state = steps.first(where: { $0.step == step && $0.tag == tag }) { return state }
-        let state = StepExchange(step: step, tag: tag, tree: tree, slices: slices, rank: rank)
-        steps.append(state)
-        return state
+        let place = steps.place(of: step, tag: tag) {
+            StepExchange(step: step, tag: tag, tree: tree, slices: slices, rank: rank)
+        }
+        return steps[place]
     }
 
     private func receiveNode(
@@ -228,7 +203,7 @@ package final class Exchange {
     private func gatheredIfComplete(_ state: StepExchange) -> Gathered? {
         guard !state.isGathered, state.roots.allSatisfy(\.isComplete) else { return nil }
         state.isGathered = true
-        advance(to: state.step)
+        steps.move(to: state.step)
         return Gathered(step: state.step, lossSum: state.lossSum, gradient: root!.pointer, owner: root!)
     }
 
