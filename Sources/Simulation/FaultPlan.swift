@@ -93,6 +93,8 @@ struct FaultPlan {
     var bursts = 0
     /// A fault strikes just where something delicate goes on: a heal, an update, a standstill, a copy.
     var weakSpots = 0
+    /// A data connection breaks with a chunk on it when the cluster is calm already: nothing that strikes later mends it.
+    var lastBreaks = 0
     /// After a crash the coordinator is told to go back to its newest checkpoint.
     var rewindsAtStart = 0
 
@@ -127,6 +129,7 @@ struct FaultPlan {
         slowWorkers = rate(300)
         rewindsAtStart = rate(1000)
         bursts = rate(800)
+        lastBreaks = rate(1000)
         weakSpots = rate(level == .some ? 150 : 400)
     }
 

@@ -35,6 +35,8 @@ enum Happening {
     case strikesOnce(Int)
     /// A fault aimed at one worker, or at its connection to `other`.
     case hits(AimedFault, worker: Int, other: Int)
+    /// The last fault of all: the next data connection that carries something breaks.
+    case lastBreak
     case submits(Int)
     /// A client that got no answer asks again.
     case asksAgain(Int)

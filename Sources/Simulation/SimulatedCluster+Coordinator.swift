@@ -61,13 +61,13 @@ extension SimulatedCluster {
         trace.note(now, what: 7, whom: head.life)
         head.core = nil
         head.parked = []
-        // Every start on an old copy begins where the first one did.
-        if head.isOldBackup, let old = head.oldDisk { put(disk: old) }
         for collection in head.collections where collection.isWriting && dice.chance(500) {
             // The rename had happened; nobody was told.
             publish(collection)
         }
         head.collections = []
+        // Every start on an old copy begins where the first one did.
+        if head.isOldBackup, let old = head.oldDisk { put(disk: old) }
         for id in connections.indices where connections[id].life == head.life && !connections[id].isCut {
             cut(id, tellsCoordinator: false, tellsWorker: !dice.chance(200))
         }
@@ -176,6 +176,9 @@ extension SimulatedCluster {
         guard connections[connection].session == session else { return }
         connections[connection].sent += 1
         sendToWorker(connection, message.encoded(number: connections[connection].sent))
+        if case .welcome = message {
+            provoke(workers[connections[connection].worker], with: [], within: .milliseconds(1) * Int64(networkScale))
+        }
     }
 
     private func carryOut(_ command: CoordinatorCommand) {

@@ -218,6 +218,19 @@ extension SimulatedCluster {
         }
         if head.core == nil { schedule(.coordinatorStarts(life: head.life), after: .milliseconds(100)) }
         schedule(.operatorLooks, after: .seconds(2))
+        if dice.chance(plan.lastBreaks) { schedule(.lastBreak, after: dice.span(milliseconds: 3000...15_000)) }
+    }
+
+    /// Breaks the connection that a chunk is on, when it is its turn to be the last fault.
+    func breakLast(from: Int, to: Int) {
+        guard let left = chunksToLastBreak else { return }
+        chunksToLastBreak = left > 0 ? left - 1 : nil
+        guard left == 0 else { return }
+        faults += 1
+        inspection.calmSince = now
+        tell("the data connection from \(from) to \(to) breaks")
+        // The coordinator answers on the connection that the worker opened.
+        if from == Self.headEnd { breakLink(from: to, to: from) } else { breakLink(from: from, to: to) }
     }
 
     /// The operator of a calm cluster: whatever rests and is not over goes on, whoever left is started again.

@@ -98,7 +98,9 @@ extension SimulatedCluster {
         if connections[id].isCut || worker.connection != id {
             guard dice.chance(plan.lateMessages) else { return }
             // It lies in the socket's queue until the worker is connected again, and comes first then.
-            if worker.connection == nil { return worker.leftOver.append((id, message)) }
+            if worker.connection == nil || (worker.connection == id && dice.chance(500)) {
+                return worker.leftOver.append((id, message))
+            }
         }
         // What an old connection left in the socket's queue comes before anything of a newer one.
         guard id >= worker.newestHeard else { return }
@@ -181,6 +183,7 @@ extension SimulatedCluster {
         let arrival = max(now + delay() + extra, linkArrivals[place] + Span(nanoseconds: 1))
         linkArrivals[place] = arrival
         schedule(.chunk(chunk, from: from, to: to, link: linkLives[place]), at: arrival)
+        breakLast(from: from, to: to)
     }
 
     func arrive(_ chunk: Chunk, from: Int, to: Int, link life: Int) {

@@ -63,6 +63,8 @@ package final class SimulatedCluster {
     /// Lives of the data connections and their last arrivals, by `link(from:to:)`.
     var linkLives: [Int] = []
     var linkArrivals: [Instant] = []
+    /// So many more chunks are sent before one is lost with its connection; nil = none will be.
+    var chunksToLastBreak: Int?
     /// What clients asked so far; a key's low half is its place.
     var requests: [Request] = []
     /// Jobs that the run will submit later.
@@ -173,7 +175,8 @@ package final class SimulatedCluster {
             .taskEnds(let worker, _, _), .mail(let worker, _):
             worker
         case .chunk(_, _, let to, _): to
-        case .coordinatorStarts, .workerStarts, .wakesUp, .strikes, .strikesOnce, .hits, .submits, .asksAgain,
+        case .coordinatorStarts, .workerStarts, .wakesUp, .strikes, .strikesOnce, .hits, .lastBreak, .submits,
+            .asksAgain,
             .backupEnds, .inspects,
             .calm, .operatorLooks:
             -1
@@ -214,6 +217,7 @@ package final class SimulatedCluster {
         case .strikes(let place): strike(place)
         case .strikesOnce(let place): strikeNow(place)
         case .hits(let fault, let worker, let other): hit(fault, workers[worker], other)
+        case .lastBreak: chunksToLastBreak = dice.below(20)
         case .submits(let reference):
             waitingSubmissions -= 1
             submit(reference)

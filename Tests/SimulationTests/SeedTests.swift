@@ -68,7 +68,7 @@ import Testing
     @Test(arguments: [
         PlantedBug.leasePastItsEnd, .shardToTwoMembers, .epochStays, .oldBackupServes, .requestCarriedOutTwice,
         .doubledMessageHeard, .recipeNotJournalled, .sentBeforeDurable, .stepCountsTwice, .queuedJobRuns,
-        .checkpointNotJournalled, .sendersClockBelieved, .workerOnWallClock,
+        .checkpointNotJournalled, .sendersClockBelieved, .workerOnWallClock, .brokenLinkIgnored, .windowStays,
     ])
     func `a planted bug is found, and by the check of its own invariant`(bug: PlantedBug) {
         var found: SimulationResult?
