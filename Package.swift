@@ -70,7 +70,11 @@ let package = Package(
         // MARK: L4 — each shell wraps one part of the outside world
         module("ZeroMQShell", ["CZeroMQ"]),
         module("StorageShell", ["Terms", "Hashing", "Checkpoints", grdb]),
-        module("Simulation", ["Terms", "Hashing", "Recipes", "Collectives", "Wire", "Budgeting", "Coordination"]),
+        .target(
+            name: "Simulation",
+            dependencies: ["Terms", "Hashing", "Recipes", "Collectives", "Wire", "Budgeting", "Coordination"],
+            // A simulated cluster is one object in one thread; debug builds, and so the tests, look for overlapping access.
+            swiftSettings: strict + [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]),
 
         // MARK: L5 — where control plane and data plane meet
         module(

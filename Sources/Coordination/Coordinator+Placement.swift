@@ -151,7 +151,7 @@ extension Coordinator {
         jobs[index].workers += 1
         noteHolder(index)
         stirred.insert(index)
-        let assignment = Assignment(job: jobs[index].id, description: jobs[index].description.encoded())
+        let assignment = Assignment(job: jobs[index].id, description: jobs[index].descriptionBytes())
         output.sends.append((sessions[session].id, .assign(assignment)))
     }
 
@@ -225,9 +225,10 @@ extension Coordinator {
 
     /// Takes workers whose arithmetic gives other bits off a job that has begun without them.
     mutating func dismissForeign(_ job: Int, _ now: Instant, _ output: inout CoordinatorOutput) {
-        guard let profile = jobs[job].profile else { return }
-        for index in sessions.indices where sessions[index].job == jobs[job].id && sessions[index].load == .loaded {
-            guard !jobs[job].fits(sessions[index]) else { continue }
+        guard let profile = jobs[job].profile, jobs[job].description.isExact else { return }
+        let (id, mask) = (jobs[job].id, jobs[job].profileMask)
+        for index in sessions.indices where sessions[index].job == id && sessions[index].load == .loaded {
+            guard sessions[index].profile & mask != profile else { continue }
             giveUp(
                 index,
                 "its processor or libraries give other bits than the job has so far (numerics profile "

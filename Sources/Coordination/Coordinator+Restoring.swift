@@ -52,6 +52,39 @@ extension Coordinator {
         answers.count == other.answers.count && answers.last == other.answers.last
     }
 
+    /// The first thing of a job that the journal keeps and on which the two cores differ, by name; nil = they agree.
+    ///
+    /// Looks in place: this is asked after every event of a simulation, and a copy of a job costs more than the comparison.
+    ///
+    /// - Parameter inDetail: the long texts and lists too.
+    package func durableDifference(from other: Coordinator, inDetail: Bool) -> (job: JobID, what: String)? {
+        jobs.withUnsafeBufferPointer { jobs in
+            other.jobs.withUnsafeBufferPointer { others in
+                for place in 0..<min(jobs.count, others.count) {
+                    let (own, other) = (jobs.baseAddress! + place, others.baseAddress! + place)
+                    let what = JobRun.shortDifference(own, other)
+                    if let what = what ?? (inDetail ? own.pointee.longDifference(from: other.pointee) : nil) {
+                        return (own.pointee.id, what)
+                    }
+                }
+                return nil
+            }
+        }
+    }
+
+    /// The first job whose ledger stands at another step than the job, and where; nil = there is none.
+    package var misplacedLedger: (job: JobID, position: Step, committed: Step)? {
+        jobs.withUnsafeBufferPointer { jobs in
+            for place in jobs.indices {
+                let job = jobs.baseAddress! + place
+                if let position = job.pointee.ledger?.position, position != job.pointee.committed {
+                    return (job.pointee.id, position, job.pointee.committed)
+                }
+            }
+            return nil
+        }
+    }
+
     /// Gives a job the lengths of its sequences, which the journal does not hold.
     package mutating func attach(_ index: SequenceIndex, to id: JobID) {
         update(id) {
@@ -128,18 +161,32 @@ extension Coordinator {
 
 extension JobRun {
     /// The first thing that the journal keeps and on which the two differ, by name; nil = they agree.
-    ///
-    /// - Parameter inDetail: the long texts and lists too.
-    package func durableDifference(from other: JobRun, inDetail: Bool = true) -> String? {
-        if id != other.id { return "number" }
-        if state != other.state || reason != other.reason { return "state" }
-        if generation != other.generation { return "generation" }
-        if committed != other.committed || tokens != other.tokens || newest != other.newest { return "newest step" }
-        if saved != other.saved { return "newest checkpoint" }
-        if evaluatedAt != other.evaluatedAt { return "newest evaluation" }
-        if digests.count != other.digests.count || digests.last != other.digests.last { return "list of digests" }
-        if history.count != other.history.count { return "list of tokens" }
-        guard inDetail else { return nil }
+    package func durableDifference(from other: JobRun) -> String? {
+        withUnsafePointer(to: self) { own in withUnsafePointer(to: other) { Self.shortDifference(own, $0) } }
+            ?? longDifference(from: other)
+    }
+
+    fileprivate static func shortDifference(_ own: UnsafePointer<JobRun>, _ other: UnsafePointer<JobRun>) -> String? {
+        if own.pointee.id != other.pointee.id { return "number" }
+        if own.pointee.state != other.pointee.state || own.pointee.reason != other.pointee.reason { return "state" }
+        if own.pointee.generation != other.pointee.generation { return "generation" }
+        if own.pointee.committed != other.pointee.committed || own.pointee.tokens != other.pointee.tokens
+            || own.pointee.newest != other.pointee.newest
+        {
+            return "newest step"
+        }
+        if own.pointee.saved != other.pointee.saved { return "newest checkpoint" }
+        if own.pointee.evaluatedAt != other.pointee.evaluatedAt { return "newest evaluation" }
+        if own.pointee.digests.count != other.pointee.digests.count
+            || own.pointee.digests.last != other.pointee.digests.last
+        {
+            return "list of digests"
+        }
+        return own.pointee.history.count == other.pointee.history.count ? nil : "list of tokens"
+    }
+
+    /// The long texts and lists.
+    fileprivate func longDifference(from other: JobRun) -> String? {
         if digests.prefix(committed + 1) != other.digests.prefix(committed + 1) { return "digest" }
         if history != other.history { return "history" }
         if description != other.description { return "description" }

@@ -21,14 +21,9 @@ extension JobRun {
     }
 
     /// What of a worker's profile decides the bits of this job: the lower half is of fp32, the upper half of bf16.
-    private func profile(of worker: SessionRecord) -> UInt64 {
-        description.multipliesBF16 ? worker.profile : worker.profile & 0xFFFF_FFFF
-    }
+    private func profile(of worker: SessionRecord) -> UInt64 { worker.profile & profileMask }
 
-    /// Whether a worker's arithmetic gives the bits that this job has so far.
-    func fits(_ worker: SessionRecord) -> Bool {
-        !description.isExact || profile == nil || profile == profile(of: worker)
-    }
+    var profileMask: UInt64 { description.multipliesBF16 ? .max : 0xFFFF_FFFF }
 
     mutating func gather(
         _ sessions: [SessionRecord], _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput

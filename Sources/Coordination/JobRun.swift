@@ -16,7 +16,8 @@ package struct JobRun: Sendable {
     enum Phase: Sendable, Equatable { case gathering, preparing, beginning, running }
 
     package let id: JobID
-    package internal(set) var description: JobDescription
+    package internal(set) var description: JobDescription { didSet { encodedDescription = nil } }
+    private var encodedDescription: [UInt8]?
     /// nil for a job at rest whose sequence lengths were not read again after a restart.
     var job: Job?
     package internal(set) var state = JobState.queued
@@ -166,6 +167,13 @@ package struct JobRun: Sendable {
         tokens = past.tokens
         history = Array(repeating: past.tokens, count: past.step)
         digests = Array(repeating: 0, count: past.step) + [past.digest]
+    }
+
+    /// The description as workers get it: made once, for many of them.
+    mutating func descriptionBytes() -> [UInt8] {
+        let bytes = encodedDescription ?? description.encoded()
+        encodedDescription = bytes
+        return bytes
     }
 
     /// Whether that digest is the one on record for the state after a step.

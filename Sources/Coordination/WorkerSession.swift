@@ -17,6 +17,8 @@ package struct WorkerSession: Sendable {
     private var isWelcome = false
     private var heartbeat = Span.seconds(2)
     private var isConnected = false
+    /// When nothing was heard until then, the shell should connect anew; nil = it is not connected.
+    package private(set) var deafAt: Instant?
     private var lastSent = Instant(nanoseconds: 0)
     private var lastHeard = Instant(nanoseconds: 0)
     /// The instant of the event in hand.
@@ -143,6 +145,7 @@ package struct WorkerSession: Sendable {
         if let leavesBy, now >= leavesBy { leave(&output) }
         proceed(&output)
         beat(now, &output)
+        deafAt = isConnected && bug != .deafWorkerWaits ? lastHeard + heartbeat * Self.patience : nil
         return output
     }
 
@@ -189,11 +192,6 @@ package struct WorkerSession: Sendable {
 
     /// Reports and leased recipes that it keeps: bounded.
     package var queueLengths: (reports: Int, recipes: Int) { (job?.reports.count ?? 0, job?.recipes.count ?? 0) }
-
-    /// True when nothing was heard for so long that the shell should connect anew.
-    package func isDeaf(at now: Instant) -> Bool {
-        isConnected && bug != .deafWorkerWaits && now - lastHeard > heartbeat * Self.patience
-    }
 
     private mutating func disconnect(_ output: inout WorkerOutput) {
         isConnected = false

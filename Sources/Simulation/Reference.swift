@@ -66,6 +66,14 @@ final class Reference {
     /// Every line of that step, the one in force first.
     func lines(_ step: Step) -> [Line] { [line(step)] + abandoned.filter { $0.step == step }.map(\.line) }
 
+    /// The recipe's tag, known already when it is the one in force.
+    func tag(of recipe: Recipe) -> UInt64 {
+        guard steps.indices.contains(recipe.step - 1), steps[recipe.step - 1].recipe == recipe else {
+            return recipe.tag
+        }
+        return steps[recipe.step - 1].tag
+    }
+
     /// The digest of the state after `step` steps.
     func digest(_ step: Step) -> UInt64 { step == 0 ? initialDigest : line(step).digest }
 

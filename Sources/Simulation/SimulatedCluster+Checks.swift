@@ -242,10 +242,7 @@ extension SimulatedCluster {
                 fail(.i1, "a lease of generation \(lease.generation) in \(record.generation)")
             }
             for bytes in lease.recipes {
-                // The step stands behind the version, as a little-endian u64.
-                var reader = ByteReader(bytes[2...])
-                guard let step = try? Int(clamping: reader.integer(UInt64.self)),
-                    record.recipes.indices.contains(step - 1),
+                guard let step = Self.step(of: bytes), record.recipes.indices.contains(step - 1),
                     record.recipes[step - 1] == bytes
                 else { return fail(.i4, "a lease leaves before its recipe is durable") }
             }
@@ -258,10 +255,16 @@ extension SimulatedCluster {
         }
     }
 
+    /// The step of a recipe's bytes: it stands behind the version, as a little-endian u64.
+    private static func step(of bytes: [UInt8]) -> Step? {
+        var reader = ByteReader(bytes.dropFirst(2))
+        return try? Int(clamping: reader.integer(UInt64.self))
+    }
+
     /// Invariant: a lease never reaches beyond a step behind which something else is due.
     private func check(end lease: Lease, _ record: SimulatedCoordinator.JobRecord) {
         let description = references[record.reference].description
-        let steps = lease.recipes.compactMap { try? Recipe(decoding: $0).step }
+        let steps = lease.recipes.compactMap(Self.step)
         guard let first = steps.first, let last = steps.last else { return }
         func isBarrier(_ every: Int, _ step: Step) -> Bool { every > 0 && step % every == 0 }
         for step in first..<last

@@ -20,7 +20,8 @@ extension SimulatedCluster {
         enqueue(
             .compute(
                 Computing(
-                    id: id, generation: generation, step: recipe.step, tag: recipe.tag, era: worker.era,
+                    id: id, generation: generation, step: recipe.step, tag: references[loaded.job].tag(of: recipe),
+                    era: worker.era,
                     load: (recipe.sequenceCount + shards - 1) / shards,
                     targets: ranges.flatMap { tree.maximalNodes(in: $0) }, fold: TreeFold(tree: tree))),
             worker)
@@ -294,17 +295,16 @@ extension SimulatedCluster {
         switch mail {
         case .event(let event): feed(worker, event)
         case .node(let node, let sum, let generation, let step, let tag):
-            guard var exchange = worker.exchange, exchange.roster.generation == generation else { return }
-            if exchange.isAlone {
+            guard let roster = worker.exchange?.roster, roster.generation == generation else { return }
+            if worker.exchange!.isAlone {
                 return carryOut(.gathered(sum), step, tag, worker)
             }
-            var chunk = Chunk(kind: .node, job: exchange.roster.job, generation: generation, step: step)
+            var chunk = Chunk(kind: .node, job: roster.job, generation: generation, step: step)
             chunk.tag = tag
             chunk.shards = node
             chunk.sum = sum
-            sendToMembers(chunk, exchange.roster, worker, ranks: exchange.owners)
-            let outcomes = exchange.addOwn(node, sum, step: step, tag: tag, isLoan: isLent(chunk))
-            worker.exchange = exchange
+            sendToMembers(chunk, roster, worker, ranks: worker.exchange!.owners)
+            let outcomes = worker.exchange!.addOwn(node, sum, step: step, tag: tag, isLoan: isLent(chunk))
             for outcome in outcomes { carryOut(outcome, step, tag, worker) }
         case .lent(let plea, let node): answer(plea, node, isLoan: true, worker)
         case .loaded(let id, let job, let description, let problem, let parameters):

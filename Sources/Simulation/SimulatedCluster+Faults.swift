@@ -254,7 +254,7 @@ extension SimulatedCluster {
     var isOver: Bool {
         guard isCalm, waitingSubmissions == 0, head.isUp else { return false }
         // Asked after every event: what is rarely true comes first.
-        for record in head.records.indices where !head.records[record].isOver { return false }
+        for record in head.records.indices where !head.records[record].state.needsNobody { return false }
         return requests.allSatisfy { $0.answer != nil }
     }
 }

@@ -25,14 +25,15 @@ extension SimulatedCluster {
         _ worker: SimulatedWorker, _ id: JobID, _ generation: Generation, _ recipe: Recipe, _ shardTime: Span,
         _ turn: Int
     ) {
+        let tag = worker.loaded.map { references[$0.job].tag(of: recipe) } ?? recipe.tag
         guard let exchange = worker.exchange, exchange.roster.generation == generation,
-            let late = exchange.late(in: recipe.step, tag: recipe.tag, turn: turn),
+            let late = exchange.late(in: recipe.step, tag: tag, turn: turn),
             let other = workers.firstIndex(where: { $0.node == late })
         else {
             return feed(worker, .granted(id, generation, step: recipe.step, ShardRange(0, 0), isLoan: false))
         }
         var plea = Chunk(kind: .plea, job: id, generation: generation, step: recipe.step)
-        plea.tag = recipe.tag
+        plea.tag = tag
         plea.shardTime = shardTime
         send(plea, from: worker.index, to: other)
     }
@@ -130,7 +131,8 @@ extension SimulatedCluster {
         helps += 1
         let shards = max(1, recipe.shards.count)
         var computing = Computing(
-            id: id, generation: generation, step: recipe.step, tag: recipe.tag, era: worker.era,
+            id: id, generation: generation, step: recipe.step, tag: references[loaded.job].tag(of: recipe),
+            era: worker.era,
             load: (recipe.sequenceCount + shards - 1) / shards, targets: [node],
             fold: TreeFold(tree: references[loaded.job].tree))
         computing.isHelp = true

@@ -126,7 +126,7 @@ extension SimulatedCluster {
         guard worker.isAlive, worker.boot == boot else { return }
         worker.wakesAt = nil
         let time = clock(worker.index)
-        if let connection = worker.connection, worker.session?.isDeaf(at: time) == true {
+        if let connection = worker.connection, let deafAt = worker.session!.deafAt, time > deafAt {
             cut(connection, tellsCoordinator: true, tellsWorker: false)
             return drop(worker)
         }
@@ -162,9 +162,12 @@ extension SimulatedCluster {
             takeOver(worker, id, generation, recipe, node, isLoan)
         case .abandon(_, let generation, let step): abandon(worker, generation, step)
         case .apply(let id, let generation, let recipe):
-            guard worker.loaded?.id == id, let gathered = worker.gathered, gathered.step == recipe.step else { return }
+            guard let loaded = worker.loaded, loaded.id == id, let gathered = worker.gathered,
+                gathered.step == recipe.step
+            else { return }
             worker.gathered = nil
-            enqueue(.apply(id, generation, recipe, tag: recipe.tag, sum: gathered.sum), worker)
+            let tag = references[loaded.job].tag(of: recipe)
+            enqueue(.apply(id, generation, recipe, tag: tag, sum: gathered.sum), worker)
         case .evaluate(let order): if worker.loaded?.id == order.job { enqueue(.evaluate(order), worker) }
         // As late as can be: it runs to its end, and nobody listens.
         case .abandonEvaluation: break
@@ -181,16 +184,26 @@ extension SimulatedCluster {
     }
 
     private func load(_ worker: SimulatedWorker, _ id: JobID, _ bytes: [UInt8]) {
-        guard let description = try? JobDescription(decoding: bytes), let job = description.training["sim"]?.int,
-            references.indices.contains(job)
-        else { return fail(.model, "a worker got a job description that it can't read") }
+        guard let (job, parameters) = read(bytes) else {
+            return fail(.model, "a worker got a job description that it can't read")
+        }
         if let loaded = worker.loaded, loaded.id == id, loaded.description == bytes {
-            return feed(worker, .loaded(id, parameters: description.parameters, problem: ""))
+            return feed(worker, .loaded(id, parameters: parameters, problem: ""))
         }
         worker.dropJob()
         worker.wanted = (id, bytes)
         let problem = !isCalm && dice.chance(plan.loadFails) ? "no space left on w\(worker.index)" : ""
         enqueue(.load(id, job: job, description: bytes, problem: problem), worker)
+    }
+
+    /// The place of a description's job, and its parameters. What was read once says the same again.
+    private func read(_ bytes: [UInt8]) -> (job: Int, parameters: Int)? {
+        if let known = descriptionsRead.first(where: { $0.bytes == bytes }) { return (known.job, known.parameters) }
+        guard let description = try? JobDescription(decoding: bytes), let job = description.training["sim"]?.int,
+            references.indices.contains(job)
+        else { return nil }
+        descriptionsRead.append((bytes, job, description.parameters))
+        return (job, description.parameters)
     }
 
     private func enter(_ worker: SimulatedWorker, _ roster: Roster, _ rank: Int, _ keep: UInt64?) {
@@ -266,25 +279,23 @@ extension SimulatedCluster {
     func receive(_ chunk: Chunk, from: Int, _ worker: SimulatedWorker) {
         switch chunk.kind {
         case .node, .root:
-            guard var exchange = worker.exchange,
-                exchange.roster.generation == chunk.generation || bug == .oldSumsAdded,
-                exchange.roster.job == chunk.job
+            guard let roster = worker.exchange?.roster,
+                roster.generation == chunk.generation || bug == .oldSumsAdded, roster.job == chunk.job
             else { return }
-            guard exchange.takes(chunk.step, tag: chunk.tag) else {
-                if exchange.isBehind(chunk.step) {
+            guard worker.exchange!.takes(chunk.step, tag: chunk.tag) else {
+                if worker.exchange!.isBehind(chunk.step) {
                     fail(.l1, "w\(worker.index) drops a sum of step \(chunk.step), which nobody sends again")
                 }
                 return
             }
             let outcomes: [SimulatedExchange.Outcome]
             if chunk.kind == .node {
-                outcomes = exchange.addNode(
+                outcomes = worker.exchange!.addNode(
                     chunk.shards, chunk.sum, step: chunk.step, tag: chunk.tag, isLoan: isLent(chunk))
             } else {
                 checkRootBuffer(worker, chunk.step)
-                outcomes = exchange.addRoot(chunk.sum, from: chunk.part, step: chunk.step, tag: chunk.tag)
+                outcomes = worker.exchange!.addRoot(chunk.sum, from: chunk.part, step: chunk.step, tag: chunk.tag)
             }
-            worker.exchange = exchange
             for outcome in outcomes { carryOut(outcome, chunk.step, chunk.tag, worker) }
         case .stateRequest: serve(chunk, to: from, worker)
         case .state: receiveState(chunk, worker)

@@ -14,9 +14,9 @@ package final class SimulatedCluster {
     /// The virtual instant; starts at one second.
     package internal(set) var now = Instant(nanoseconds: 1_000_000_000)
     /// Events that cores were fed.
-    package internal(set) var events = 0
+    var events = 0
     /// Faults that struck.
-    package internal(set) var faults = 0
+    var faults = 0
     /// The first thing that was not as it must be; nothing happens any more then.
     package internal(set) var failure: (invariant: Invariant, text: String)?
     /// What a person would have seen, one line each; kept only when asked for.
@@ -43,6 +43,8 @@ package final class SimulatedCluster {
     var connections: [Connection] = []
     /// The undisturbed run of every job; the place is the job's `training.sim`.
     var references: [Reference] = []
+    /// Job descriptions that workers have read, with the place of the job and its parameters.
+    var descriptionsRead: [(bytes: [UInt8], job: Int, parameters: Int)] = []
     var times = CoordinatorTimes()
     /// How long messages, updates, healing and mail from the engine take, times what is usual.
     var networkScale = 1

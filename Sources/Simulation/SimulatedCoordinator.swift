@@ -59,8 +59,6 @@ struct SimulatedCoordinator {
         var submittedAt: Instant
         var movedAt: Instant
 
-        /// It needs nobody any more.
-        var isOver: Bool { state == .done || state == .cancelled || state == .budgetExhausted }
     }
 
     /// What a copy of the disk holds.
@@ -83,21 +81,16 @@ struct SimulatedCoordinator {
 
     /// What the live core and the replayed journal do not agree on; nil = nothing, or the process is down.
     ///
-    /// Read in place: this is asked after every event, and a copy of either would cost more than the comparison.
     func difference(inDetail: Bool) -> (invariant: Invariant, text: String)? {
         guard isUp else { return nil }
         if !core!.hasSameAnswers(as: mirror) { return (.i9, "the journal gives other answers than the core has") }
         guard core!.jobs.count == mirror.jobs.count else { return (.i9, "the journal knows other jobs than the core") }
-        for place in core!.jobs.indices {
-            let (id, committed) = (core!.jobs[place].id, core!.jobs[place].committed)
-            if let position = core!.jobs[place].ledger?.position, position != committed {
-                return (.b4, "job \(id): its ledger stands at step \(position), the job at \(committed)")
-            }
-            if let what = core!.jobs[place].durableDifference(from: mirror.jobs[place], inDetail: inDetail) {
-                return (.i9, "job \(id): the journal gives another \(what) than the core has")
-            }
+        if let (job, position, committed) = core!.misplacedLedger {
+            return (.b4, "job \(job): its ledger stands at step \(position), the job at \(committed)")
         }
-        return nil
+        return core!.durableDifference(from: mirror, inDetail: inDetail).map { job, what in
+            (.i9, "job \(job): the journal gives another \(what) than the core has")
+        }
     }
 
     /// Copies of the disk at the newest starts, oldest first; and the right one, while an old one is in its place.
@@ -122,4 +115,9 @@ struct SimulatedCoordinator {
         var isWriting = false
         var begunAt: Instant
     }
+}
+
+extension JobState {
+    /// Nothing is to be done for the job, unless an operator says so.
+    var needsNobody: Bool { self == .done || self == .cancelled || self == .budgetExhausted }
 }

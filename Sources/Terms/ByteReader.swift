@@ -67,6 +67,7 @@ package struct ByteReader {
     }
 
     /// A count (u32, at most `limit`), then each element by `read`; nothing is allocated beyond what the bytes can hold.
+    @inlinable
     package mutating func list<Element>(
         limit: Int, _ read: (inout ByteReader) throws(ByteError) -> Element
     ) throws(ByteError) -> [Element] {

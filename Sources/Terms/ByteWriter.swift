@@ -30,6 +30,7 @@ package struct ByteWriter: Sendable {
     package mutating func string(_ value: String) { blob(Array(value.utf8)) }
 
     /// A count (u32), then each element by `write`.
+    @inlinable
     package mutating func list<Element>(_ values: [Element], _ write: (inout ByteWriter, Element) -> Void) {
         integer(UInt32(values.count))
         for value in values { write(&self, value) }

@@ -172,7 +172,7 @@ package final class WorkerProcess {
             if isLost { feed(.peerLost(node)) }
         }
         if let deadline, Self.now() >= deadline { feed(.deadline) }
-        if session.isDeaf(at: Self.now()) { try connectAnew() }
+        if let deafAt = session.deafAt, Self.now() > deafAt { try connectAnew() }
         try flush()
     }
 

@@ -109,11 +109,11 @@ import Wire
         bench.welcome()
 
         bench.sleep(.seconds(16))
-        #expect(!bench.session.isDeaf(at: bench.now))
+        #expect(bench.session.deafAt.map { $0 >= bench.now } == true)
         bench.sleep(.milliseconds(1))
-        #expect(bench.session.isDeaf(at: bench.now))
+        #expect(bench.session.deafAt.map { $0 < bench.now } == true)
         bench.feed(.disconnected)
-        #expect(!bench.session.isDeaf(at: bench.now))
+        #expect(bench.session.deafAt == nil)
     }
 
     // MARK: Steps
