@@ -140,8 +140,8 @@ let package = Package(
         tests(
             "CoordinatorShellTests",
             [
-                "CoordinatorShell", "Budgeting", "Coordination", "Datasets", "Hashing", "Recipes", "Simulation",
-                "StorageShell", "Wire", "ZeroMQShell", "Terms", logging,
+                "CoordinatorShell", "Budgeting", "Checkpoints", "Coordination", "Datasets", "Hashing", "Recipes",
+                "Simulation", "StorageShell", "Wire", "ZeroMQShell", "Terms", logging,
             ]),
         tests(
             "WorkerShellTests",

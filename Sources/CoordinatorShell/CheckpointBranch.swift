@@ -30,12 +30,14 @@ package struct CheckpointBranch {
     package func plant(
         in folder: String, as job: JobID, _ description: JobDescription
     ) throws -> JobDescription.Branch {
+        try copy(to: folder, for: description)
+        return try name(in: folder, as: job, description)
+    }
+
+    /// The long part: what the state is of goes into the store of a new run in `folder`. Nothing names it yet.
+    func copy(to folder: String, for description: JobDescription) throws {
         let manifest = record.manifest
-        guard let digest = manifest.extras["state_digest"]?.string.flatMap({ UInt64($0, radix: 16) }) else {
-            throw Refusal(
-                description:
-                    "\(origin): the checkpoint was made by an older release, which did not note its state's digest")
-        }
+        _ = try digest()
         let layout = try TensorLayout(description.tensors.map { ($0.name, $0.shape) })
         guard
             manifest.expectedTensors == Digest.sha256(of: Manifest.tensorListBytes(layout, roles: TensorRole.allCases))
@@ -55,10 +57,24 @@ package struct CheckpointBranch {
             let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: chunk.length, alignment: 64)
             defer { buffer.deallocate() }
             try store.objects.read(chunk.digest, into: buffer)
-            try target.objects.put(UnsafeRawBufferPointer(buffer))
+            try target.objects.put(UnsafeRawBufferPointer(buffer), isReadBack: true)
         }
-        _ = try target.publish(draft(job, description), at: Int(Date().timeIntervalSince1970 * 1000))
-        return .init(step: manifest.step, tokens: manifest.progress.tokens, digest: digest)
+    }
+
+    /// The short one: the copy in `folder` becomes the checkpoint that the new run begins with.
+    func name(in folder: String, as job: JobID, _ description: JobDescription) throws -> JobDescription.Branch {
+        _ = try CheckpointStore.open("\(folder)/checkpoints").publish(
+            draft(job, description), at: Int(Date().timeIntervalSince1970 * 1000))
+        return .init(step: record.manifest.step, tokens: record.manifest.progress.tokens, digest: try digest())
+    }
+
+    private func digest() throws -> UInt64 {
+        guard let digest = record.manifest.extras["state_digest"]?.string.flatMap({ UInt64($0, radix: 16) }) else {
+            throw Refusal(
+                description:
+                    "\(origin): the checkpoint was made by an older release, which did not note its state's digest")
+        }
+        return digest
     }
 
     /// The manifest of the copy.

@@ -14,7 +14,7 @@ extension CoordinatorService {
             try feed(.limited(id, try BudgetReport.raised(run.limits, by: text)))
         }
         guard let run = core.job(id) else { return .null }
-        return try BudgetReport.json(run, entries: ledgerEntries(id))
+        return BudgetReport.json(run, chainOK: try CoreJournal.recall(journal).agrees(on: run))
     }
 
     /// The limits of a project and what its jobs have spent.
@@ -26,7 +26,8 @@ extension CoordinatorService {
             let limits = try BudgetReport.raised(core.projectLimits(name), by: text, isNew: true)
             try feed(.projectLimited(name, limits))
         }
-        return try BudgetReport.project(name, core) { try ledgerEntries($0) }
+        let recalled = try CoreJournal.recall(journal)
+        return BudgetReport.project(name, core) { recalled.agrees(on: $0) }
     }
 
     /// Changes the run keys of a job at rest to those of `description`, and of its budget the units in `limits`.
@@ -67,17 +68,7 @@ extension CoordinatorService {
     func usage(_ request: JSONValue) throws -> JSONValue {
         try BudgetReport.usage(
             core.jobs, by: request["by"]?.string ?? "project", since: Int64(request["since"]?.int ?? 0)
-        ) { try ledgerEntries($0) }
-    }
-
-    /// A job's ledger, from the journal.
-    private func ledgerEntries(_ id: JobID) throws -> [(entry: LedgerEntry, digest: Digest)] {
-        var lines: [(entry: LedgerEntry, digest: Digest)] = []
-        try journal.replay { _, stored in
-            guard stored.job == id, let line = BudgetReport.line(stored) else { return }
-            lines.append(line)
-        }
-        return lines
+        ) { try journal.replay($0) }
     }
 }
 
@@ -118,12 +109,12 @@ package enum BudgetReport {
         return raised
     }
 
-    /// What `drover budget show` prints: balances, and whether the chain of `entries` holds and gives them.
-    static func json(_ run: JobRun, entries: [Line]) throws -> JSONValue {
+    /// What `drover budget show` prints: balances, and whether the journal gives them.
+    static func json(_ run: JobRun, chainOK: Bool) -> JSONValue {
         guard let ledger = run.ledger else {
-            return .members(["limits": .object(JSONObject()), "postings": .int(0), "chain_ok": .bool(entries.isEmpty)])
+            return .members(["limits": .object(JSONObject()), "postings": .int(0), "chain_ok": .bool(chainOK)])
         }
-        var object = ledger.toJSON(chainOK: fault(entries, ledger) == nil).object ?? JSONObject()
+        var object = ledger.toJSON(chainOK: chainOK).object ?? JSONObject()
         object["state"] = .string(run.state.rawValue)
         object["position"] = .int(ledger.position)
         object["plan"] = .array(run.plan.map(\.json))
@@ -154,8 +145,8 @@ package enum BudgetReport {
 
     /// A project: its limits, and the accounts of its jobs added up.
     ///
-    /// - Parameter lines: a job's stored ledger.
-    static func project(_ name: String, _ core: Coordinator, lines: (JobID) throws -> [Line]) rethrows -> JSONValue {
+    /// - Parameter isWhole: whether the journal gives a job's ledger.
+    static func project(_ name: String, _ core: Coordinator, isWhole: (JobRun) -> Bool) -> JSONValue {
         let limits = core.projectLimits(name)
         let jobs = core.jobs.filter { $0.description.project == name }
         var shown = JSONObject()
@@ -164,11 +155,11 @@ package enum BudgetReport {
             let costs = jobs.compactMap(\.ledger).reduce(Costs.zero) { $0.adding(part($1)) ?? $0 }
             return .object(JSONObject(BudgetUnit.allCases.map { ($0.key, figure(costs[$0], $0)) }))
         }
-        let isWhole = try jobs.allSatisfy { fault(try lines($0.id), $0.ledger) == nil }
         return .members([
             "project": .string(name), "limits": .object(shown), "spent": sum(\.spent), "reserved": sum(\.reserved),
             "lost": sum { $0.balance(.lost) }, "overhead": sum { $0.balance(.overhead) },
-            "postings": .int(jobs.reduce(0) { $0 + ($1.ledger?.postingsCount ?? 0) }), "chain_ok": .bool(isWhole),
+            "postings": .int(jobs.reduce(0) { $0 + ($1.ledger?.postingsCount ?? 0) }),
+            "chain_ok": .bool(jobs.allSatisfy(isWhole)),
             "jobs": .array(jobs.map { .int(Int($0.id.number)) }),
             "currency": limits.currency.map(JSONValue.string) ?? .null,
         ])
@@ -178,22 +169,31 @@ package enum BudgetReport {
         unit.isExact ? .int(Int(amount)) : .double(Quantity.displayed(amount, of: unit))
     }
 
-    /// What was charged since an instant, by project, user or job.
+    /// What was charged since an instant, by project, user or job; from the beginning on that is what ledgers show.
+    ///
+    /// - Parameter replay: gives every entry of the journal; only a later beginning needs that.
     static func usage(
-        _ jobs: [JobRun], by key: String, since: Int64, lines: (JobID) throws -> [Line]
-    ) throws -> JSONValue {
+        _ jobs: [JobRun], by key: String, since: Int64,
+        replay: ((Int, StorageShell.JournalEntry) -> Void) throws -> Void
+    ) rethrows -> JSONValue {
+        var spent = jobs.map { $0.ledger?.spent ?? .zero }
+        if since > 0 {
+            spent = Array(repeating: .zero, count: jobs.count)
+            try replay { _, stored in
+                guard let place = jobs.firstIndex(where: { $0.id == stored.job }), let line = line(stored),
+                    line.entry.at >= since
+                else { return }
+                for posting in line.entry.postings { spent[place].add(posting) }
+            }
+        }
         var groups: [(name: String, costs: Costs, jobs: Int)] = []
-        for run in jobs {
+        for (run, sum) in zip(jobs, spent) {
             let name =
                 switch key {
                 case "job": "\(run.id)"
                 case "user": run.description.user
                 default: run.description.project
                 }
-            var sum = Costs.zero
-            for line in try lines(run.id) where line.entry.at >= since {
-                for posting in line.entry.postings { sum.add(posting) }
-            }
             if let place = groups.firstIndex(where: { $0.name == name }) {
                 groups[place].costs = groups[place].costs.adding(sum) ?? groups[place].costs
                 groups[place].jobs += 1

@@ -1,5 +1,6 @@
 import Coordination
 import Foundation
+import StorageShell
 import Terms
 import Wire
 
@@ -15,6 +16,8 @@ extension CoordinatorService {
         var step: Step
         /// What it has to be told from the log before anything else; nil when it has heard everything.
         var backlog: LogBacklog?
+        /// Bytes of the log that hold nothing new to it.
+        var heard = 0
         /// It was told everything.
         var isOver = false
     }
@@ -92,7 +95,8 @@ extension CoordinatorService {
             }
             if left == 0 || isCongested(session) { return }
             // What was logged meanwhile.
-            followers[place].backlog = followers[place].backlog.flatMap { LogBacklog(logPath(job), from: $0.end) }
+            followers[place].heard = followers[place].backlog?.end ?? 0
+            followers[place].backlog = LogBacklog(logPath(job), from: followers[place].heard)
         }
         guard let run = core.job(job) else { return }
         if run.state.isAtRest {
@@ -100,6 +104,14 @@ extension CoordinatorService {
         } else if !followers[place].isLive {
             reply(
                 place, .members(["event": .string("state"), "state": .string(run.state.rawValue)]), last: true)
+        }
+    }
+
+    /// A job's log was cut back: what comes behind its end is new to everybody, and who is behind begins again.
+    func cutFollowers(of job: JobID, to bytes: Int) {
+        for place in followers.indices where followers[place].job == job {
+            followers[place].heard = min(followers[place].heard, bytes)
+            if followers[place].backlog != nil { followers[place].backlog = LogBacklog(logPath(job), from: 0) }
         }
     }
 
@@ -116,9 +128,11 @@ extension CoordinatorService {
         let isLast = event["event"]?.string == "end"
         for place in followers.indices where followers[place].job == job && followers[place].backlog == nil {
             if isCongested(followers[place].session) {
-                followers[place].backlog = LogBacklog(logPath(followers[place].job), from: 0)
+                followers[place].backlog = LogBacklog(
+                    logPath(followers[place].job), from: followers[place].heard)
                 if followers[place].backlog != nil { continue }
             }
+            if let size = desk(followers[place].job)?.log.bytes { followers[place].heard = size }
             if let step = event["current_steps"]?.int { followers[place].step = step }
             reply(place, event, last: isLast)
         }

@@ -18,11 +18,20 @@ extension CoordinatorService {
         let job = Job(description: description, index: try Self.sequenceIndex(description))
         try opening(id) {
             try openDesk(id, job, keepingThrough: description.branch?.step ?? 0)
-            if let branch = description.branch {
-                _ = try desk(id)?.checkpoints.recover(step: branch.step, of: nil, at: Self.wallClock)
-            }
+            if let branch = description.branch { try begin(id, with: branch) }
         }
         try feed(.submitted(job, request: request))
+    }
+
+    /// A job's first checkpoint is the copy that it begins with: what was copied was read back.
+    private func begin(_ id: JobID, with branch: JobDescription.Branch) throws {
+        guard let checkpoints = desk(id)?.checkpoints else { return }
+        let records = try checkpoints.store.scan(CheckpointDesk.run).records
+        guard let record = records.first(where: { $0.manifest.step == branch.step }) else {
+            throw DeskError(description: "the checkpoint of step \(branch.step) that job \(id) begins with is gone")
+        }
+        checkpoints.store.noteVerified(record)
+        checkpoints.goBack(to: branch.step)
     }
 
     /// Does what opens a job; when that fails, the job is closed again.
@@ -250,6 +259,7 @@ extension CoordinatorService {
             if desk.isLogged(step.step, of: run) { try desk.log.append(line) }
         case .rewound(let id, let step):
             try desk(id)?.rewind(to: step, at: now)
+            if let log = desk(id)?.log { cutFollowers(of: id, to: log.bytes) }
             desk(id)?.checkpoints.goBack(to: step)
         case .planned(let id, _): try desk(id)?.write(core.job(id)?.plan ?? [])
         case .state(let id, _, let reason): desk(id)?.lastReason = reason

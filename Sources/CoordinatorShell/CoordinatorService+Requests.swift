@@ -92,38 +92,14 @@ extension CoordinatorService {
         guard let text = request["description"]?.string, let yaml = request["resolved"]?.string else {
             throw DeskError(description: "a submission needs `description` and `resolved`")
         }
-        var description = try placed(JobDescription(decoding: Array(text.utf8)), by: key)
-        let id = core.nextJob
-        let folder = options.jobFolder(id)
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8))
-        if let origin = request["branch"] { description.branch = try plant(origin, description, as: id) }
-        do { try submit(description, request: name) } catch {
-            // The next job of this number must not find another one's beginning.
-            if description.branch != nil { try? FileManager.default.removeItem(atPath: "\(folder)/checkpoints") }
-            throw error
-        }
-        return core.job(id).map { status(of: $0) } ?? .null
-    }
-
-    /// `{"job": J, "step": S}`: puts the state of another job's checkpoint into a new job's store. Everybody waits for it,
-    /// some seconds where states are large: what is silent meanwhile is forgiven.
-    private func plant(
-        _ origin: JSONValue, _ description: JobDescription, as id: JobID
-    ) throws -> JobDescription.Branch {
-        guard let job = origin["job"]?.int.flatMap({ UInt32(exactly: $0) }).map({ JobID($0) }), core.job(job) != nil,
-            let step = origin["step"]?.int, step > 0
-        else { throw DeskError(description: "a branch names a `job` and a `step`") }
-        let store = try CheckpointStore.openReading("\(options.jobFolder(job))/checkpoints")
-        guard let found = try store.recover(CheckpointDesk.run, step: step, at: Self.wallClock) else {
-            throw DeskError(description: "job \(job) has no checkpoint of step \(step)")
-        }
-        return try CheckpointBranch(found.record, of: store, origin: "job \(job)@\(step)")
-            .plant(in: options.jobFolder(id), as: id, description)
+        let new = NewJob(
+            description: try placed(JobDescription(decoding: Array(text.utf8)), by: key), yaml: yaml, name: name)
+        if let origin = request["branch"] { return try plant(origin, for: new) }
+        return try take(new)
     }
 
     /// One job with where its files are.
-    private func status(of run: JobRun) -> JSONValue {
+    func status(of run: JobRun) -> JSONValue {
         var object = Self.status(run).object ?? JSONObject()
         object["folder"] = .string(options.jobFolder(run.id))
         return .object(object)

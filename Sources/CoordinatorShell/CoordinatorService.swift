@@ -12,7 +12,8 @@ import ZeroMQShell
 ///
 /// Owns the sockets, the journal and every job's folder; runs on one thread. Files: this one (sockets and the loop) ·
 /// `+Admission` (who may say what) · `+Jobs` (folders,
-/// logs, checkpoints) · `+Data` (chunks) · `+Files` (files that clients bring and take) · `+Requests` (clients) ·
+/// logs, checkpoints) · `+Data` (chunks) · `+Files` (files that clients bring and take) · `+Planting` (jobs that
+/// begin with another one's checkpoint) · `+Requests` (clients) ·
 /// `+Following` (clients that are told of a job's events) · `+Workers` · `+Trouble` (what one job's trouble costs) · `+Retiring`.
 package final class CoordinatorService: @unchecked Sendable {
     package struct Options: Sendable {
@@ -41,6 +42,8 @@ package final class CoordinatorService: @unchecked Sendable {
         /// Submit; the answer is the job's number.
         case submit(JobDescription, @Sendable (JobID) -> Void)
         case job(JobOrder, JobID)
+        /// Go on with something whose long part was done beside the loop.
+        case goOn(@Sendable (CoordinatorService) throws -> Void)
         /// Tell the workers to end, and end the loop.
         case end
         /// Save what runs, for at most that long, and end the loop; workers go on and come back to the next start.
@@ -64,6 +67,7 @@ package final class CoordinatorService: @unchecked Sendable {
     /// Files that clients bring; nil without gate.
     let files: FileDesk?
     let tasks = TaskDesk()
+    var plantings: [Planting] = []
     private(set) var core: Coordinator
     var desks: [(id: JobID, desk: JobDesk)] = []
     private let inbox = Mutex<(orders: [Order], events: [CoordinatorEvent])>(([], []))
@@ -137,6 +141,7 @@ package final class CoordinatorService: @unchecked Sendable {
             epoch: UInt64(journal.epoch), dataEndpoint: address.description, times: options.times, rates: options.rates,
             clockOffset: Int64(Date().timeIntervalSince1970 * 1000) - Self.now().nanoseconds / 1_000_000)
         try gate?.test(endpoint)
+        clearNursery()
         try restoreJobs()
     }
 
@@ -216,6 +221,7 @@ package final class CoordinatorService: @unchecked Sendable {
             try submit(description)
             answer(id)
         case .job(let order, let id): try feed(.ordered(order, id))
+        case .goOn(let body): try body(self)
         case .end: isEnding = true
         case .retire(let span): try retire(within: span)
         }

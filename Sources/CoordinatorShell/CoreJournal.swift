@@ -1,3 +1,4 @@
+import Budgeting
 package import Coordination
 import Hashing
 package import StorageShell
@@ -44,15 +45,49 @@ package struct CoreJournal {
     /// A snapshot that is damaged, or of another release, is passed over: the entries say the same.
     @discardableResult
     package mutating func restore(_ core: inout Coordinator, at now: Instant) throws -> Int {
+        let count: Int
+        (count, bytesSince, size) = try Self.restore(&core, from: journal, at: now)
+        return count
+    }
+
+    private static func restore(
+        _ core: inout Coordinator, from journal: any JournalReading, at now: Instant
+    ) throws -> (count: Int, bytes: Int, size: Int) {
         if let snapshot = try journal.snapshot(), var early = try? Self.core(core, snapshot, at: now) {
-            let (count, digest) = try replay(&early, from: snapshot.sequence, at: now)
+            let (count, digest, bytes) = try replay(&early, journal, from: snapshot.sequence, at: now)
             if digest == Digest.sha256(of: snapshot.bytes) {
                 core = early
-                size = snapshot.bytes.count
-                return count
+                return (count, bytes, snapshot.bytes.count)
             }
         }
-        return try replay(&core, from: 1, at: now).count
+        let (count, _, bytes) = try replay(&core, journal, from: 1, at: now)
+        return (count, bytes, 0)
+    }
+
+    /// What the journal gives, read as a start would read it.
+    package struct Recollection {
+        package fileprivate(set) var core: Coordinator
+        /// Entries that were read.
+        package fileprivate(set) var read = 0
+        /// What does not follow from what is before it, a sentence; nil = nothing.
+        package fileprivate(set) var fault: String?
+
+        /// Whether it is the ledger that `run` has.
+        func agrees(on run: JobRun) -> Bool {
+            guard fault == nil, let own = core.job(run.id) else { return false }
+            return own.ledger?.head == run.ledger?.head && own.ledger?.spent == run.ledger?.spent
+                && own.ledger?.reserved == run.ledger?.reserved && run.ledger?.conservationFault == nil
+        }
+    }
+
+    /// Reads the newest snapshot and what stands behind it: the ledgers' chains are held against the one, and walked in
+    /// the other. Throws when entries can't be read; a line of a ledger that does not follow is told.
+    package static func recall(_ journal: any JournalReading) throws -> Recollection {
+        var found = Recollection(core: Coordinator(epoch: 0, dataEndpoint: ""))
+        do { found.read = try restore(&found.core, from: journal, at: Instant(nanoseconds: 0)).count } catch let fault
+            as DescriptionError
+        { found.fault = fault.problem }
+        return found
     }
 
     private static func core(_ new: Coordinator, _ snapshot: JournalSnapshot, at now: Instant) throws -> Coordinator {
@@ -62,24 +97,23 @@ package struct CoreJournal {
     }
 
     /// Replays what stands behind a snapshot; `digest` is what the first entry says that the snapshot has.
-    private mutating func replay(
-        _ core: inout Coordinator, from first: Int, at now: Instant
-    ) throws -> (count: Int, digest: Digest?) {
-        var (count, digest, bytes): (Int, Digest?, Int) = (0, nil, 0)
+    private static func replay(
+        _ core: inout Coordinator, _ journal: any JournalReading, from first: Int, at now: Instant
+    ) throws -> (count: Int, digest: Digest?, bytes: Int) {
+        var (count, digest, size): (Int, Digest?, Int) = (0, nil, 0)
         var failure: (any Error)?
         try journal.replay(from: first) { _, stored in
             guard failure == nil else { return }
             count += 1
-            bytes += Self.bytes(stored)
+            size += bytes(stored)
             do {
-                let entry = try Self.entry(stored)
+                let entry = try entry(stored)
                 if count == 1, case .snapshot(let value) = entry { digest = value }
                 try core.restore(entry, at: now)
             } catch { failure = error }
         }
         if let failure { throw failure }
-        bytesSince = bytes
-        return (count, digest)
+        return (count, digest, size)
     }
 
     /// Reads an entry of the core back.

@@ -14,9 +14,9 @@ final class TaskDesk: Sendable {
     /// Tasks that are remembered.
     private static let most = 16
 
-    /// Begins a task: `{"task": N}`, or a problem when too many are under way.
-    func begin(_ body: @escaping @Sendable () -> JSONValue) -> JSONValue {
-        let number = state.withLock { state -> Int? in
+    /// A task whose answer will be given with `close`; nil when too many are under way.
+    func open() -> Int? {
+        state.withLock { state in
             if state.tasks.count == Self.most {
                 guard let oldest = state.tasks.firstIndex(where: { $0.answer != nil }) else { return nil }
                 state.tasks.remove(at: oldest)
@@ -25,18 +25,24 @@ final class TaskDesk: Sendable {
             state.next += 1
             return state.next - 1
         }
-        guard let number else {
-            return CoordinatorService.problem("\(Self.most) such questions are being answered: ask again in a while")
+    }
+
+    func close(_ number: Int, with answer: JSONValue) {
+        let fits = answer.encoded().count < WireLimits.controlBytes - 4096
+        state.withLock { state in
+            guard let place = state.tasks.firstIndex(where: { $0.number == number }) else { return }
+            state.tasks[place].answer =
+                fits ? answer : CoordinatorService.problem("the answer is too long to be sent")
         }
-        DispatchQueue.global(qos: .utility).async { [self] in
-            let answer = body()
-            let fits = answer.encoded().count < WireLimits.controlBytes - 4096
-            state.withLock { state in
-                guard let place = state.tasks.firstIndex(where: { $0.number == number }) else { return }
-                state.tasks[place].answer =
-                    fits ? answer : CoordinatorService.problem("the answer is too long to be sent")
-            }
-        }
+    }
+
+    /// What a client is told whose task can't begin.
+    static let isFull = CoordinatorService.problem("\(most) such questions are being answered: ask again in a while")
+
+    /// Begins a task: `{"task": N}`, or a problem when too many are under way.
+    func begin(_ body: @escaping @Sendable () -> JSONValue) -> JSONValue {
+        guard let number = open() else { return Self.isFull }
+        DispatchQueue.global(qos: .utility).async { [self] in close(number, with: body()) }
         return .members(["task": .int(number)])
     }
 

@@ -30,10 +30,19 @@ package struct JournalSetting: Sendable, Equatable {
     }
 }
 
+/// What can be read of a journal. Entries are numbered from 1 without gaps.
+package protocol JournalReading: AnyObject, Sendable {
+    /// The newest snapshot, and the number of the last entry in it; nil when there is none.
+    func snapshot() throws(StorageError) -> JournalSnapshot?
+    /// Calls `body` for every entry with a number of at least `first`, in order, checking the chain from it on; what is
+    /// before is believed. `body` does not use the journal.
+    func replay(from first: Int, _ body: (Int, JournalEntry) -> Void) throws(StorageError)
+}
+
 /// An append-only, hash-chained list of entries that survives a power cut, with a small table of texts beside it.
 ///
-/// Entries are numbered from 1 without gaps. What `append` returned from is durable; what it threw from is not there.
-package protocol Journal: AnyObject, Sendable {
+/// What `append` returned from is durable; what it threw from is not there.
+package protocol Journal: JournalReading {
     /// The number of this start: greater than that of any earlier start, durable before the journal was handed out.
     var epoch: Int { get }
     /// The number of the newest entry, 0 when there is none.
@@ -45,11 +54,6 @@ package protocol Journal: AnyObject, Sendable {
     func append(
         _ entries: [JournalEntry], settings: [JournalSetting], snapshot: [UInt8]?
     ) throws(StorageError) -> Int
-    /// The newest snapshot, and the number of the last entry in it; nil when there is none.
-    func snapshot() throws(StorageError) -> JournalSnapshot?
-    /// Calls `body` for every entry with a number of at least `first`, in order, checking the chain from it on; what is
-    /// before is believed. `body` does not use the journal.
-    func replay(from first: Int, _ body: (Int, JournalEntry) -> Void) throws(StorageError)
     /// The text under a key, nil when there is none.
     func value(_ key: String) throws(StorageError) -> String?
     /// All keys and their texts, ascending by key bytes.
@@ -74,7 +78,9 @@ extension Journal {
     package func append(_ entries: [JournalEntry], settings: [JournalSetting]) throws(StorageError) -> Int {
         try append(entries, settings: settings, snapshot: nil)
     }
+}
 
+extension JournalReading {
     package func replay(_ body: (Int, JournalEntry) -> Void) throws(StorageError) { try replay(from: 1, body) }
 }
 

@@ -36,6 +36,9 @@ package final class LineLog: Sendable {
 
     deinit { fileSystem.close(file) }
 
+    /// Bytes of all lines.
+    package var bytes: Int { size.withLock(\.self) }
+
     /// Adds lines (none holds a line feed); readers see them on return, `sync` makes them durable.
     package func append(_ lines: [String]) throws(StorageError) {
         let bytes: [UInt8] = lines.flatMap { Array($0.utf8) + [0x0A] }

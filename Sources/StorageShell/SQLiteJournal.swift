@@ -74,29 +74,6 @@ package final class SQLiteJournal: Journal {
         try disk(fileSystem.syncFolder(POSIXFileSystem.parent(of: path)))
     }
 
-    /// Reads the journal of a coordinator that does not run: every entry in order, after checking every page and
-    /// the chain. Changes nothing; throws `.file(.locked)` while somebody writes it.
-    ///
-    /// - Returns: the newest snapshot.
-    package static func read(
-        folder: String, _ body: (Int, JournalEntry) -> Void
-    ) throws(StorageError) -> JournalSnapshot? {
-        let path = folder + "/journal.sqlite"
-        let lock = try disk(POSIXFileSystem().lock(folder))
-        return try withExtendedLifetime(lock) { () throws(StorageError) in
-            var configuration = Configuration()
-            configuration.readonly = true
-            return try attempt("reading", path) {
-                let queue = try DatabaseQueue(path: path, configuration: configuration)
-                return try queue.read {
-                    try JournalSettings.check($0)
-                    _ = try JournalTables.replay($0, path, from: 1, body)
-                    return try JournalTables.snapshot($0)
-                }
-            }
-        }
-    }
-
     package var epoch: Int { state.withLock { $0.epoch } }
     package var lastSequence: Int { state.withLock { $0.sequence } }
 
@@ -196,7 +173,7 @@ package final class SQLiteJournal: Journal {
     }
 
     /// Runs database work and turns what it throws into this module's error.
-    private static func attempt<Value>(
+    static func attempt<Value>(
         _ operation: String, _ path: String, _ body: () throws -> Value
     ) throws(StorageError) -> Value {
         do { return try body() } catch { throw failure(error, operation, path) }

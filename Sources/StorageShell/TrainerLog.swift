@@ -60,6 +60,9 @@ package final class TrainerLog: Sendable {
         try log.append([object.text])
     }
 
+    /// Bytes of all lines.
+    package var bytes: Int { log.bytes }
+
     /// Makes all lines durable, for instance before a checkpoint of their step is published.
     package func sync() throws(StorageError) { try log.sync() }
 }

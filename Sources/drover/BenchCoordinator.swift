@@ -92,7 +92,7 @@ struct BenchCoordinator: ParsableCommand {
             read = try facts.restore(&core, at: Instant(nanoseconds: 1))
         }
         guard core.snapshot() == made?.snapshot() else { throw Failure.failed("the start knows another run") }
-        let walking = try Self.seconds { _ = try RestingRun(folder) }
+        let walking = try Self.seconds { _ = try JournalAudit(folder) }
         return [
             ("long_run_steps", .int(steps)), ("long_run_journal_bytes", .int(size ?? 0)),
             ("long_run_entries_read", .int(read)), ("long_run_start_seconds", .double(starting)),

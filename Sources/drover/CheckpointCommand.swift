@@ -45,7 +45,7 @@ struct CheckpointCommand: ParsableCommand {
             if let coordinator {
                 request["op"] = .string("checkpoints")
                 request["job"] = .int(try job())
-                return try Self.wait(CoordinatorClient.connect(coordinator, token: token), .object(request))
+                return try CoordinatorClient.connect(coordinator, token: token).wait(for: .object(request))
             }
             guard token == nil else { throw Failure.input("--token is for --coordinator") }
             // Also runs whose resolved.yaml is gone have a store.
@@ -57,20 +57,6 @@ struct CheckpointCommand: ParsableCommand {
             do { return try CheckpointInquiry(folder: folder, policy: try policy()).answer(.object(request)) } catch let
                 fault as CheckpointInquiry.Fault
             { throw Failure.input("\(owner): \(fault)") }
-        }
-
-        /// Begins the task and asks for its answer until there is one.
-        private static func wait(_ client: CoordinatorClient, _ request: JSONValue) throws -> JSONValue {
-            let begun = try client.ask(request)
-            guard let task = begun["task"]?.int else { throw Failure.failed("the coordinator took no question") }
-            while true {
-                let now = try client.ask(.members(["op": .string("task"), "task": .int(task)]))
-                if now["done"]?.bool == true, let answer = now["answer"] {
-                    if let problem = answer["error"]?.string { throw Failure.failed(problem) }
-                    return answer
-                }
-                usleep(100_000)
-            }
         }
     }
 

@@ -62,7 +62,7 @@ struct ClusterRun {
             (key: "description", value: .string(String(decoding: description.encoded(), as: UTF8.self))),
         ])
         if let branch { request["branch"] = .members(["job": .int(branch.job), "step": .int(branch.step)]) }
-        let answer = try client.ask(.object(request), key: key)
+        let answer = try client.wait(for: .object(request), key: key)
         guard let job = answer["job"]?.int else { throw Failure.failed("the coordinator took no job") }
         if isDetached {
             Output.json(answer)

@@ -61,6 +61,20 @@ final class CoordinatorClient {
         throw Failure.failed("the coordinator at \(address) does not answer: is it running, and is the address right?")
     }
 
+    /// Asks for what may take long: when a task is begun for it, its answer is fetched as soon as it is there.
+    func wait(for request: JSONValue, key: String? = nil) throws -> JSONValue {
+        let begun = try ask(request, key: key)
+        guard let task = begun["task"]?.int else { return begun }
+        while true {
+            let now = try ask(.members(["op": .string("task"), "task": .int(task)]))
+            if now["done"]?.bool == true, let answer = now["answer"] {
+                if let problem = answer["error"]?.string { throw Failure.failed(problem) }
+                return answer
+            }
+            usleep(100_000)
+        }
+    }
+
     /// Sends a request whose answers are taken with `receive`.
     @discardableResult
     func send(_ body: JSONValue) throws -> UInt64 {

@@ -27,14 +27,16 @@ struct Fsck: ParsableCommand {
         var objects = 0
         func store(_ job: JobID) -> String { joinPath(isRun ? folder : joinPath(folder, "jobs/\(job)"), "checkpoints") }
         do {
-            let run = try RestingRun(state)
-            for job in run.core.jobs where Disk.hasFolder(store(job.id)) {
+            let audit = try JournalAudit(state)
+            for job in audit.core.jobs where Disk.hasFolder(store(job.id)) {
                 let report = try CheckpointStore.verify(store(job.id))
                 objects += report.objects
                 findings += report.findings.map { "\(store(job.id))/\($0.path): \($0.problem)" }
                 findings += report.unusable.map { "checkpoint \($0) of job \(job.id) can't be used" }
             }
-            findings += try run.faults { Disk.hasFolder(store($0)) ? try CheckpointStore.openReading(store($0)) : nil }
+            findings += try audit.faults {
+                Disk.hasFolder(store($0)) ? try CheckpointStore.openReading(store($0)) : nil
+            }
         } catch StorageError.file(.locked(let path, _)) {
             throw Failure.input("\(path) is in use: stop the run or the coordinator first")
         } catch { findings.append(Failure.sentence(error)) }

@@ -64,7 +64,7 @@ import Testing
         do { made = try write(SQLiteJournal(folder: folder), steps: 1200) }
         let run = try RestingRun(folder)
         #expect(run.core.snapshot() == made?.snapshot())
-        #expect(try run.faults { _ in nil } == [])
+        #expect(try JournalAudit(folder).faults { _ in nil } == [])
         let budget = try run.budget(JobID(1))
         #expect(budget["chain_ok"]?.bool == true)
         #expect(budget["spent"]?["steps"]?.int == 1200)
@@ -78,8 +78,45 @@ import Testing
             #expect(read == journal.lastSequence)
             #expect(core.snapshot() == made?.snapshot())
         }
-        let faults = try RestingRun(folder).faults { _ in nil }
+        let faults = try JournalAudit(folder).faults { _ in nil }
         #expect(faults == ["the journal's newest snapshot is not the one that its entry names"])
+    }
+
+    @Test func `budget and usage of a long run read as much of its journal as those of a shorter one`() throws {
+        for steps in [1000, 3000] {
+            let folder = temporaryFolder()
+            defer { try? FileManager.default.removeItem(atPath: folder) }
+            do { _ = try write(SQLiteJournal(folder: folder), steps: steps) }
+
+            let run = try RestingRun(folder)
+            #expect(run.entriesRead < 4000, "\(steps) steps")
+            let budget = try run.budget(JobID(1))
+            #expect(budget["chain_ok"]?.bool == true && budget["spent"]?["steps"]?.int == steps)
+            // From some instant on the lines are added up, one by one.
+            #expect(try run.usage(by: "job", since: 0) == run.usage(by: "job", since: 1))
+
+            let journal = try SQLiteJournal(folder: folder)
+            let recalled = try CoreJournal.recall(journal)
+            #expect(recalled.read == run.entriesRead)
+            #expect(recalled.core.job(JobID(1)).map(recalled.agrees) == true)
+        }
+    }
+
+    @Test func `a ledger that the journal does not give is told, whatever it is that differs`() throws {
+        let journal = try MemoryJournal()
+        let made = try write(journal, steps: 20)
+        let run = try #require(made.job(JobID(1)))
+        let other = try #require(try write(MemoryJournal(), steps: 21).job(JobID(1)))
+        #expect(try CoreJournal.recall(journal).agrees(on: run))
+        #expect(try !CoreJournal.recall(journal).agrees(on: other))
+
+        // The last line of the ledger once more: it does not follow from itself.
+        var last: StorageShell.JournalEntry?
+        try journal.replay { _, entry in if entry.kind == 12 { last = entry } }
+        try journal.append([try #require(last)])
+        let recalled = try CoreJournal.recall(journal)
+        #expect(recalled.fault?.contains("does not follow") == true)
+        #expect(!recalled.agrees(on: run))
     }
 
     @Test func `no bytes that are no snapshot are taken for one`() throws {
