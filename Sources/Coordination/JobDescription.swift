@@ -4,7 +4,8 @@ package import Terms
 
 /// A file that a job needs, named by what is in it.
 package struct JobFile: Sendable, Equatable {
-    package enum Kind: String, Sendable { case model, adapter, data }
+    /// `blocks`: the digests of the blocks of the data, which then need not travel whole.
+    package enum Kind: String, Sendable { case model, adapter, data, blocks }
     package var kind: Kind
     /// Path inside its folder, for instance `model.safetensors`; never absolute, never with `..`.
     package var name: String
@@ -63,8 +64,10 @@ package struct JobDescription: Sendable, Equatable {
     package var saveSteps: Int
     /// Milliseconds between two checkpoints, 0 = no such rule.
     package var saveMilliseconds: Int
-    /// The held-out loss is measured every so many steps; 0 = only before and after.
+    /// The held-out loss is measured every so many steps; 0 = only after the last one.
     package var evaluationSteps: Int
+    /// It is measured before step 1 too.
+    package var evaluatesFirst = true
     /// Held-out sequences; 0 = none.
     package var evaluationSequences: Int
     /// How the held-out sequences are cut, fixed for the job's life.
@@ -159,6 +162,13 @@ package struct JobDescription: Sendable, Equatable {
     var memberLimit: Int { min(workersMax, virtualShards) }
     /// Fewest members of a generation.
     var memberMinimum: Int { min(workersMin, memberLimit) }
+
+    /// Which sequences its steps train on.
+    package var order: BatchOrder {
+        BatchOrder(
+            sequences: sequences, globalBatch: globalBatch, virtualShards: virtualShards, shuffleSeed: shuffleSeed,
+            totalSequences: totalSequences)
+    }
 
     /// The batches of the job over the sequences of `index`.
     package func plan(over index: SequenceIndex) -> BatchPlan {

@@ -52,7 +52,8 @@ extension CoordinatorService {
         log.warning("\(sentence)\(silenced > 0 ? " (and \(silenced) more since the last line)" : "")")
     }
 
-    /// Whether the sender of a chunk may send it; on loopback nobody is asked. Clients move files, workers everything else.
+    /// Whether the sender of a chunk may send it; on loopback nobody is asked. Clients move files, workers everything
+    /// else.
     private func mayMove(_ kind: DataHeader.Kind, _ userID: String?) -> Bool {
         guard let gate, !PeerAddress.isLoopback(options.listen) else { return true }
         return switch gate.entry(userID)?.role {
@@ -77,11 +78,11 @@ extension CoordinatorService {
         } catch { giveUp(header.job, "its checkpoint can't be used: \(error)") }
     }
 
-    /// Sends one of the job's own files, as a whole; no other file can be asked for. When it can't be had, it says why.
+    /// Sends the range that is asked for of one of the job's own files; no other file can be asked for. When it can't
+    /// be had, it says why.
     private func serveFile(_ header: DataHeader, _ digest: [UInt8], to route: [UInt8], on descriptor: Int32) {
         var answer = header
         answer.kind = .file
-        answer.offset = 0
         do {
             guard let wanted = Digest(bytes: digest), let path = file(of: header.job, wanted) else {
                 throw DeskError(description: "job \(header.job) has no such file")
@@ -90,12 +91,13 @@ extension CoordinatorService {
             do { bytes = try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped) } catch {
                 throw DeskError(description: "the coordinator can't read \(path)")
             }
-            guard !bytes.isEmpty else { return }
-            answer.count = UInt64(bytes.count)
+            let range = Int(header.offset)..<Int(header.offset + header.count)
+            guard range.upperBound <= bytes.count else { throw DeskError(description: "\(path) has changed") }
             let owner = FileBytes(bytes)
             chunks.add(
-                .init(header: answer, payload: owner.start, bytes: bytes.count, unit: 1, owner: owner), to: route,
-                on: descriptor)
+                .init(
+                    header: answer, payload: owner.start + range.lowerBound, bytes: range.count, unit: 1, owner: owner),
+                to: route, on: descriptor)
         } catch {
             answer.count = 0
             let text = FileBytes(Data("\(error)".utf8.prefix(2000)))

@@ -65,6 +65,20 @@ package struct TokenCache: Sendable {
     }
 }
 
+extension TokenCache {
+    /// Bytes at the beginning of the file from which `tables` can be told.
+    package static var headBytes: Int { TokenCacheHeader.size }
+
+    /// Where all lies that is read when a cache is opened without verifying, besides its first `headBytes` bytes; nil
+    /// when these are not the first bytes of a cache of so many bytes.
+    package static func tables(head: [UInt8], size: Int) -> Range<Int>? {
+        guard head.count >= headBytes, let header = try? TokenCacheHeader(decoding: Array(head.prefix(headBytes))),
+            let sections = header.sections, sections.end == size
+        else { return nil }
+        return sections.offsets..<sections.end
+    }
+}
+
 /// Tokens and next-token targets of one sequence.
 package struct TokenSequence: Sendable, Equatable {
     /// T tokens, document after document.
@@ -118,6 +132,14 @@ package struct SequenceSet: Sendable {
     /// Targets of sequence `index` that count in the loss.
     package func trainedTokens(_ index: Int) -> Int {
         documents(of: index).reduce(0) { $0 + samples.trained(of: $1) }
+    }
+
+    /// Where the bytes of sequence `index` lie in the file, document by document.
+    package func places(of index: Int) -> [Range<Int>] {
+        documents(of: index).map { document in
+            let tokens = samples.range(of: document)
+            return samples.sections.payload + 8 * tokens.lowerBound..<samples.sections.payload + 8 * tokens.upperBound
+        }
     }
 
     /// Sequence `index` with its labels shifted to next-token targets inside each document.

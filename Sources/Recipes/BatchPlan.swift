@@ -22,10 +22,7 @@ package struct SequenceIndex: Sendable, Equatable {
     package var count: Int { tokens.count }
 }
 
-/// The fixed sequence of batches of a job: which sequences step s trains on, and how they are cut.
-///
-/// Batch s holds the global positions (s−1)·B ..< min(s·B, end); position i is element i mod S of the permutation of
-/// epoch i ÷ S. Batches run across the end of an epoch, the last one may be short (design §4, §4.1 rules 1 and 14).
+/// The fixed sequence of batches of a job: which sequences step s trains on, how they are cut, and what they hold.
 package struct BatchPlan: Sendable {
     package let index: SequenceIndex
     /// B, sequences a step.
@@ -60,21 +57,15 @@ package struct BatchPlan: Sendable {
     /// Steps until every position was visited.
     package var plannedSteps: Int { (totalSequences + globalBatch - 1) / globalBatch }
 
-    /// The sequence indices of `step` in batch order.
-    package func sequences(of step: Step) -> [UInt32] {
-        let lower = (step - 1) * globalBatch
-        let upper = min(step * globalBatch, totalSequences)
-        guard lower < upper else { return [] }
-        var order: (epoch: Int, permutation: Permutation)?
-        return (lower..<upper).map { position in
-            let (epoch, place) = position.quotientAndRemainder(dividingBy: index.count)
-            guard let shuffleSeed else { return UInt32(place) }
-            if order?.epoch != epoch {
-                order = (epoch, Permutation(count: index.count, seed: shuffleSeed, epoch: epoch))
-            }
-            return UInt32(order!.permutation[place])
-        }
+    /// Which sequences that are.
+    package var order: BatchOrder {
+        BatchOrder(
+            sequences: index.count, globalBatch: globalBatch, virtualShards: virtualShards, shuffleSeed: shuffleSeed,
+            totalSequences: totalSequences)
     }
+
+    /// The sequence indices of `step` in batch order.
+    package func sequences(of step: Step) -> [UInt32] { order.sequences(of: step) }
 
     /// Input tokens of `step`.
     package func inputTokens(of step: Step) -> Int {
@@ -105,11 +96,10 @@ package struct BatchPlan: Sendable {
         )
     }
 
-    /// Cuts a batch into V shards, as equal as possible, and each shard into micro-batches, in order.
+    /// Cuts a batch into shards, and each shard into micro-batches, in order.
     private func cut(_ batch: [UInt32]) -> [[[UInt32]]] {
-        (0..<virtualShards).map { shard in
-            let slice = batch[batch.count * shard / virtualShards..<batch.count * (shard + 1) / virtualShards]
-            return stride(from: slice.startIndex, to: slice.endIndex, by: microBatch).map { lower in
+        order.shards(of: batch).map { slice in
+            stride(from: slice.startIndex, to: slice.endIndex, by: microBatch).map { lower in
                 Array(slice[lower..<min(lower + microBatch, slice.endIndex)])
             }
         }

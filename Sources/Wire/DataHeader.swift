@@ -1,7 +1,8 @@
 package import Collectives
 package import Terms
 
-/// The first frame of every data message; the second frame is the payload, or, of three, says where it lies (`ShelfPlace`).
+/// The first frame of every data message; the second frame is the payload, or, of three, says where it lies
+/// (`ShelfPlace`).
 ///
 /// Parameters, gradients, checkpoints and files travel in chunks of at most `WireLimits.chunkBytes`. Fixed size,
 /// little-endian, so that a receiver can check a chunk before it touches a buffer.
@@ -17,13 +18,15 @@ package struct DataHeader: Sendable, Equatable {
         case state
         /// Part of a checkpoint, to the coordinator.
         case checkpoint
-        /// Asks the coordinator for a range of a file, named by its digest in the payload.
+        /// Asks the coordinator, or a peer, for a range of a file, named by its digest in the payload.
         case fileRequest
         /// Part of a file. With `count` 0, why it can't be had, in words.
         case file
-        /// Asks a member for shards of the step: the sender has none left. `count` is what one takes it, in microseconds.
+        /// Asks a member for shards of the step: the sender has none left. `count` is what one takes it, in
+        /// microseconds.
         case plea
-        /// The answer: a node of the tree that is the receiver's to compute now; none when there is nothing to give. With
+        /// The answer: a node of the tree that is the receiver's to compute now; none when there is nothing to give.
+        /// With
         /// `attempt` 1 the sender computes it too.
         case grant
         /// A piece of a checkpoint that its owner has put into the store itself: the digest, 32 bytes. With `count` 0,
@@ -41,7 +44,7 @@ package struct DataHeader: Sendable, Equatable {
     package var job: JobID
     package var generation: Generation
     package var step: UInt64
-    /// Save attempt or request number; 1 in a grant that is a loan.
+    /// Save attempt or request number; 1 in a grant that is a loan, and where one block of a file is asked for.
     package var attempt: UInt32 = 0
     /// The node, for `.node`; the whole tree for `.root`.
     package var shards = ShardRange(0, 0)

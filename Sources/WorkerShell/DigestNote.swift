@@ -28,11 +28,19 @@ package enum DigestNote {
         return digest
     }
 
-    /// Gives a file that is never written to again a second name on the same disk, with its note; does nothing where that
-    /// can't be.
+    /// Gives a file that is never written to again a second name on the same disk, with its note; does nothing where
+    /// that can't be.
     package static func share(_ path: String, as name: String) {
         guard link(path, name) == 0, let digest = known(path), let state = try? FileState(path: name) else { return }
         write(digest, state)
+    }
+
+    /// Gives a file another name on the same disk, its note too.
+    static func rename(_ path: String, to name: String) throws {
+        _ = Glibc.rename(place(path), place(name))
+        guard Glibc.rename(path, name) == 0 else {
+            throw LoadProblem(description: "can't store \(name): \(String(cString: strerror(errno)))")
+        }
     }
 
     /// A note that can't be written only costs the next start the reading.

@@ -34,6 +34,8 @@ final class Engine: Sendable {
         case loaded(JobID, LoadedJob)
         /// Files of a job that are not on this machine yet; none = all have arrived.
         case lacks(JobID, JobDescription, [JobFile])
+        /// The job's data are to be fetched in blocks.
+        case arrives(JobID, BlockFile)
     }
 
     init(post: @escaping @Sendable (Outcome) -> Void) { self.post = post }
@@ -47,8 +49,9 @@ final class Engine: Sendable {
         queue.async { [self] in
             var sums: [LossSum] = []
             for shard in order.shards.lower..<order.shards.upper {
-                guard era.load(ordering: .relaxed) == ordered else { return }
-                sums.append(job.evaluate(shard: shard))
+                let isWanted = { [self] in era.load(ordering: .relaxed) == ordered }
+                guard isWanted(), let sum = job.evaluate(shard: shard, goesOn: isWanted) else { return }
+                sums.append(sum)
             }
             post(
                 .event(
@@ -65,7 +68,8 @@ final class Engine: Sendable {
 
     /// Computes the shards of `ranges` that `held` does not cover, folds them, posts every maximal node.
     ///
-    /// - Parameter digest: of the state that the step begins from; nothing is posted that was computed from another one.
+    /// - Parameter digest: of the state that the step begins from; nothing is posted that was computed from another
+    ///   one.
     func compute(
         _ job: LoadedJob, _ id: JobID, _ generation: Generation, _ recipe: Recipe, _ ranges: [ShardRange],
         held: HeldNodes, digest: UInt64

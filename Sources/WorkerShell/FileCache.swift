@@ -1,16 +1,21 @@
 import Coordination
 import Foundation
 import Hashing
+import StorageShell
 package import Terms
 
 /// Job files on this machine: where the submitter has them, when that is here, or in the worker's own folder by digest.
 package final class FileCache {
     private let root: String
+    private let readsPaths: Bool
     /// Files whose digest was checked since the process started, by path.
     private var verified: [String: Digest] = [:]
 
-    /// - Parameter root: a folder of the worker's state directory; made when missing.
-    init(root: String) throws {
+    /// - Parameters:
+    ///   - root: a folder of the worker's state directory; made when missing.
+    ///   - readsPaths: whether the submitter's paths may lead to something on this machine.
+    init(root: String, readsPaths: Bool = true) throws {
+        self.readsPaths = readsPaths
         // Links point at it from another folder.
         self.root = URL(fileURLWithPath: root).standardizedFileURL.path
         try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
@@ -20,7 +25,7 @@ package final class FileCache {
 
     /// A path with exactly the file's bytes, nil when it must be fetched.
     func place(of file: JobFile) -> String? {
-        [file.path, cached(file.digest)].first { path in
+        [readsPaths ? file.path : "", cached(file.digest)].first { path in
             if verified[path] == file.digest { return true }
             guard !path.isEmpty, let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int,
                 size == file.size
@@ -65,6 +70,31 @@ package final class FileCache {
             throw LoadProblem(description: "can't store \(file.name) in \(root): \(String(cString: strerror(errno)))")
         }
         verified[cached(file.digest)] = file.digest
+    }
+
+    /// Opens a file that arrives in blocks, by its table, which is here.
+    func blocks(of file: JobFile, _ table: JobFile, wake: @escaping @Sendable () -> Void) throws -> BlockFile {
+        guard let place = place(of: table), let bytes = FileManager.default.contents(atPath: place),
+            let known = BlockTable([UInt8](bytes), digest: file.digest, size: file.size)
+        else { throw LoadProblem(description: "\(table.name) is no table of the blocks of \(file.name)") }
+        let path = temporary(file)
+        var status = stat()
+        let here = stat(path, &status) == 0 ? Int(status.st_blocks) * 512 : 0
+        let free = try POSIXFileSystem().space(root).available
+        guard file.size - here <= free else {
+            throw LoadProblem(description: "\(root) has \(free) bytes free, \(file.name) takes \(file.size - here)")
+        }
+        return try BlockFile(file, known, path: path, wake: wake)
+    }
+
+    /// Gives a file all of whose blocks have arrived its name, with a note that it was checked.
+    static func finish(_ blocks: BlockFile) throws {
+        guard try DigestNote.digest(of: blocks.path) == blocks.file.digest else {
+            throw LoadProblem(description: "\(blocks.file.name) has another digest than the job names")
+        }
+        let name = (blocks.path as NSString).deletingPathExtension
+        try DigestNote.rename(blocks.path, to: name)
+        unlink(BlockFile.bitmapPath(blocks.path))
     }
 
     /// Where a file is written while it arrives.

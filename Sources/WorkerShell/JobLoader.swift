@@ -17,10 +17,32 @@ struct JobLoader {
     /// Where files that came over the network lie, by digest.
     let cache: FileCache
 
-    /// The files that are neither at the submitter's path nor in the cache.
-    func missing(_ description: JobDescription) -> [JobFile] { description.files.filter { cache.place(of: $0) == nil } }
+    /// The files that are neither at the submitter's path nor in the cache and have to be fetched whole.
+    func missing(_ description: JobDescription) -> [JobFile] {
+        let missing = description.files.filter { $0.kind != .blocks && cache.place(of: $0) == nil }
+        guard let table = description.files.first(where: { $0.kind == .blocks }) else { return missing }
+        return missing.flatMap { $0.kind == .data ? (cache.place(of: table) == nil ? [table] : []) : [$0] }
+    }
 
-    func load(_ description: JobDescription) throws -> LoadedJob {
+    /// The job's data when they are not here and come in blocks.
+    func blocks(_ description: JobDescription, wake: @escaping @Sendable () -> Void) throws -> BlockFile? {
+        guard let table = description.files.first(where: { $0.kind == .blocks }),
+            let data = description.files.first(where: { $0.kind == .data }), cache.place(of: data) == nil
+        else { return nil }
+        return try cache.blocks(of: data, table, wake: wake)
+    }
+
+    /// What opening the data reads: waits until it is here; false when it was given up.
+    func awaitTables(_ blocks: BlockFile) throws -> Bool {
+        guard blocks.wait(for: BlockTable.blocks(holding: 0..<TokenCache.headBytes)) else { return false }
+        guard let head = blocks.read(0), let tables = TokenCache.tables(head: head, size: blocks.file.size) else {
+            throw LoadProblem(description: "\(blocks.file.name) is no file of tokens")
+        }
+        return blocks.wait(for: BlockTable.blocks(holding: tables))
+    }
+
+    /// - Parameter blocks: the data, where they are still on their way and their tables are here.
+    func load(_ description: JobDescription, blocks: BlockFile?) throws -> LoadedJob {
         guard let settings = TrainingSettings(json: description.training) else {
             throw LoadProblem(description: "the job's training settings can't be read: another release submitted it")
         }
@@ -35,7 +57,9 @@ struct JobLoader {
             configuration: directory.configuration, weights: weights, owner: owner, method: method, compute: compute,
             recomputes: settings.recomputes,
             dropout: AdapterDropout(probability: settings.dropout, seed: settings.seed))
-        guard let file = description.files.first(where: { $0.kind == .data }), let path = cache.place(of: file) else {
+        guard let file = description.files.first(where: { $0.kind == .data }),
+            let path = blocks?.path ?? cache.place(of: file)
+        else {
             throw LoadProblem(description: "the job names no data")
         }
         let data = try TokenCache(path: path, verifying: false)
@@ -50,7 +74,7 @@ struct JobLoader {
             }
         return LoadedJob(
             description: description, settings: settings, trainer: trainer, initial: initial, data: data,
-            compute: compute)
+            source: DataSource(path: path, blocks: blocks), compute: compute)
     }
 
     /// What is trained and where it starts, with the model's weights and whoever owns them. Of a full job the weights

@@ -17,6 +17,7 @@ final class LoadedJob: @unchecked Sendable {
     let settings: TrainingSettings
     let trainer: Trainer
     private let data: TokenCache
+    let source: DataSource
     private let compute: Compute
     private let initial: InitialParameters
     /// True until the state of step 0 is left.
@@ -37,12 +38,13 @@ final class LoadedJob: @unchecked Sendable {
 
     init(
         description: JobDescription, settings: TrainingSettings, trainer: Trainer, initial: InitialParameters?,
-        data: TokenCache, compute: Compute
+        data: TokenCache, source: DataSource, compute: Compute
     ) {
         self.description = description
         self.settings = settings
         self.trainer = trainer
         self.data = data
+        self.source = source
         self.compute = compute
         pool = BufferPool(count: trainer.count)
         wire = GradientWire(settings.gradientWire, tensors: trainer.layout.entries.map(\.count))
@@ -106,6 +108,7 @@ final class LoadedJob: @unchecked Sendable {
 
     /// The gradient sum of one virtual shard of `recipe`; `goesOn` is asked between layers, and ends it when false.
     func gradient(of shard: Int, _ recipe: Recipe, goesOn: () -> Bool) -> ShardOutcome {
+        guard source.wait(for: recipe.shards[shard].joined(), of: data.train, goesOn: goesOn) else { return .givenUp }
         let sum = NodeSum(shards: ShardRange(shard, shard + 1), lossSum: 0, from: pool)
         let batches = recipe.shards[shard].map { microBatch($0.lazy.map(Int.init), of: data.train) }
         let gradient = trainer.shardGradient(batches, step: Int(recipe.step), into: sum.pointer, goesOn: goesOn)
@@ -140,18 +143,43 @@ final class LoadedJob: @unchecked Sendable {
                 biasCorrection2: recipe.biasCorrection2, maxGradientNorm: settings.maxGradientNorm))
     }
 
-    /// The held-out loss of one evaluation shard.
-    func evaluate(shard: Int) -> LossSum {
+    /// The sequences of one evaluation shard: evenly spread over all that is held out, which may come from several
+    /// files.
+    private func heldOut(shard: Int) -> [Int] {
         let count = description.evaluationSequences
         let lower = count * shard / description.evaluationShards
         let upper = count * (shard + 1) / description.evaluationShards
-        let heldOut = data.validation.sequenceCount
-        let batches = stride(from: lower, to: upper, by: description.microBatch).map { first in
-            // Evenly spread over all that is held out: it may come from several files.
-            let places = (first..<min(first + description.microBatch, upper)).map { $0 * heldOut / count }
-            return microBatch(places, of: data.validation)
+        return (lower..<upper).map { $0 * data.validation.sequenceCount / count }
+    }
+
+    /// The held-out loss of one evaluation shard; nil when its data did not come while `goesOn` said so.
+    func evaluate(shard: Int, goesOn: () -> Bool) -> LossSum? {
+        let sequences = heldOut(shard: shard)
+        guard source.wait(for: sequences, of: data.validation, goesOn: goesOn) else { return nil }
+        let batches = stride(from: 0, to: sequences.count, by: description.microBatch).map { first in
+            microBatch(sequences[first..<min(first + description.microBatch, sequences.count)], of: data.validation)
         }
         return trainer.evaluate(batches)
+    }
+
+    // MARK: Data on their way
+
+    /// The blocks that these shards of a step and of the two after it read, in order; none when all are here.
+    func blocks(of ranges: [ShardRange], from recipe: Recipe) -> [Int] {
+        guard source.isArriving else { return [] }
+        let shards = ranges.flatMap { Array($0.lower..<$0.upper) }
+        let order = description.order
+        let next = (1...2).flatMap { ahead in
+            let cut = order.shards(of: recipe.step + ahead)
+            return shards.flatMap { cut[$0] }
+        }
+        return source.blocks(of: shards.flatMap { recipe.shards[$0].joined() } + next, data.train)
+    }
+
+    /// The blocks that these evaluation shards read.
+    func blocks(ofEvaluation shards: ShardRange) -> [Int] {
+        source.isArriving
+            ? source.blocks(of: (shards.lower..<shards.upper).flatMap { heldOut(shard: $0) }, data.validation) : []
     }
 
     // MARK: Checkpoints

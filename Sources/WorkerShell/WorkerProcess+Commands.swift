@@ -5,6 +5,7 @@ import Recipes
 import Terms
 import Training
 import Wire
+import ZeroMQShell
 
 extension WorkerProcess {
     func carryOut(_ command: WorkerCommand) {
@@ -17,6 +18,7 @@ extension WorkerProcess {
             gathered = nil
             healing = nil
             links.clear()
+            arriving?.fetch.forget()
             let loaded = job?.loaded
             engine.interrupt { [held, mailbox] in
                 // A save does not outlive its generation, and the state may be replaced from here on.
@@ -28,6 +30,7 @@ extension WorkerProcess {
         case .heal(let roster, _, let source): heal(roster, source)
         case .compute(let id, let generation, let recipe, let ranges):
             guard let job, job.id == id, let course = session.job else { return }
+            lookAhead(job.loaded.blocks(of: ranges, from: recipe), isStep: true)
             engine.compute(job.loaded, id, generation, recipe, ranges, held: held, digest: course.digest)
         case .help(let id, let generation, let recipe, let shardTime, let turn):
             ask(id, generation, recipe, shardTime, turn)
@@ -58,6 +61,7 @@ extension WorkerProcess {
             }
         case .evaluate(let order):
             guard let job, job.id == order.job else { return }
+            lookAhead(job.loaded.blocks(ofEvaluation: order.shards), isStep: false)
             engine.evaluate(job.loaded, order)
         case .abandonEvaluation: engine.interrupt()
         case .copy(let order):
@@ -91,6 +95,7 @@ extension WorkerProcess {
             job = (id, loaded)
             feed(.loaded(id, parameters: loaded.trainer.count, problem: ""))
         case .lacks(let id, let description, let files): goOnLoading(id, description, lacking: files)
+        case .arrives(let id, let file): beginBlocks(id, file)
         }
     }
 
@@ -116,6 +121,7 @@ extension WorkerProcess {
         gathered = nil
         healing = nil
         fetching = nil
+        endBlocks()
         held.clear(except: nil)
         links.clear()
         connectLinks()
@@ -137,11 +143,17 @@ extension WorkerProcess {
     /// Reads model and data on the engine's thread, if all of it is here: that takes long where they are large.
     private func finishLoading(_ id: JobID, _ description: JobDescription) {
         let loader = SendableLoader(loader: loader)
+        let waker = poller.waker
         engine.run { [mailbox] in
             do {
                 let missing = loader.loader.missing(description)
                 guard missing.isEmpty else { return mailbox.post(.lacks(id, description, missing)) }
-                let loaded = try loader.loader.load(description)
+                let blocks = try loader.loader.blocks(description) { waker.wake() }
+                if let blocks {
+                    mailbox.post(.arrives(id, blocks))
+                    guard try loader.loader.awaitTables(blocks) else { return }
+                }
+                let loaded = try loader.loader.load(description, blocks: blocks)
                 mailbox.post(.loaded(id, loaded))
             } catch { mailbox.post(.event(.loaded(id, parameters: 0, problem: "\(error)"))) }
         }
@@ -165,6 +177,7 @@ extension WorkerProcess {
             parameters: job.loaded.trainer.count, root: roster.members.count > 1 ? job.loaded.root : nil,
             wire: job.loaded.wire)
         connectLinks()
+        arriving?.fetch.forget()
     }
 
     /// Links to the coordinator's data socket and to every other member of the generation.

@@ -51,13 +51,15 @@ extension WorkerProcess {
             if let exchange { forward(exchange.receive(header, payload)) }
         case .stateRequest: serveState(header)
         case .state: receiveState(header, payload)
+        case .file where header.attempt == Self.blockRequest: receiveBlock(header, payload)
         case .file: receiveFile(header, Array(payload))
+        case .fileRequest: serveBlock(header, Array(payload))
         case .plea: hear(header)
         case .grant: receiveGrant(header)
         case .shelf:
             if let offer = try? ShelfOffer(decoding: Array(payload)) { shelves.open(offer, of: header.sender) }
         case .room: links.hasRoom()
-        case .checkpoint, .object, .fileRequest: break
+        case .checkpoint, .object: break
         }
     }
 
@@ -236,13 +238,20 @@ extension WorkerProcess {
         send(header, file.digest.bytes, to: Self.coordinatorNode)
     }
 
-    /// A file that was cut off is asked for again once the connection stands: a request before that may be lost with it.
+    /// A file that was cut off is asked for again once the connection stands: a request before that may be lost with
+    /// it.
     func coordinatorLink(isLost: Bool) {
-        if isLost { fetching?.isCutOff = true } else if fetching?.isCutOff == true { fetchAgain() }
+        if isLost {
+            fetching?.isCutOff = true
+        } else {
+            arriving?.fetch.forget(.coordinator)
+            if fetching?.isCutOff == true { fetchAgain() }
+        }
     }
 
     /// The connection over which files come is another one: what was under way is lost.
     func fetchAgain() {
+        arriving?.fetch.forget(.coordinator)
         guard let fetching else { return }
         log.info("fetching again: the connection to the coordinator broke")
         fetch(fetching.job, fetching.description, fetching.files)

@@ -10,7 +10,9 @@ package import ZeroMQShell
 /// A worker process: one reactor thread that owns all sockets and the `WorkerSession`, one engine thread that computes.
 ///
 /// The one place where the control plane and the data plane meet. Files: this one (sockets and the loop) ·
-/// `+Commands` (what the core orders) · `+Data` (chunks: gradients, healing, checkpoints, files).
+/// `+Commands` (what the core orders) · `+Data` (chunks: gradients, healing, checkpoints, files) · `+Help` (late
+/// members) ·
+/// `+Blocks` (data that arrive while they are trained on).
 package final class WorkerProcess {
     /// Where and how a worker runs.
     package struct Options: Sendable {
@@ -30,6 +32,8 @@ package final class WorkerProcess {
         /// Its own key, and the coordinator's that it believes; nil for the child of an open coordinator on loopback.
         package var trust: (own: CurveKeyPair, coordinator: CurvePublicKey)?
 
+        /// For tests only: false = as on another machine, where the submitter's paths lead to nothing.
+        package var readsPaths = true
         /// For tests only: after this step one bit of the state in memory changes, as in bad memory.
         package var flipsBitAfter: Int?
 
@@ -81,6 +85,7 @@ package final class WorkerProcess {
     var gathered: Exchange.Gathered?
     var healing: Healing?
     var fetching: Fetching?
+    var arriving: Arriving?
     var complaints = RateLimit(pause: .seconds(5))
 
     package init(_ options: Options, log: Logger) throws {
@@ -119,7 +124,7 @@ package final class WorkerProcess {
         engine = Engine { mailbox.post($0) }
         saver = ShareSaver(root: options.store, node: options.node) { mailbox.post($0) }
         loader = JobLoader(
-            compute: compute, cache: try FileCache(root: "\(options.state)/files"))
+            compute: compute, cache: try FileCache(root: "\(options.state)/files", readsPaths: options.readsPaths))
         try control.connect("tcp://\(options.coordinator)")
     }
 
@@ -142,6 +147,7 @@ package final class WorkerProcess {
                 feed(.stopRequested)
             }
         }
+        endBlocks()
         try flush()
         control.close()
         return leaving ?? ""
@@ -169,8 +175,12 @@ package final class WorkerProcess {
         for frames in try links.received() { receiveData(frames[...], isPeer: false) }
         for (node, isLost) in try links.changes() {
             if node == Self.coordinatorNode { coordinatorLink(isLost: isLost) }
-            if isLost { feed(.peerLost(node)) }
+            if isLost {
+                arriving?.fetch.forget(node)
+                feed(.peerLost(node))
+            }
         }
+        fetchBlocks()
         if let deadline, Self.now() >= deadline { feed(.deadline) }
         if let deafAt = session.deafAt, Self.now() > deafAt { try connectAnew() }
         try flush()

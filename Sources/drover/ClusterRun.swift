@@ -4,6 +4,7 @@ import Foundation
 import JobSpecs
 import StorageShell
 import Terms
+import WorkerShell
 
 /// A job on somebody else's coordinator: submitted from here, followed here, its results written here too.
 struct ClusterRun {
@@ -52,7 +53,11 @@ struct ClusterRun {
         try OutputFolder(folder).refuseForCluster(spec, isRepeated: key != nil, isNew: isNew)
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         var submission = try Submission(spec)
-        let description = try submission.describe(folder: "\(folder)/data") { [view] in view.tokenising($0) }
+        var description = try submission.describe(folder: "\(folder)/data") { [view] in view.tokenising($0) }
+        // Workers elsewhere fetch what they need of it.
+        description.files += try description.files.filter { $0.kind == .data }.compactMap {
+            try BlockTable.file(of: $0)
+        }
         view.prepared(description, submission)
         let yaml = submission.spec.resolvedYAML(workingDirectory: FileManager.default.currentDirectoryPath)
         try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8))

@@ -42,6 +42,9 @@ struct Worker: ParsableCommand {
         @Option(help: .hidden)
         var store: String?
 
+        @Flag(name: .customLong("from-afar"), help: .hidden)
+        var isAfar = false
+
         func run() throws {
             if let parent {
                 _ = csys_die_with_parent()
@@ -61,6 +64,7 @@ struct Worker: ParsableCommand {
             // Its own coordinator's child asks for no key: both stay on loopback.
             if parent == nil || !PeerAddress.isLoopback("tcp://\(coordinator)") { options.trust = try trust(folder) }
             options.store = store
+            options.readsPaths = !isAfar
             options.listenHost =
                 try OwnAddress.towards(coordinator)
             var log = Logger(label: "worker", factory: { StreamLogHandler.standardError(label: $0) })
@@ -73,8 +77,8 @@ struct Worker: ParsableCommand {
             log.info("left: \(reason)")
         }
 
-        /// The keys to join with: those of an earlier enrolment, or of a new one by token. On the coordinator's own machine
-        /// its own user needs none: he asks for one himself.
+        /// The keys to join with: those of an earlier enrolment, or of a new one by token. On the coordinator's own
+        /// machine its own user needs none: he asks for one himself.
         private func trust(_ folder: String) throws -> (own: CurveKeyPair, coordinator: CurvePublicKey) {
             let own = TrustFolder(folder: folder)
             let user = TrustFolder.user.coordinator(coordinator)

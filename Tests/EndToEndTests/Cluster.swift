@@ -33,13 +33,16 @@ final class Cluster {
     }
 
     /// Starts a worker of the coordinator's own user.
+    ///
+    /// - Parameter isAfar: as on another machine: nothing of the submitter's or the coordinator's can be opened there.
     @discardableResult
-    func join(_ name: String, token: String? = nil, user: String = "owner", flippingBitAfter step: Int? = nil) throws
-        -> Scene.Running
-    {
+    func join(
+        _ name: String, token: String? = nil, user: String = "owner", flippingBitAfter step: Int? = nil,
+        isAfar: Bool = false
+    ) throws -> Scene.Running {
         let worker = try scene.start(
             ["worker", "join", address, "--threads", "1", "--state", name] + (token.map { ["--token", $0] } ?? [])
-                + (step.map { ["--flip-bit-after", "\($0)"] } ?? []),
+                + (step.map { ["--flip-bit-after", "\($0)"] } ?? []) + (isAfar ? ["--from-afar"] : []),
             user: user)
         workers.append(worker)
         return worker
@@ -50,8 +53,8 @@ final class Cluster {
         try scene.start(arguments + ["--coordinator", address], user: user).outcome()
     }
 
-    /// Ends the coordinator, by default without warning, and starts it again on the same folder and port; returns what the
-    /// first one ended with.
+    /// Ends the coordinator, by default without warning, and starts it again on the same folder and port; returns what
+    /// the first one ended with.
     ///
     /// - Parameter meanwhile: done while there is none.
     @discardableResult

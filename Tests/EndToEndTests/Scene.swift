@@ -51,7 +51,7 @@ final class Scene {
     deinit { try? FileManager.default.removeItem(at: folder) }
 
     /// Rows of token ids from a fixed sequence, two thirds of them trained.
-    private static func rows(_ count: Int) -> String {
+    static func rows(_ count: Int) -> String {
         let random = Philox(seed: 11, purpose: .probe)
         var draw: UInt64 = 0
         func next(_ bound: UInt64) -> Int {
@@ -119,6 +119,9 @@ final class Scene {
             }
             throw CocoaError(.fileReadUnknown, userInfo: ["errors": outcome().errors])
         }
+
+        /// What it has said on standard error so far.
+        var said: String { (try? String(contentsOf: errors, encoding: .utf8)) ?? "" }
 
         /// Child processes that run now.
         var children: [pid_t] {

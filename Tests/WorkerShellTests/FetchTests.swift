@@ -112,22 +112,27 @@ import ZeroMQShell
 
     private static let bytes = (0..<5000).map { UInt8($0 % 250) }
 
-    private func assignment(_ file: [UInt8]) -> Message {
+    private func assignment(_ file: [UInt8], table: [UInt8]? = nil) -> Message {
         let description = JobDescription(
             name: "job", parameters: 4, sequences: 8, globalBatch: 4, microBatch: 1, virtualShards: 4, shuffleSeed: 7,
             totalSequences: 16, beta1: 0.9, beta2: 0.999, schedule: .constant, peakRate: 1e-3, warmupRatio: 0,
             files: [
                 JobFile(kind: .data, name: "data", digest: Digest.sha256(of: file), size: file.count, path: "")
-            ])
+            ]
+                + (table.map {
+                    [JobFile(kind: .blocks, name: "table", digest: Digest.sha256(of: $0), size: $0.count, path: "")]
+                } ?? []))
         return .assign(Assignment(job: JobID(1), description: description.encoded()))
     }
 
     /// A worker that was given the job and has asked for its file.
-    private func fetching() throws -> (scene: Scene, request: (route: [UInt8], header: DataHeader, digest: [UInt8])) {
+    private func fetching(
+        _ assignment: Message? = nil
+    ) throws -> (scene: Scene, request: (route: [UInt8], header: DataHeader, digest: [UInt8])) {
         let scene = try Scene()
         try scene.message { if case .hello = $0 { () } else { nil } }
         scene.welcome()
-        scene.say(assignment(Self.bytes))
+        scene.say(assignment ?? self.assignment(Self.bytes))
         return (scene, try scene.fileRequest())
     }
 
@@ -171,5 +176,24 @@ import ZeroMQShell
         header.count = 0
         _ = try scene.data?.send([request.route, header.encoded(), Array("it is gone".utf8)])
         #expect(try problem(scene).contains("it is gone"))
+    }
+
+    @Test func `of data with a table one block is fetched first, again when it comes with other bytes, and is checked`()
+        throws
+    {
+        let arriving = try ArrivingScene()
+        let (bytes, table) = (arriving.bytes, arriving.table.encoded)
+        let (scene, request) = try fetching(assignment(bytes, table: table))
+        #expect(request.digest == Digest.sha256(of: table).bytes)
+        try scene.send(table[...], as: request)
+
+        let block = try scene.fileRequest()
+        #expect(block.digest == arriving.data.digest.bytes)
+        #expect(block.header.offset == 0 && block.header.count == UInt64(BlockTable.blockBytes))
+        try scene.send(bytes[1..<BlockTable.blockBytes + 1].map { $0 }[...], as: block)
+        let again = try scene.fileRequest()
+        #expect(again.header == block.header)
+        try scene.send(bytes[..<BlockTable.blockBytes], as: again)
+        #expect(try problem(scene).contains("no file of tokens"))
     }
 }
