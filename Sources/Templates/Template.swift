@@ -18,6 +18,7 @@ package struct Template: Sendable {
     package init(_ source: String) throws(TemplateError) {
         var parser = Parser(try Lexer.tokens(of: source), names: ["loop"])
         body = try parser.template()
+        try NameCheck.check(body)
         names = parser.names
         hasGenerations = Self.containsGeneration(body)
     }

@@ -57,7 +57,7 @@ final class Expression: Sendable {
 
 extension Expression.Kind {
     /// The expressions that this one is made of.
-    fileprivate var operands: [Expression] {
+    var operands: [Expression] {
         switch self {
         case .string, .integer, .float, .bool, .none, .name: []
         case .list(let elements), .tuple(let elements), .concat(let elements): elements
