@@ -18,6 +18,25 @@ package struct DatasetReader: ~Copyable {
     private let columns: ColumnMap
     private let maker: SampleMaker
     private let threads: Int
+    /// The batch after the one that was given, on its way while that is written.
+    private var next: Batch?
+    /// Bytes read so far.
+    package private(set) var bytesRead = 0
+    /// Behind the last batch; nil while rows that were read ahead are still to be given.
+    private(set) var position: RowSource.Position?
+
+    /// Rows that other threads make samples of.
+    private final class Batch: @unchecked Sendable {
+        /// Where the reader stood behind them.
+        let position: RowSource.Position?
+        let bytesRead: Int
+        var rows: [Row] = []
+        let isMade = DispatchSemaphore(value: 0)
+
+        init(position: RowSource.Position?, bytesRead: Int) {
+            (self.position, self.bytesRead) = (position, bytesRead)
+        }
+    }
 
     /// Rows and bytes of one batch, which bound its memory.
     private static let batchRows = 2048
@@ -50,12 +69,6 @@ package struct DatasetReader: ~Copyable {
         self.maker = maker
         self.threads = threads
     }
-
-    /// Bytes read so far.
-    package var bytesRead: Int { source.bytesRead }
-
-    /// Behind the last batch; nil while rows that were read ahead are still to be given.
-    var position: RowSource.Position? { waiting.isEmpty ? source.position : nil }
 
     /// How a file is understood, told from its first row that fits a format.
     package static func detection(of file: DatasetFile) throws(DatasetError) -> RowFormat.Detection {
@@ -95,13 +108,35 @@ package struct DatasetReader: ~Copyable {
 
     /// The samples of the next rows; nil at the end of the file.
     package mutating func nextBatch() throws(DatasetError) -> [Row]? {
+        if next == nil { next = try begin() }
+        guard let batch = next else { return nil }
+        next = threads > 1 ? try begin() : nil
+        batch.isMade.wait()
+        (bytesRead, position) = (batch.bytesRead, batch.position)
+        return batch.rows
+    }
+
+    /// Reads rows and has samples made of them; nil at the end of the file.
+    private mutating func begin() throws(DatasetError) -> Batch? {
         var raw: [RawRow] = []
         var bytes = 0
         while raw.count < Self.batchRows, bytes < Self.batchBytes, let row = try nextRaw() {
             bytes += row.weight
             raw.append(row)
         }
-        return raw.isEmpty ? nil : make(raw)
+        guard !raw.isEmpty else { return nil }
+        let batch = Batch(position: waiting.isEmpty ? source.position : nil, bytesRead: source.bytesRead)
+        let (format, maker, threads, columns, rows) = (detection.format, maker, threads, columns, raw)
+        guard threads > 1 else {
+            batch.rows = rows.map { Self.make($0, format, columns, maker) }
+            batch.isMade.signal()
+            return batch
+        }
+        DispatchQueue.global(qos: .userInitiated).async {
+            batch.rows = Self.make(rows, format, columns, maker, threads: threads)
+            batch.isMade.signal()
+        }
+        return batch
     }
 
     private mutating func nextRaw() throws(DatasetError) -> RawRow? {
@@ -110,15 +145,14 @@ package struct DatasetReader: ~Copyable {
     }
 
     /// Rows are independent, so how they are dealt to threads can't change a sample.
-    private func make(_ raw: [RawRow]) -> [Row] {
-        let format = detection.format
-        let (maker, threads, columns) = (maker, threads, columns)
-        guard threads > 1, raw.count > 1 else { return raw.map { Self.make($0, format, columns, maker) } }
-        return [Row](unsafeUninitializedCapacity: raw.count) { buffer, count in
+    private static func make(
+        _ raw: [RawRow], _ format: RowFormat, _ columns: ColumnMap, _ maker: SampleMaker, threads: Int
+    ) -> [Row] {
+        [Row](unsafeUninitializedCapacity: raw.count) { buffer, count in
             let share = Share(rows: buffer.baseAddress!)
             DispatchQueue.concurrentPerform(iterations: threads) { thread in
                 for index in stride(from: thread, to: raw.count, by: threads) {
-                    (share.rows + index).initialize(to: Self.make(raw[index], format, columns, maker))
+                    (share.rows + index).initialize(to: make(raw[index], format, columns, maker))
                 }
             }
             count = raw.count
