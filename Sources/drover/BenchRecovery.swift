@@ -18,7 +18,7 @@ struct BenchRecovery: ParsableCommand {
             back as a new process. `kill_seconds` is the time from the kill to the survivors' next committed step,
             `join_seconds` the longest gap between two committed steps while the new process joins, `heal_seconds` how long that
             generation took to bring everybody to one state, the new process's from the others, `steps_lost` how many committed
-            steps had to be made again. The job's own folder is not touched.
+            steps had to be made again. The job's own folder is not touched; its length does not matter, it ends with the last kill.
             """)
 
     @Argument(help: "The job file.")
@@ -42,7 +42,8 @@ struct BenchRecovery: ParsableCommand {
     func run() throws {
         let folder = NSTemporaryDirectory() + "drover-recovery-\(getpid())"
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let spec = try Train.read(job, overrides: ["output_dir=\(folder)", "num_train_epochs=100000"])
+        let endless = ["num_train_epochs=100000", "max_steps=null", "max_tokens=null"]
+        let spec = try Train.read(job, overrides: ["output_dir=\(folder)"] + endless)
             .absolute(in: FileManager.default.currentDirectoryPath).withWorkers(workers).get()
         var submission = try Submission(spec)
         let description = try submission.describe(folder: "\(folder)/data") { _ in }
@@ -131,7 +132,8 @@ private final class StepWatch: Sendable {
     var repeated: Int { seen.withLock { $0.repeated } }
     var generation: Int { seen.withLock { $0.generation } }
 
-    /// Waits, at most two minutes, until a generation of at least that number and so many workers has made so many steps.
+    /// Waits, at most two minutes, until a generation of at least that number and so many workers has made so many
+    /// steps.
     func wait(_ cluster: LocalCluster, steps: Int, workers: Int, generation: Int) throws {
         let end = Date().addingTimeInterval(120)
         while Date() < end {

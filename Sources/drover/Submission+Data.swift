@@ -69,7 +69,7 @@ extension Submission {
             packing: spec.packing, validation: validation, seed: spec.seed)
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let earlier = DataRecord(folder: folder)
-        let neighbours = DataRecord.neighbours(of: folder)
+        let neighbours = earlier == nil ? DataRecord.neighbours(of: folder) : []
         let known = (earlier.map { [$0] } ?? []) + neighbours.map(\.record)
         let sources = try files.map { try DataRecord.Source($0.path, earlier: known) }
         let detections = try files.map { (path: $0.path, detection: try DatasetReader.detection(of: $0)) }
