@@ -1,8 +1,8 @@
 // wire.c: gradients on their way between workers.
 //
 // What comes off the wire is the same as what the sender kept: rounding is idempotent, so that a sum which was rounded
-// when it was made crosses the wire without another change. For int8 that needs scales that are powers of two: a block's
-// largest integer is then at least 64, and the scale it asks for is the one it has.
+// when it was made crosses the wire without another change. For int8 that needs scales that are powers of two: a
+// block's largest integer is then at least 64, and the scale it asks for is the one it has.
 #include "ckernels_wire.h"
 
 #include <string.h>

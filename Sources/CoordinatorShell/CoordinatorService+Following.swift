@@ -51,7 +51,8 @@ extension CoordinatorService {
         }
     }
 
-    /// Begins to tell a client of a job: what the log holds after a step, then, when `live`, every event until it rests.
+    /// Begins to tell a client of a job: what the log holds after a step, then, when `live`, every event until it
+    /// rests.
     func follow(_ request: JSONValue, _ id: UInt64, _ session: SessionID) {
         guard let job = request["job"]?.int.flatMap({ UInt32(exactly: $0) }).map({ JobID($0) }), core.job(job) != nil
         else {

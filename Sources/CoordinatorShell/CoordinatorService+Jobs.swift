@@ -101,8 +101,8 @@ extension CoordinatorService {
         }
     }
 
-    /// Opens the jobs that were not at rest when the coordinator ended; their workers come back by themselves. A job that
-    /// can't be opened fails, with the reason, and can be resumed once that is mended.
+    /// Opens the jobs that were not at rest when the coordinator ended; their workers come back by themselves. A job
+    /// that can't be opened fails, with the reason, and can be resumed once that is mended.
     package func continueJobs() throws {
         for run in core.jobs where !run.state.isAtRest {
             do { try opening(run.id) { try goOn(with: run) } } catch let lost as JournalLost { throw lost } catch {
@@ -209,8 +209,8 @@ extension CoordinatorService {
         if found != run.saved, let output = adjust({ core in core.noteFound(found, of: id) }) { try carryOut(output) }
     }
 
-    /// Sets a job that is over going again from `step`, the newest sound checkpoint's, when that is not its last; false =
-    /// there is nothing to do.
+    /// Sets a job that is over going again from `step`, the newest sound checkpoint's, when that is not its last; false
+    /// = there is nothing to do.
     private func recompute(_ run: JobRun, from step: Step) throws -> Bool {
         guard step < run.committed else { return false }
         guard run.mayRecompute else {

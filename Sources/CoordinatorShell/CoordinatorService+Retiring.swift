@@ -11,8 +11,8 @@ extension CoordinatorService {
         var unsaved: [(job: JobID, step: Step)]
     }
 
-    /// Asks every running job with unsaved progress for a checkpoint; the loop ends when they are there, or at the latest
-    /// after `span`.
+    /// Asks every running job with unsaved progress for a checkpoint; the loop ends when they are there, or at the
+    /// latest after `span`.
     func retire(within span: Span) throws {
         let unsaved = core.jobs.filter { !$0.state.isAtRest && $0.workerCount > 0 && $0.committed > $0.saved }
         retirement = Retirement(until: Self.now() + span, unsaved: unsaved.map { ($0.id, $0.committed) })

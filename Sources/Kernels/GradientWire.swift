@@ -2,8 +2,8 @@ internal import CKernels
 
 /// How gradient sums travel between workers, and what that does to them: the same on one worker as on many.
 ///
-/// With a compressed form every node of the reduction tree is rounded to what the wire can carry when it is made, leaves
-/// and root too (design §4.1, rule 3). Rounding is idempotent, so the wire itself changes nothing any more.
+/// With a compressed form every node of the reduction tree is rounded to what the wire can carry when it is made,
+/// leaves and root too (design §4.1, rule 3). Rounding is idempotent, so the wire itself changes nothing any more.
 package struct GradientWire: Sendable {
     /// The forms, by the name that a job file gives them.
     package enum Format: String, Sendable, CaseIterable {
@@ -60,8 +60,8 @@ package struct GradientWire: Sendable {
         return pieces
     }
 
-    /// `sum = left + right`, then what the wire makes of it; all start at element `range.lowerBound` of the flat vector.
-    /// The terms are fp32 of any alignment; `sum` may be one of them.
+    /// `sum = left + right`, then what the wire makes of it; all start at element `range.lowerBound` of the flat
+    /// vector. The terms are fp32 of any alignment; `sum` may be one of them.
     package func add(
         _ left: UnsafeRawPointer, _ right: UnsafeRawPointer, _ range: Range<Int>, into sum: UnsafeMutablePointer<Float>
     ) {

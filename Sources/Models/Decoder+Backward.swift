@@ -13,8 +13,8 @@ extension Decoder {
         lossAndGradient(batch, step: step, gradient: gradient) { true } ?? 0
     }
 
-    /// The same; `goesOn` is asked before each layer, forward and backward, and ends it when false: nil, and what has been
-    /// added to `gradient` is of no use.
+    /// The same; `goesOn` is asked before each layer, forward and backward, and ends it when false: nil, and what has
+    /// been added to `gradient` is of no use.
     package func lossAndGradient(
         _ batch: MicroBatch, step: Int = 0, gradient: UnsafeMutablePointer<Float>, goesOn: () -> Bool
     ) -> Double? {

@@ -69,8 +69,8 @@ extension Decoder {
         }
     }
 
-    /// Embeds and runs all blocks; with `keeps`, what the backward pass needs stays in place. False when `goesOn`, asked
-    /// before each block, ended it.
+    /// Embeds and runs all blocks; with `keeps`, what the backward pass needs stays in place. False when `goesOn`,
+    /// asked before each block, ended it.
     @discardableResult
     func forward(_ tokens: [Int32], _ pass: Pass, keeps: Bool, goesOn: () -> Bool = { true }) -> Bool {
         embed(tokens, pass, into: stream(0, pass, keeps: keeps))

@@ -98,8 +98,8 @@ package struct Hello: Sendable, Equatable {
     package var name: String
     /// Threads it computes with.
     package var threads: UInt32
-    /// Where peers reach its data socket, and whose key it proves there: `tcp://HOST:PORT` or `tcp://HOST:PORT#KEY`; empty
-    /// for clients. Only the shells read it.
+    /// Where peers reach its data socket, and whose key it proves there: `tcp://HOST:PORT` or `tcp://HOST:PORT#KEY`;
+    /// empty for clients. Only the shells read it.
     package var dataEndpoint: String
     /// What its arithmetic gives: equal profiles give equal bits (design §4.1, rule 9).
     package var profile: UInt64
@@ -107,7 +107,8 @@ package struct Hello: Sendable, Equatable {
     package var lastEpoch: UInt64
     /// Bytes of memory that it may use; 0 = it does not say.
     package var memory: UInt64 = 0
-    /// +1 at every hello of one process; the welcome echoes it, so that a late answer to an older hello is known as one.
+    /// +1 at every hello of one process; the welcome echoes it, so that a late answer to an older hello is known as
+    /// one.
     package var greeting: UInt64 = 0
 
     package init(

@@ -86,8 +86,8 @@ final class FileTransfer {
 
     // MARK: Back
 
-    /// Copies a job's newest checkpoint, or the newest one of `step`, into the store `folder`; what is there already is not
-    /// fetched again.
+    /// Copies a job's newest checkpoint, or the newest one of `step`, into the store `folder`; what is there already is
+    /// not fetched again.
     ///
     /// - Returns: what the coordinator says of it, `resolved` with the job file among it.
     @discardableResult

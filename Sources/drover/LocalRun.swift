@@ -174,8 +174,8 @@ final class LocalRun {
         }
     }
 
-    /// Refuses a job whose kept checkpoints would not fit on the disk: three vectors of fp32 each, one more while saving.
-    /// Those that a run has made already need no room.
+    /// Refuses a job whose kept checkpoints would not fit on the disk: three vectors of fp32 each, one more while
+    /// saving. Those that a run has made already need no room.
     private func checkDisk(_ parameters: Int) throws {
         let space = try POSIXFileSystem().space(folder)
         let needed = DiskNeed.bytes(spec, parameters: parameters) - DiskNeed.taken(by: "\(folder)/checkpoints")

@@ -172,8 +172,8 @@ final class StepBench {
     /// The shortest document of mixed ones.
     static let shortest = 16
 
-    /// Tokens of document `number` where they are mixed: 16 and the cube of an even spread up to `most`, so that half are
-    /// shorter than an eighth, as instructions are; scripts/bench/pytorch-step has the same.
+    /// Tokens of document `number` where they are mixed: 16 and the cube of an even spread up to `most`, so that half
+    /// are shorter than an eighth, as instructions are; scripts/bench/pytorch-step has the same.
     ///
     /// The spread is SplitMix64's (Steele, Lea & Flood 2014, figure 16).
     static func length(_ number: Int, most: Int) -> Int {
@@ -198,7 +198,8 @@ final class StepBench {
 }
 
 extension StepBench {
-    /// The figures as JSON; `ceiling` in GFLOP/s is what the step's own products reach alone, `peak` the best product of all.
+    /// The figures as JSON; `ceiling` in GFLOP/s is what the step's own products reach alone, `peak` the best product
+    /// of all.
     func summary(_ run: Run, ceiling: Double, peak: Ceiling.Gemm, precision: String, name: String) -> JSONValue {
         func steady(_ values: [Double]) -> Double {
             Measuring.median(values.count > Self.warmUp ? Array(values.dropFirst(Self.warmUp)) : values)

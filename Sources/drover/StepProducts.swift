@@ -37,8 +37,8 @@ struct StepProducts {
         }
     }
 
-    /// The rate of a step that consisted of its products alone, GFLOP/s: the mean of the shapes' rates that are measured
-    /// now, harmonic, weighted with their operations.
+    /// The rate of a step that consisted of its products alone, GFLOP/s: the mean of the shapes' rates that are
+    /// measured now, harmonic, weighted with their operations.
     func ceiling(_ compute: Compute) -> Double {
         var (operations, seconds) = (0.0, 0.0)
         for group in groups {

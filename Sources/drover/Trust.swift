@@ -79,8 +79,8 @@ struct TrustFolder {
         return .noAnswer
     }
 
-    /// Becomes known to a coordinator by a token, once; whoever is known already needs none, and the same command can be
-    /// run again.
+    /// Becomes known to a coordinator by a token, once; whoever is known already needs none, and the same command can
+    /// be run again.
     ///
     /// - Parameter role: `worker` or `client`.
     func enrol(at address: String, token text: String, as role: String, name: String) throws {

@@ -7,7 +7,8 @@ struct Bombs {
     private let close: String
     private let headerBytes: Int
 
-    /// A header of `headerBytes`, in an optimised build all that the reader takes: `open`, as many pieces as fit, `close`.
+    /// A header of `headerBytes`, in an optimised build all that the reader takes: `open`, as many pieces as fit,
+    /// `close`.
     private init(_ name: String, _ open: String, _ piece: String, _ close: String = "") {
         (self.name, self.open, self.piece, self.close) = (name, open, piece, close)
         headerBytes = Limits.isOptimised ? 16 << 20 : 1 << 20

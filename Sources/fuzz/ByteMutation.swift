@@ -1,6 +1,7 @@
 import Terms
 
-/// One mutation of a corpus of binary files: up to six small changes, all drawn from the seed and the mutation's number.
+/// One mutation of a corpus of binary files: up to six small changes, all drawn from the seed and the mutation's
+/// number.
 struct ByteMutation {
     private let corpus: Corpus
     private let random: Philox

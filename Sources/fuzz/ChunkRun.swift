@@ -115,8 +115,8 @@ final class ChunkStage {
 
     private static func node(_ rank: Int) -> NodeID { NodeID(high: 7, low: UInt64(rank)) }
 
-    /// Plays the records, then everything that is missing; whether the records alone were enough, and how many chunks the
-    /// exchange dropped.
+    /// Plays the records, then everything that is missing; whether the records alone were enough, and how many chunks
+    /// the exchange dropped.
     func play(_ bytes: [UInt8], _ name: String) throws -> (isGathered: Bool, dropped: Int) {
         let root = FloatBuffer(count: Self.elements)
         let exchange = Exchange(

@@ -2,13 +2,14 @@ import Foundation
 import ModelFiles
 import Terms
 
-/// `fuzz CORPUS [--seconds N] [--seed N]`: holds a reader against mutations of its corpus; the folder's name tells which:
+/// `fuzz CORPUS [--seconds N] [--seed N]`: holds a reader against mutations of its corpus; the folder's name tells
+/// which:
 /// `safetensors` (files), `wire` (every message and what is inside it), `chunks` (putting gradients together).
 ///
 /// Files named `accept-…` must be taken and files named `refuse-…` refused; whatever grows out of them may be either. A
-/// case fails that traps, takes longer than `Limits.milliseconds`, grows the process by more than `Limits.growth`, or is
-/// taken for something that it is not: each target says what that means. Every mutation is a function of the seed and its
-/// number, so that a failure can be run again.
+/// case fails that traps, takes longer than `Limits.milliseconds`, grows the process by more than `Limits.growth`, or
+/// is taken for something that it is not: each target says what that means. Every mutation is a function of the seed
+/// and its number, so that a failure can be run again.
 @main
 struct Fuzz {
     static func main() {
@@ -90,8 +91,8 @@ extension Limits {
         }
     }
 
-    /// Runs `body` and returns its value and its shortest time of at most five, in milliseconds: a slow case is tried again,
-    /// the machine may have been busy with something else.
+    /// Runs `body` and returns its value and its shortest time of at most five, in milliseconds: a slow case is tried
+    /// again, the machine may have been busy with something else.
     static func time<Value>(_ body: () throws -> Value) rethrows -> (value: Value, milliseconds: Double) {
         var best = Double.infinity
         for attempt in 1... {

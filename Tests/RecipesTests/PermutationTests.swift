@@ -24,7 +24,8 @@ import Testing
     }
 
     @Test func `the order is the one of record`() {
-        // Changing it would change every training run: this is a contract with checkpoints that exist. Computed apart from this code.
+        // Changing it would change every training run: this is a contract with checkpoints that exist. Computed apart
+        // from this code.
         let permutation = Permutation(count: 10, seed: 42, epoch: 0)
 
         #expect((0..<10).map { permutation[$0] } == [7, 1, 9, 6, 8, 4, 3, 5, 0, 2])

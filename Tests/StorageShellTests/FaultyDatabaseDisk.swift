@@ -2,11 +2,11 @@ import GRDBSQLite
 import StorageShell
 import Synchronization
 
-/// A `FaultyFileSystem` as SQLite sees it: a virtual file system of SQLite's, under a name of its own, whose every open,
-/// write, cut, sync and removal is one of the disk's changing calls.
+/// A `FaultyFileSystem` as SQLite sees it: a virtual file system of SQLite's, under a name of its own, whose every
+/// open, write, cut, sync and removal is one of the disk's changing calls.
 ///
-/// Does what SQLite's own for this system does: the first sync of a log makes its name durable too; the index of the log
-/// lives in memory that a restart clears.
+/// Does what SQLite's own for this system does: the first sync of a log makes its name durable too; the index of the
+/// log lives in memory that a restart clears.
 final class FaultyDatabaseDisk {
     /// SQLite's name for it.
     let name: String

@@ -29,7 +29,8 @@ final class FaultyFileSystem: FileSystem {
     struct File {
         var content: [UInt8] = []
         var durable: [UInt8]?
-        /// What was changed at places since the last sync, in order; nil = a file that is only appended to. See `+Places`.
+        /// What was changed at places since the last sync, in order; nil = a file that is only appended to. See
+        /// `+Places`.
         var changes: [Change]?
         /// A sync failed: the pages count as clean, though they are lost.
         var isPoisoned = false

@@ -4,7 +4,8 @@ import Terms
 import Testing
 import Wire
 
-/// The fuzz target begins from one file of every message and of every kind of chunk; here they are held against the types.
+/// The fuzz target begins from one file of every message and of every kind of chunk; here they are held against the
+/// types.
 @Suite struct CorpusTests {
     private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .appendingPathComponent("Corpus/wire")

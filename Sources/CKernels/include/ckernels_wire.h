@@ -20,9 +20,9 @@ void dk_wire_from_bf16(float *y, const uint16_t *x, long count);
 // x[count] becomes what it would be after the wire.
 void dk_wire_round_bf16(float *x, long count);
 
-// Elements first ..< first + count of the flat vector, all of one tensor: each block becomes integers in -127...127, ties
-// to even, and a code for the power of two they count: 0 = all zero, 255 = not finite, else 2^(code - 127), the smallest
-// that holds the block. Returns how many codes it wrote.
+// Elements first ..< first + count of the flat vector, all of one tensor: each block becomes integers in -127...127,
+// ties to even, and a code for the power of two they count: 0 = all zero, 255 = not finite, else 2^(code - 127), the
+// smallest that holds the block. Returns how many codes it wrote.
 long dk_wire_to_int8(int8_t *y, uint8_t *codes, const float *x, long first, long count);
 long dk_wire_from_int8(float *y, const int8_t *x, const uint8_t *codes, long first, long count);
 void dk_wire_round_int8(float *x, long first, long count);

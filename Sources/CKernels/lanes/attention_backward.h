@@ -24,9 +24,9 @@ struct backward_pack {
     float *dv;           // (KEYS, W)
 };
 
-// delta of every token, added in the very order of the tiles' dout·v. Where one weight is 1, out is that key's value and
-// both sums are the same bits: the slope is 0, not what rounding leaves of it, which AdamW would make a whole step of.
-// Uses the room of keys and values.
+// delta of every token, added in the very order of the tiles' dout·v. Where one weight is 1, out is that key's value
+// and both sums are the same bits: the slope is 0, not what rounding leaves of it, which AdamW would make a whole step
+// of. Uses the room of keys and values.
 static void sum_deltas(const struct backward_pack *b, const float *dout, const float *out, long stride, long width) {
     pack_keys(b->keys, dout, stride, b->length, width);
     pack_keys(b->values, out, stride, b->length, width);

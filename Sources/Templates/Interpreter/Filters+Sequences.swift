@@ -100,7 +100,8 @@ extension Interpreter {
         for element in elements {
             var parts: [Value] = []
             for path in paths { parts.append(sortKey(try follow(path, from: element), values[1]?.isTrue ?? false)) }
-            // Lists even of one: equal keys that have no order (none, a missing attribute) leave the elements as they stand.
+            // Lists even of one: equal keys that have no order (none, a missing attribute) leave the elements as they
+            // stand.
             keys.append(.list(parts))
         }
         return try list(try order(keys, isReversed: values[0]?.isTrue ?? false).map { elements[$0] })
