@@ -69,7 +69,7 @@ let package = Package(
 
         // MARK: L4 — each shell wraps one part of the outside world
         module("ZeroMQShell", ["CZeroMQ"]),
-        module("StorageShell", ["Terms", "Hashing", "Checkpoints", grdb]),
+        module("StorageShell", ["Terms", "Hashing", "Checkpoints", "CSystem", grdb]),
         .target(
             name: "Simulation",
             dependencies: ["Terms", "Hashing", "Recipes", "Collectives", "Wire", "Budgeting", "Coordination"],
@@ -145,7 +145,10 @@ let package = Package(
             ]),
         tests(
             "WorkerShellTests",
-            ["WorkerShell", "Coordination", "Hashing", "Recipes", "Wire", "ZeroMQShell", "Terms", "CSystem", logging]),
+            [
+                "WorkerShell", "Checkpoints", "Coordination", "Hashing", "Recipes", "Wire", "ZeroMQShell", "Terms",
+                "CSystem", logging,
+            ]),
         tests("TidyTests", []),
         tests(
             "CommandTests",

@@ -45,3 +45,9 @@ int csys_is_sealed_memory(int descriptor, uint64_t bytes) {
     int found = fcntl(descriptor, F_GET_SEALS);
     return found >= 0 && (found & seals) == seals && fstat(descriptor, &about) == 0 && (uint64_t)about.st_size == bytes;
 }
+
+int csys_bypass_cache(int descriptor, int bypass) {
+    int flags = fcntl(descriptor, F_GETFL);
+    if (flags < 0) return errno;
+    return fcntl(descriptor, F_SETFL, bypass ? flags | O_DIRECT : flags & ~O_DIRECT) == 0 ? 0 : errno;
+}

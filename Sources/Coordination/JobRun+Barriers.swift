@@ -206,20 +206,30 @@ extension JobRun {
         }
         saving?.copied[rank] = true
         if saving?.isCopied == true {
-            pace.stallMilliseconds = (now - lastSaveAt).nanoseconds / 1_000_000
+            saving?.halt = now - lastSaveAt
             if bug == .savedBeforeWritten {
                 published(step: Step(clamping: order.step), attempt: order.attempt, now, &output)
             }
         }
     }
 
+    /// A member's update waited for the checkpoint behind which it comes; nobody is believed to have waited longer than
+    /// the checkpoint lasts.
+    mutating func noteStalled(_ report: StepReport, _ now: Instant) {
+        guard let run = saving, run.isCopied, Step(clamping: report.position.step) == run.step + 1 else { return }
+        let most = UInt64(max(0, (now - lastSaveAt).nanoseconds / 1000))
+        let wait = Span(nanoseconds: Int64(min(report.stalledMicroseconds, most)) * 1000)
+        saving?.wait = max(run.wait, wait)
+    }
+
     /// A checkpoint exists. That is a fact even when its save was given up meanwhile: older ones may be gone for it.
     mutating func published(step: Step, attempt: UInt32, _ now: Instant, _ output: inout CoordinatorOutput) {
         let run = saving?.attempt == attempt && saving?.step == step ? saving : nil
-        if run != nil {
+        if let run {
             saving = nil
             failedSaves = 0
             pace.saveMilliseconds = (now - lastSaveAt).nanoseconds / 1_000_000
+            pace.stallMilliseconds = (run.halt + run.wait).nanoseconds / 1_000_000
             if applied == step { postOverhead(&output) }
         }
         if run?.reason == .trunk, trunk != step {
@@ -234,7 +244,7 @@ extension JobRun {
         output.notices.append(
             .saved(
                 id, step: step, kind: run?.reason ?? .periodic,
-                stall: run.flatMap { _ in pace.stallMilliseconds }.map(Span.milliseconds),
+                stall: run.map { $0.halt + $0.wait },
                 total: run.map { _ in now - lastSaveAt }))
     }
 

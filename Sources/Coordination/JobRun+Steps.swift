@@ -36,6 +36,7 @@ extension JobRun {
         guard step == members[rank].step + 1, step <= leased else { return }
         members[rank].step = step
         noteRepeated(report, threads: members[rank].threads)
+        noteStalled(report, now)
         accept(report, &output)
     }
 

@@ -147,6 +147,10 @@ package struct JobRun: Sendable {
         /// By rank: whether its copy is taken.
         var copied: [Bool]
         var isCopied: Bool { !copied.contains(false) }
+        /// From the order until every member went on.
+        var halt = Span.zero
+        /// For how long the update behind it waited, at the member that waited longest.
+        var wait = Span.zero
     }
 
     /// A job whose sequence lengths `job` may bring along; `clockOffset` turns instants into milliseconds since 1970.

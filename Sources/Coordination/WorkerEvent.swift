@@ -34,7 +34,9 @@ package enum WorkerEvent: Sendable {
     case corrupted(JobID, Generation, step: Step)
     /// The finished sum over all shards is here.
     case gathered(JobID, Generation, step: Step, lossSum: Double)
-    case applied(JobID, Generation, step: Step, digest: UInt64, gradientNorm: Double)
+    /// The update is done; `stalledMicroseconds` of it went by waiting for a checkpoint.
+    case applied(
+        JobID, Generation, step: Step, digest: UInt64, gradientNorm: Double, stalledMicroseconds: UInt64 = 0)
     case evaluated(EvaluationOrder, lossSums: [Double], tokens: [UInt64])
     case copied(SaveOrder)
     /// The data connection to a peer, or to `NodeID.coordinator`, broke.

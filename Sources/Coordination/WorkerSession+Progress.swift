@@ -61,10 +61,10 @@ extension WorkerSession {
             } else {
                 self.job!.early = (step, lossSum)
             }
-        case .applied(let id, let generation, let step, let digest, let norm):
+        case .applied(let id, let generation, let step, let digest, let norm, let stalled):
             // An update that ran when the generation ended counts all the same: the state has moved.
             guard job?.id == id, let work = job!.work ?? job!.interrupted, work.recipe.step == step else { return }
-            job!.finish(work, generation: generation, digest: digest, norm: norm, bug)
+            job!.finish(work, generation: generation, digest: digest, norm: norm, stalled: stalled, bug)
             if job!.isMember, let report = job!.reports.last { output.sends.append(.report(report)) }
             output.notices.append(.applied(id, step))
         case .evaluated(let order, let lossSums, let tokens):
@@ -174,7 +174,8 @@ extension WorkerSession.Course {
     }
 
     mutating func finish(
-        _ work: WorkerSession.Work, generation: Generation, digest: UInt64, norm: Double, _ bug: PlantedBug? = nil
+        _ work: WorkerSession.Work, generation: Generation, digest: UInt64, norm: Double, stalled: UInt64,
+        _ bug: PlantedBug? = nil
     ) {
         step = work.recipe.step
         self.digest = digest
@@ -183,7 +184,7 @@ extension WorkerSession.Course {
                 position: Position(job: id, generation: generation, step: UInt64(step), digest: digest),
                 recipeTag: work.tag, lossSum: work.lossSum ?? 0, gradientNorm: norm,
                 computeMicroseconds: work.microseconds, shardsComputed: UInt32(work.shards),
-                repeatedMicroseconds: work.repeated))
+                repeatedMicroseconds: work.repeated, stalledMicroseconds: stalled))
         if reports.count > WorkerSession.reportsKept, bug != .reportsPileUp { reports.removeFirst() }
         self.work = nil
         interrupted = nil

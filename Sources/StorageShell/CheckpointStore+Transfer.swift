@@ -24,7 +24,8 @@ extension CheckpointStore {
         try ParallelLoop.run(plan.pieces.count, threads: objects.threads) { (index) throws(StorageError) in
             let piece = plan.pieces[index]
             try objects.read(
-                piece.digest, into: state.bytes(piece.role, offset: piece.offset, elements: piece.elements))
+                piece.digest, into: state.bytes(piece.role, offset: piece.offset, elements: piece.elements),
+                fromDisk: true)
         }
     }
 
@@ -32,11 +33,11 @@ extension CheckpointStore {
     package func stream(
         _ plan: RestorePlan, _ use: (RestorePlan.Piece, UnsafeRawBufferPointer) throws(StorageError) -> Bool
     ) throws(StorageError) {
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: RepositoryLayout.chunkLimit, alignment: 64)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: RepositoryLayout.chunkLimit, alignment: 4096)
         defer { buffer.deallocate() }
         for piece in plan.pieces {
             let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<piece.bytes])
-            try objects.read(piece.digest, into: bytes)
+            try objects.read(piece.digest, into: bytes, fromDisk: true)
             guard try use(piece, UnsafeRawBufferPointer(bytes)) else { return }
         }
     }

@@ -92,7 +92,7 @@ extension CheckpointStore {
     /// `model_sha256` of a state whose pieces have been put and were read back; they are not hashed once more.
     package func modelDigest(_ plan: SavePlan, _ digests: [Digest]) throws(StorageError) -> Digest {
         precondition(digests.count == plan.pieces.count, "one digest a piece")
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: RepositoryLayout.chunkLimit, alignment: 64)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: RepositoryLayout.chunkLimit, alignment: 4096)
         defer { buffer.deallocate() }
         var hasher = SHA256Hasher()
         var next = 0
@@ -103,7 +103,7 @@ extension CheckpointStore {
                 guard plan.pieces[next].role == .parameter else { continue }
                 let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<plan.pieces[next].bytes])
                 let path = objects.path(digests[next])
-                guard try disk(fileSystem.read(path, into: bytes, fromDisk: false)) == bytes.count else {
+                guard try disk(fileSystem.read(path, into: bytes, fromDisk: true)) == bytes.count else {
                     throw .damaged(path: path, problem: "has fewer than the \(bytes.count) bytes it should have")
                 }
                 hasher.update(UnsafeRawBufferPointer(bytes))
@@ -114,7 +114,7 @@ extension CheckpointStore {
 
     /// `model_sha256` of a stored checkpoint, computed from its objects.
     package func modelDigest(_ manifest: Manifest) throws(StorageError) -> Digest {
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: RepositoryLayout.chunkLimit, alignment: 64)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: RepositoryLayout.chunkLimit, alignment: 4096)
         defer { buffer.deallocate() }
         var hasher = SHA256Hasher()
         for tensor in manifest.tensors where tensor.role == .parameter {
@@ -130,7 +130,7 @@ extension CheckpointStore {
 
     /// What is wrong with one object; the disk failing otherwise than by wrong bytes counts as wrong too.
     private func finding(_ chunk: Manifest.Chunk) throws(StorageError) -> StoreFinding? {
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: chunk.length, alignment: 64)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: chunk.length, alignment: 4096)
         defer { buffer.deallocate() }
         do throws(StorageError) {
             try objects.read(chunk.digest, into: buffer, fromDisk: true)

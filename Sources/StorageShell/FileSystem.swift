@@ -30,7 +30,7 @@ package protocol FileSystem: Sendable {
     func status(_ path: String) throws(FileError) -> FileStatus?
     /// Reads a whole plain file of at most `buffer.count` bytes and returns its size; `.tooLarge` when it has more.
     ///
-    /// `fromDisk` asks the system to forget its cached copy first.
+    /// `fromDisk` asks for what the disk holds, not for the system's cached copy.
     func read(_ path: String, into buffer: UnsafeMutableRawBufferPointer, fromDisk: Bool) throws(FileError) -> Int
     /// Space on the disk that holds `path`.
     func space(_ path: String) throws(FileError) -> DiskSpace

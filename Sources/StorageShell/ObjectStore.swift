@@ -1,4 +1,5 @@
 import Checkpoints
+import Glibc
 import Hashing
 import Synchronization
 package import Terms
@@ -17,6 +18,8 @@ package final class ObjectStore: Sendable {
     /// Whether `close` removes the staging folder.
     private let isBeside: Bool
     private let pending = Mutex<Set<Digest>>([])
+    /// Memory to read objects back into, kept for the next one.
+    private let spare = Mutex<[PageBuffer]>([])
 
     /// What `put` found.
     package enum Outcome: Sendable, Equatable {
@@ -197,12 +200,20 @@ package final class ObjectStore: Sendable {
     private func same(_ path: String, _ bytes: UnsafeRawBufferPointer) throws(FileError) -> Bool? {
         guard let status = try fileSystem.status(path) else { return nil }
         guard status.kind == .file, status.size == bytes.count else { return false }
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 64)
-        defer { buffer.deallocate() }
+        let buffer = spare.withLock { $0.popLast() } ?? PageBuffer()
+        defer { spare.withLock { $0.append(buffer) } }
+        // No more than whole blocks that hold something: beyond them the system would fill with zeros.
+        let room = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[0..<(bytes.count + 4095) / 4096 * 4096])
         // A file that can't be read is as useless as one with other bytes.
-        guard let count = try? fileSystem.read(path, into: buffer, fromDisk: true), count == bytes.count else {
+        guard let count = try? fileSystem.read(path, into: room, fromDisk: true), count == bytes.count else {
             return false
         }
-        return UnsafeRawBufferPointer(buffer).elementsEqual(bytes)
+        return memcmp(buffer.bytes.baseAddress!, bytes.baseAddress!, count) == 0
+    }
+
+    /// Room for an object, on page bounds: what reads past the system's cache needs that.
+    private final class PageBuffer: @unchecked Sendable {
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: RepositoryLayout.chunkLimit, alignment: 4096)
+        deinit { bytes.deallocate() }
     }
 }

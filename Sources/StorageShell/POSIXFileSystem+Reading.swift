@@ -39,8 +39,11 @@ extension POSIXFileSystem {
         guard fstat(number, &info) == 0 else { throw Self.error(.status, path) }
         guard Self.kind(info) == .file else { throw .notRegular(path: path) }
         guard info.st_size <= buffer.count else { throw .tooLarge(path: path, limit: buffer.count) }
-        if fromDisk { _ = posix_fadvise(number, 0, 0, POSIX_FADV_DONTNEED) }
         var done = 0
+        if fromDisk {
+            done = try readDirectly(path, number, into: buffer)
+            if done == 0 { _ = posix_fadvise(number, 0, 0, POSIX_FADV_DONTNEED) }
+        }
         while done < buffer.count {
             let count = Glibc.read(number, buffer.baseAddress! + done, buffer.count - done)
             if count == 0 { return done }
@@ -53,6 +56,24 @@ extension POSIXFileSystem {
         var extra: UInt8 = 0
         guard Glibc.read(number, &extra, 1) == 0 else { throw .tooLarge(path: path, limit: buffer.count) }
         return done
+    }
+
+    /// Reads the beginning of an open file past the system's cache; returns how many bytes that were: 0 where memory,
+    /// size or disk do not allow it.
+    private func readDirectly(
+        _ path: String, _ number: Int32, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(FileError) -> Int {
+        let whole = buffer.count / DirectTransfer.block * DirectTransfer.block
+        guard whole >= DirectTransfer.least, let transfer = DirectTransfer(number, buffer.baseAddress!) else {
+            return 0
+        }
+        defer { transfer.end() }
+        while true {
+            let count = Glibc.read(number, buffer.baseAddress!, whole)
+            if count >= 0 { return count }
+            if errno == EINVAL { return 0 }
+            guard errno == EINTR else { throw Self.error(.read, path) }
+        }
     }
 
     package func lock(_ folder: String) throws(FileError) -> DirectoryLock {

@@ -24,7 +24,7 @@ package struct POSIXFileSystem: FileSystem {
 
     package func write(_ bytes: UnsafeRawBufferPointer, to file: OpenFile) throws(FileError) {
         guard let base = bytes.baseAddress else { return }
-        var done = 0
+        var done = try writeDirectly(bytes, to: file)
         while done < bytes.count {
             let count = Glibc.write(file.number, base + done, bytes.count - done)
             if count < 0 {
@@ -33,6 +33,29 @@ package struct POSIXFileSystem: FileSystem {
             }
             done += count
         }
+    }
+
+    /// Writes the whole disk blocks of a large piece past the system's cache, which would copy them and push out what
+    /// others need; returns how many bytes that were: 0 where memory, file or disk do not allow it.
+    private func writeDirectly(_ bytes: UnsafeRawBufferPointer, to file: OpenFile) throws(FileError) -> Int {
+        let whole = bytes.count / DirectTransfer.block * DirectTransfer.block
+        guard whole >= DirectTransfer.least, let transfer = DirectTransfer(file.number, bytes.baseAddress!) else {
+            return 0
+        }
+        defer { transfer.end() }
+        var done = 0
+        while done < whole {
+            let count = Glibc.write(file.number, bytes.baseAddress! + done, whole - done)
+            if count < 0 {
+                if errno == EINTR { continue }
+                if errno == EINVAL { return done }
+                throw Self.error(.write, file.path)
+            }
+            done += count
+            // What is left begins inside a block now.
+            if count % DirectTransfer.block != 0 { return done }
+        }
+        return done
     }
 
     package func truncate(_ file: OpenFile, to size: Int) throws(FileError) {

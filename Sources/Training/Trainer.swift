@@ -160,10 +160,22 @@ package final class Trainer: @unchecked Sendable {
         layout.entries.map { ($0.name, $0.shape, UnsafePointer(parameters.pointer + $0.offset)) }
     }
 
-    /// Part of a vector, for checkpoints and healing; writing to it is the caller's way to restore a state.
-    package func withState<Result>(
+    /// Part of a vector, to be read: for checkpoints and for others' healing. Any thread may read between two updates.
+    package func readState<Result>(
+        _ vector: StateVector, _ range: Range<Int>, _ body: (UnsafeBufferPointer<Float>) throws -> Result
+    ) rethrows -> Result {
+        try body(UnsafeBufferPointer(part(of: vector, range)))
+    }
+
+    /// Part of a vector, to be written: the way to restore a state.
+    package func changeState<Result>(
         _ vector: StateVector, _ range: Range<Int>, _ body: (UnsafeMutableBufferPointer<Float>) throws -> Result
     ) rethrows -> Result {
+        defer { if vector == .parameters { decoder.weightsChanged() } }
+        return try body(part(of: vector, range))
+    }
+
+    private func part(of vector: StateVector, _ range: Range<Int>) -> UnsafeMutableBufferPointer<Float> {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "range \(range) is not in 0..<\(count)")
         let buffer =
             switch vector {
@@ -171,8 +183,7 @@ package final class Trainer: @unchecked Sendable {
             case .firstMoment: firstMoment
             case .secondMoment: secondMoment
             }
-        defer { if vector == .parameters { decoder.weightsChanged() } }
-        return try body(UnsafeMutableBufferPointer(start: buffer.pointer + range.lowerBound, count: range.count))
+        return UnsafeMutableBufferPointer(start: buffer.pointer + range.lowerBound, count: range.count)
     }
 
     private static func copy(_ weights: WeightTable, _ layout: ParameterLayout, into buffer: FloatBuffer) {

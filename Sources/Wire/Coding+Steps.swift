@@ -25,6 +25,7 @@ extension StepReport: WireCodable {
         writer.integer(computeMicroseconds)
         writer.integer(shardsComputed)
         writer.integer(repeatedMicroseconds)
+        writer.integer(stalledMicroseconds)
     }
     init(from reader: inout ByteReader) throws(ByteError) {
         position = try Position(from: &reader)
@@ -34,6 +35,7 @@ extension StepReport: WireCodable {
         computeMicroseconds = try reader.integer()
         shardsComputed = try reader.integer()
         repeatedMicroseconds = try reader.integer()
+        stalledMicroseconds = try reader.integer()
     }
 }
 

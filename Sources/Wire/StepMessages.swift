@@ -123,10 +123,12 @@ package struct StepReport: Sendable, Equatable {
     package var shardsComputed: UInt32
     /// Time it spent besides on shards that another member computed as well, microseconds.
     package var repeatedMicroseconds: UInt64
+    /// How long the update waited until a checkpoint had what it still needed of the state, microseconds.
+    package var stalledMicroseconds: UInt64
 
     package init(
         position: Position, recipeTag: UInt64, lossSum: Double, gradientNorm: Double, computeMicroseconds: UInt64,
-        shardsComputed: UInt32, repeatedMicroseconds: UInt64 = 0
+        shardsComputed: UInt32, repeatedMicroseconds: UInt64 = 0, stalledMicroseconds: UInt64 = 0
     ) {
         self.position = position
         self.recipeTag = recipeTag
@@ -135,6 +137,7 @@ package struct StepReport: Sendable, Equatable {
         self.computeMicroseconds = computeMicroseconds
         self.shardsComputed = shardsComputed
         self.repeatedMicroseconds = repeatedMicroseconds
+        self.stalledMicroseconds = stalledMicroseconds
     }
 }
 

@@ -19,6 +19,8 @@ package final class ExchangeBench {
     private let pool: BufferPool
     private var exchange: Exchange?
     private var step = 0
+    /// Chunks that came through shared memory, and through the connections.
+    private var chunks = (memory: 0, sockets: 0)
     /// `tcp://127.0.0.1:PORT`.
     package let endpoint: String
 
@@ -89,9 +91,20 @@ package final class ExchangeBench {
             if let offer = try? ShelfOffer(decoding: frames[2].bytes) { shelves.open(offer, of: header.sender) }
         case .room: links.hasRoom()
         default:
+            if frames.count == 3 { chunks.memory += 1 } else { chunks.sockets += 1 }
             _ = shelves.withPayload(frames, from: header.sender) { gathered = forward(exchange.receive(header, $0)) }
         }
         return gathered
+    }
+
+    /// How the chunks came: `memory`, `sockets`, or `mixed`; `none` with nobody to hear from.
+    package var transport: String {
+        switch chunks {
+        case (0, 0): "none"
+        case (_, 0): "memory"
+        case (0, _): "sockets"
+        default: "mixed"
+        }
     }
 
     /// What the sum's element must be.

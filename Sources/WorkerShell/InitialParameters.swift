@@ -10,7 +10,7 @@ enum InitialParameters {
 
     static func copy(of trainer: Trainer) -> InitialParameters {
         let copy = FloatBuffer(count: trainer.count)
-        trainer.withState(.parameters, 0..<trainer.count) {
+        trainer.readState(.parameters, 0..<trainer.count) {
             copy.pointer.update(from: $0.baseAddress!, count: $0.count)
         }
         return .kept(copy)

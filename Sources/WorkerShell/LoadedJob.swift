@@ -57,9 +57,9 @@ final class LoadedJob: @unchecked Sendable {
         endSnapshot()
         guard !isInitial else { return }
         let count = trainer.count
-        try trainer.withState(.parameters, 0..<count) { try initial.restore($0.baseAddress!, count) }
-        trainer.withState(.firstMoment, 0..<count) { $0.update(repeating: 0) }
-        trainer.withState(.secondMoment, 0..<count) { $0.update(repeating: 0) }
+        try trainer.changeState(.parameters, 0..<count) { try initial.restore($0.baseAddress!, count) }
+        trainer.changeState(.firstMoment, 0..<count) { $0.update(repeating: 0) }
+        trainer.changeState(.secondMoment, 0..<count) { $0.update(repeating: 0) }
         isInitial = true
     }
 
@@ -68,7 +68,7 @@ final class LoadedJob: @unchecked Sendable {
         _ vector: Trainer.StateVector, _ range: Range<Int>, _ body: (UnsafeMutableBufferPointer<Float>) -> Void
     ) {
         isInitial = false
-        trainer.withState(vector, range, body)
+        trainer.changeState(vector, range, body)
     }
 
     /// What is in memory is not what was written there, not even at step 0.
@@ -78,7 +78,7 @@ final class LoadedJob: @unchecked Sendable {
     func flipBit() {
         guard trainer.count > 0 else { return }
         let place = trainer.count / 2
-        trainer.withState(.parameters, place..<place + 1) { $0[0] = Float(bitPattern: $0[0].bitPattern ^ 1 << 20) }
+        trainer.changeState(.parameters, place..<place + 1) { $0[0] = Float(bitPattern: $0[0].bitPattern ^ 1 << 20) }
     }
 
     /// The micro-batch of the given training sequences, one after another.
@@ -127,20 +127,23 @@ final class LoadedJob: @unchecked Sendable {
         left.lossSum += right.lossSum
     }
 
-    func apply(_ recipe: Recipe, gradient: UnsafePointer<Float>) -> UpdateReport {
+    /// One optimizer step; `stalled` is how long it had to wait for a checkpoint, microseconds.
+    func apply(_ recipe: Recipe, gradient: UnsafePointer<Float>) -> (report: UpdateReport, stalled: UInt64) {
         isInitial = false
+        let begin = DispatchTime.now().uptimeNanoseconds
         // A checkpoint may still read the state that now changes.
         snapshot?.settle()
         snapshot = nil
         let now = DispatchTime.now().uptimeNanoseconds
         stepSeconds = updatedAt.map { Double(now - $0) / 1e9 } ?? 0
         updatedAt = now
-        return trainer.apply(
+        let report = trainer.apply(
             gradient: gradient, trainedTokens: recipe.trainedTokens,
             update: UpdateParameters(
                 learningRate: recipe.learningRate, beta1: settings.beta1, beta2: settings.beta2,
                 epsilon: settings.epsilon, weightDecay: settings.weightDecay, biasCorrection1: recipe.biasCorrection1,
                 biasCorrection2: recipe.biasCorrection2, maxGradientNorm: settings.maxGradientNorm))
+        return (report, (now - begin) / 1000)
     }
 
     /// The sequences of one evaluation shard: evenly spread over all that is held out, which may come from several
@@ -188,7 +191,12 @@ final class LoadedJob: @unchecked Sendable {
     func beginSnapshot(_ order: SaveOrder) -> Snapshot? {
         endSnapshot()
         guard let plan, plan.layout.elements == trainer.count else { return nil }
-        snapshot = Snapshot(order, plan, trainer)
+        snapshot = Snapshot(order, plan) { [trainer] piece, target in
+            let range = piece.offset..<piece.offset + piece.elements
+            trainer.readState(Trainer.StateVector.allCases[piece.role.rank], range) {
+                target.copyMemory(from: $0.baseAddress!, byteCount: piece.bytes)
+            }
+        }
         return snapshot
     }
 

@@ -21,6 +21,10 @@ final class ShareSaver: Sendable {
     private static let small = 16 << 20
     /// Writing threads: what waits for the disk leaves the core to others.
     private static let threads = 4
+    /// The part of a step in which a share is believed to leave at its usual rate.
+    private static let margin = 0.6
+    /// Bytes a second that one thread copies, at least.
+    private static let copyRate = 1e9
     /// Left free on the disk: the journal beside must not run dry.
     private static let reserve = 8 << 20
 
@@ -40,9 +44,8 @@ final class ShareSaver: Sendable {
         }
         if snapshot.bytes <= Self.small {
             snapshot.settle()
-        } else if step < 1.5 * Double(snapshot.bytes) / rate.withLock({ $0 }) {
-            // Copying now, beside the next step, beats copying all that is left when its update waits.
-            start { snapshot.settle() }
+        } else {
+            start { [self] in keep(snapshot, step) }
         }
         start { [self] in write(snapshot, root) }
     }
@@ -56,6 +59,20 @@ final class ShareSaver: Sendable {
         thread.stackSize = 1 << 20
         thread.name = "checkpoint"
         thread.start()
+    }
+
+    /// Copies what will not be out when the update comes, beside the step, so that the update need not wait.
+    ///
+    /// That is done late, when it shows how quickly the share leaves: memory that was never used before is dear.
+    private func keep(_ snapshot: Snapshot, _ step: Double) {
+        let guess = rate.withLock { $0 }
+        let late = Double(snapshot.bytes) - Self.margin * step * guess
+        let pause = min(0.6 * step, max(0, step - 2 * late / Self.copyRate))
+        Thread.sleep(forTimeInterval: pause)
+        let left = snapshot.bytesLeft
+        let measured = pause > 0 ? Double(snapshot.bytes - left) / pause : guess
+        var rest = left - Int(Self.margin * measured * (step - pause))
+        while rest > 0, let bytes = snapshot.keep() { rest -= bytes }
     }
 
     private func write(_ snapshot: Snapshot, _ root: String) {
@@ -84,14 +101,15 @@ final class ShareSaver: Sendable {
     private func drain(_ snapshot: Snapshot, _ objects: ObjectStore) {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: RepositoryLayout.chunkLimit, alignment: 4096)
         defer { buffer.deallocate() }
-        while let piece = snapshot.take(into: buffer.baseAddress!) {
+        while let (piece, bytes, memory) = snapshot.take(into: buffer.baseAddress!) {
             do {
                 let space = try objects.fileSystem.space(objects.root).available
                 guard space >= piece.bytes + Self.reserve else {
                     throw StorageError.file(.noSpace(path: objects.root))
                 }
-                let bytes = UnsafeRawBufferPointer(rebasing: buffer[0..<piece.bytes])
-                post(.stored(snapshot.order, piece, try objects.put(bytes, isReadBack: true).digest))
+                let digest = try objects.put(bytes, isReadBack: true).digest
+                withExtendedLifetime(memory) {}
+                post(.stored(snapshot.order, piece, digest))
             } catch {
                 snapshot.cancel()
                 return post(.storeFailed(snapshot.order, problem: "\(error)"))

@@ -3,99 +3,108 @@ import Dispatch
 import Foundation
 import Kernels
 import Synchronization
-import Training
 import Wire
 
 /// One worker's share of the state at a step boundary, on its way to a checkpoint while training goes on.
 ///
-/// The state changes in the optimizer pass only. Until then pieces are read straight from it; `settle`, before the pass,
-/// copies what nobody has read yet. So saving costs training no standstill where a step takes longer than writing.
+/// The state changes in the optimizer pass only. Until then pieces are taken straight from it, first to last, by those who
+/// store them; `keep` meanwhile copies pieces from the last one on, for as many as will not be out in time. What is left
+/// when the pass comes is copied by `settle`, for which training stands still.
 final class Snapshot: @unchecked Sendable {
     let order: SaveOrder
     /// The share: every piece whose first element lies in the order's range.
     let pieces: [SavePlan.Piece]
     /// Bytes of the share.
     let bytes: Int
-    private let trainer: Trainer
+    /// Copies a piece of the present state to memory.
+    private let copy: @Sendable (SavePlan.Piece, UnsafeMutableRawPointer) -> Void
     private let changed = NSCondition()
     private let cancelled = Atomic(false)
 
-    private enum Phase { case live, copying, settled }
     // MARK: Guarded by `changed`
-    private var phase = Phase.live
+    /// Pieces before this one were taken.
     private var next = 0
+    /// Pieces from this one on are copied, or being copied, and `kept` has them until they are taken.
+    private var keptFrom: Int
+    private var kept: [FloatBuffer?]
     /// Pieces that are being read from the state right now.
     private var reading = 0
-    /// What was copied: the pieces from `keptFrom` on, back to back.
-    private var kept: FloatBuffer?
-    private var keptFrom = Int.max
-    private var starts: [Int] = []
 
-    init(_ order: SaveOrder, _ plan: SavePlan, _ trainer: Trainer) {
+    init(
+        _ order: SaveOrder, _ plan: SavePlan,
+        copy: @escaping @Sendable (SavePlan.Piece, UnsafeMutableRawPointer) -> Void
+    ) {
         self.order = order
-        self.trainer = trainer
+        self.copy = copy
         let range = Int(clamping: order.range.lowerBound)..<Int(clamping: order.range.upperBound)
         pieces = plan.pieces(startingIn: range).map { plan.pieces[$0] }
         bytes = pieces.reduce(0) { $0 + $1.bytes }
+        keptFrom = pieces.count
+        kept = Array(repeating: nil, count: pieces.count)
     }
 
-    /// The next piece, its bytes in `buffer` of 4 MiB; nil = all are out, or the snapshot was cancelled.
-    func take(into buffer: UnsafeMutableRawPointer) -> SavePlan.Piece? {
+    /// The next piece and its bytes, which lie in `buffer` (4 MiB) or in what `memory` owns; nil = all are out, or the
+    /// snapshot was cancelled.
+    func take(
+        into buffer: UnsafeMutableRawPointer
+    ) -> (piece: SavePlan.Piece, bytes: UnsafeRawBufferPointer, memory: AnyObject?)? {
         changed.lock()
-        while phase == .copying, !isCancelled { changed.wait() }
+        while !isCancelled, next < pieces.count, next >= keptFrom, kept[next] == nil { changed.wait() }
         guard !isCancelled, next < pieces.count else {
             changed.unlock()
             return nil
         }
-        let index = next
+        let (index, piece) = (next, pieces[next])
         next += 1
-        if phase == .settled, index >= keptFrom {
+        if let copied = kept[index] {
+            kept[index] = nil
             changed.unlock()
-            buffer.copyMemory(from: keptBytes(index), byteCount: pieces[index].bytes)
-            return pieces[index]
+            return (piece, UnsafeRawBufferPointer(start: copied.pointer, count: piece.bytes), copied)
         }
         reading += 1
         changed.unlock()
-        copy(pieces[index], to: buffer)
+        copy(piece, buffer)
         changed.withLock {
             reading -= 1
             changed.broadcast()
         }
-        return pieces[index]
+        return (piece, UnsafeRawBufferPointer(start: buffer, count: piece.bytes), nil)
     }
 
-    /// Copies what was not taken yet; when this returns, the state may change. Doing it again does nothing.
-    func settle() {
+    /// Copies the last piece that is neither out nor copied, and returns its bytes; nil = there is none.
+    func keep() -> Int? {
         changed.lock()
-        while phase == .copying { changed.wait() }
-        let isDue = phase == .live && !isCancelled && next < pieces.count
-        phase = isDue ? .copying : .settled
-        if isDue { keptFrom = next }
+        guard !isCancelled, keptFrom > next else {
+            changed.unlock()
+            return nil
+        }
+        keptFrom -= 1
+        reading += 1
+        let (index, piece) = (keptFrom, pieces[keptFrom])
         changed.unlock()
-        let rest = isDue ? copyRest() : nil
+        let buffer = FloatBuffer(count: piece.elements)
+        copy(piece, UnsafeMutableRawPointer(buffer.pointer))
         changed.withLock {
-            if let rest {
-                kept = rest
-                phase = .settled
-                changed.broadcast()
+            kept[index] = buffer
+            reading -= 1
+            changed.broadcast()
+        }
+        return piece.bytes
+    }
+
+    /// Bytes that were not taken yet.
+    var bytesLeft: Int { changed.withLock { pieces[next...].reduce(0) { $0 + $1.bytes } } }
+
+    /// Copies what is left, by every core; when this returns, the state may change. Doing it again does nothing.
+    func settle() {
+        if changed.withLock({ !isCancelled && keptFrom > next }) {
+            DispatchQueue.concurrentPerform(iterations: ProcessInfo.processInfo.activeProcessorCount) { _ in
+                while keep() != nil {}
             }
+        }
+        changed.withLock {
             while reading > 0 { changed.wait() }
         }
-    }
-
-    /// The pieces from `keptFrom` on, copied by every core: the update waits, or soon will.
-    private func copyRest() -> FloatBuffer {
-        var elements = 0
-        starts = pieces[keptFrom...].map { piece in
-            defer { elements += piece.elements }
-            return elements
-        }
-        let buffer = FloatBuffer(count: elements)
-        DispatchQueue.concurrentPerform(iterations: starts.count) { [self] place in
-            guard !isCancelled else { return }
-            copy(pieces[keptFrom + place], to: UnsafeMutableRawPointer(buffer.pointer + starts[place]))
-        }
-        return buffer
     }
 
     /// Gives the rest up; when this returns, nothing reads the state any more.
@@ -103,21 +112,18 @@ final class Snapshot: @unchecked Sendable {
         cancelled.store(true, ordering: .relaxed)
         changed.withLock {
             changed.broadcast()
-            while reading > 0 || phase == .copying { changed.wait() }
+            while reading > 0 { changed.wait() }
         }
     }
 
     var isCancelled: Bool { cancelled.load(ordering: .relaxed) }
 
-    /// Where piece `index` lies in the copy, as long as this object lives; it was settled before anything was taken.
+    /// Where piece `index` was copied to, as long as this object lives; for a snapshot that was settled before anything
+    /// was taken.
     func keptBytes(_ index: Int) -> UnsafeRawPointer {
-        guard let kept, index >= keptFrom else { preconditionFailure("only what was copied stays where it is") }
-        return UnsafeRawPointer(kept.pointer + starts[index - keptFrom])
-    }
-
-    private func copy(_ piece: SavePlan.Piece, to target: UnsafeMutableRawPointer) {
-        trainer.withState(Trainer.StateVector.allCases[piece.role.rank], piece.offset..<piece.offset + piece.elements) {
-            target.copyMemory(from: $0.baseAddress!, byteCount: piece.bytes)
+        guard let copied = changed.withLock({ kept[index] }) else {
+            preconditionFailure("only what was copied stays where it is")
         }
+        return UnsafeRawPointer(copied.pointer)
     }
 }

@@ -49,15 +49,15 @@ extension WorkerProcess {
             let flips = recipe.step == options.flipsBitAfter
             if flips { options.flipsBitAfter = nil }
             engine.run { [held, mailbox] in
-                let report = loaded.apply(recipe, gradient: sum.pointer)
+                let (report, stalled) = loaded.apply(recipe, gradient: sum.pointer)
                 if flips { loaded.flipBit() }
                 held.clear(except: nil)
                 withExtendedLifetime(sum) {}
                 mailbox.post(
                     .event(
                         .applied(
-                            id, generation, step: recipe.step, digest: report.digest, gradientNorm: report.gradientNorm)
-                    ))
+                            id, generation, step: recipe.step, digest: report.digest, gradientNorm: report.gradientNorm,
+                            stalledMicroseconds: stalled)))
             }
         case .evaluate(let order):
             guard let job, job.id == order.job else { return }

@@ -126,7 +126,7 @@ extension WorkerProcess {
             answer.offset = UInt64(chunk.lowerBound)
             answer.count = UInt64(chunk.count)
             answer.sender = options.node
-            job.loaded.trainer.withState(vector, chunk) { part in
+            job.loaded.trainer.readState(vector, chunk) { part in
                 links.send(
                     .init(
                         header: answer, payload: UnsafeRawPointer(part.baseAddress!), count: part.count * 4,

@@ -64,20 +64,24 @@ struct BenchAllReduce: ParsableCommand {
         let lines = processes.map { Self.line($0.output) }
         for member in processes { try? member.input.close() }
         for member in processes { member.process.waitUntilExit() }
-        let times = lines.map { $0.split(separator: " ").compactMap { Double($0) } }
+        // The last word of a line is the way that the chunks came.
+        let times = lines.map { $0.split(separator: " ").dropLast().compactMap { Double($0) } }
+        let transports = Set(lines.compactMap { $0.split(separator: " ").last.map(String.init) })
         guard times.allSatisfy({ $0.count == rounds }) else {
             throw Failure.failed("a member of the exchange ended early: see its message above")
         }
         // A round is over when its last member has the sum.
-        report((0..<rounds).map { round in times.map { $0[round] }.max() ?? 0 })
+        report(
+            (0..<rounds).map { round in times.map { $0[round] }.max() ?? 0 },
+            transport: transports.count == 1 ? transports.first! : "mixed")
     }
 
-    private func report(_ rounds: [Double]) {
+    private func report(_ rounds: [Double], transport: String) {
         let bytes = Double(elements * 4)
         let median = Measuring.median(rounds)
         let summary = JSONValue.members([
             "workers": .int(workers), "mib": .int(mib), "rounds": .int(rounds.count),
-            "transport": .string(sockets ? "sockets" : "memory"), "seconds": .double(median),
+            "transport": .string(transport), "seconds": .double(median),
             "seconds_min": .double(rounds.min() ?? 0), "seconds_max": .double(rounds.max() ?? 0),
             "bytes_per_second": .double(bytes / median), "copy_ceiling_bytes_per_second": .double(Self.copyRate()),
         ])
@@ -106,7 +110,7 @@ struct BenchAllReduce: ParsableCommand {
             }
             if round >= 3 { times.append(seconds) }
         }
-        Output.line(times.map { "\($0)" }.joined(separator: " "))
+        Output.line((times.map { "\($0)" } + [member.transport]).joined(separator: " "))
         // What the sockets still hold is the others' last sum: nobody leaves before everybody has it.
         _ = readLine()
     }

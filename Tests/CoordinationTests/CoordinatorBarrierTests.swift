@@ -47,6 +47,43 @@ import Wire
         #expect(stage.core.job(job)?.saved == 3)
     }
 
+    @Test func `what a checkpoint costs is the halt of all and the longest wait in the update behind it`() throws {
+        let (stage, job, sessions) = running(Stage.description { $0.saveSteps = 2 }, workers: 2)
+        stage.run(job, to: 2, sessions)
+        stage.wait(.milliseconds(30))
+        for session in sessions {
+            for case .save(let order) in stage.messages(to: session) { stage.say(.snapshotTaken(order), session) }
+        }
+        stage.wait(.seconds(1))
+        for (session, stalled) in zip(sessions, [UInt64(5000), 20_000]) {
+            var report = stage.report(job, 3)
+            report.stalledMicroseconds = stalled
+            stage.say(.report(report), session)
+        }
+        // The next one's has nothing to do with it.
+        var later = stage.report(job, 4)
+        later.stalledMicroseconds = 500_000
+        stage.say(.report(later), sessions[0])
+        stage.feed(.published(job, step: 2, attempt: 1))
+
+        let stalls = stage.notices.compactMap { if case .saved(_, _, _, let stall, _) = $0 { stall } else { nil } }
+        #expect(stalls == [.milliseconds(50)])
+    }
+
+    @Test func `nobody is believed to have waited longer than the checkpoint lasts`() throws {
+        let (stage, job, sessions) = running(Stage.description { $0.saveSteps = 2 }, workers: 1)
+        stage.run(job, to: 2, sessions)
+        for case .save(let order) in stage.messages(to: sessions[0]) { stage.say(.snapshotTaken(order), sessions[0]) }
+        stage.wait(.milliseconds(40))
+        var report = stage.report(job, 3)
+        report.stalledMicroseconds = .max
+        stage.say(.report(report), sessions[0])
+        stage.feed(.published(job, step: 2, attempt: 1))
+
+        let stalls = stage.notices.compactMap { if case .saved(_, _, _, let stall, _) = $0 { stall } else { nil } }
+        #expect(stalls == [.milliseconds(40)])
+    }
+
     @Test func `a save asks every member for its part of everything`() {
         let (stage, job, sessions) = running(Stage.description { $0.saveSteps = 1 }, workers: 2)
         stage.run(job, to: 1, sessions)

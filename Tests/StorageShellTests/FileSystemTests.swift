@@ -42,6 +42,37 @@ import Testing
         }
     }
 
+    /// Sizes around disk blocks, memory on and off their bounds: past the system's cache or through it.
+    @Test(arguments: [4095, 1 << 18, (1 << 18) + 1, (4 << 20) - 4096, (4 << 20) - 20, 4 << 20], [0, 64])
+    func `large files hold what was written, however the disk wants it handed over`(_ size: Int, _ shift: Int) throws {
+        let folder = try TemporaryFolder()
+        let disk = POSIXFileSystem()
+        func memory(_ count: Int) -> UnsafeMutableRawBufferPointer {
+            UnsafeMutableRawBufferPointer(
+                rebasing: UnsafeMutableRawBufferPointer.allocate(byteCount: (4 << 20) + 8192, alignment: 4096)[
+                    shift..<shift + count])
+        }
+        let (bytes, back, tooSmall) = (memory(size), memory(4 << 20), memory(4095))
+        defer { for buffer in [bytes, back, tooSmall] { (buffer.baseAddress! - shift).deallocate() } }
+        for place in 0..<size { bytes[place] = UInt8(truncatingIfNeeded: place &* 2_654_435_761 >> 7) }
+
+        try disk.writeNew(folder("a"), UnsafeRawBufferPointer(bytes), mode: 0o600)
+
+        for fromDisk in [false, true] {
+            back.initializeMemory(as: UInt8.self, repeating: 0)
+            #expect(try disk.read(folder("a"), into: back, fromDisk: fromDisk) == size)
+            #expect(back[0..<size].elementsEqual(bytes))
+            let exact = UnsafeMutableRawBufferPointer(rebasing: back[0..<size])
+            exact.initializeMemory(as: UInt8.self, repeating: 0)
+            #expect(try disk.read(folder("a"), into: exact, fromDisk: fromDisk) == size)
+            #expect(exact.elementsEqual(bytes))
+            guard size > 4095 else { continue }
+            #expect(throws: FileError.tooLarge(path: folder("a"), limit: 4095)) {
+                try disk.read(folder("a"), into: tooSmall, fromDisk: fromDisk)
+            }
+        }
+    }
+
     @Test(arguments: Twin.allCases) func `renaming replaces only when asked to`(_ twin: Twin) throws {
         try on(twin) { files, folder in
             try files.writeNew(folder + "/a", bytes: [1], mode: 0o400)

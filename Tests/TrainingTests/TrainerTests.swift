@@ -44,7 +44,7 @@ import Training
     }
 
     private func values(_ trainer: Trainer, _ vector: Trainer.StateVector = .parameters) -> [Float] {
-        trainer.withState(vector, 0..<trainer.count) { Array($0) }
+        trainer.readState(vector, 0..<trainer.count) { Array($0) }
     }
 
     @Test func `a shard's gradient is zeroed first and summed in order`() throws {
@@ -127,7 +127,7 @@ import Training
 
     @Test func `a poisoned parameter makes the shard report it`() throws {
         let trainer = try full()
-        trainer.withState(.parameters, 0..<trainer.count) { $0[$0.count - 1] = .nan }
+        trainer.changeState(.parameters, 0..<trainer.count) { $0[$0.count - 1] = .nan }
         let gradient = FloatBuffer(count: trainer.count)
 
         #expect(!trainer.shardGradient(batches(1), into: gradient.pointer).isFinite)
@@ -174,7 +174,7 @@ import Training
             return (1...6).map { step in
                 let shard = trainer.shardGradient(batches(2), into: gradient.pointer)
                 _ = trainer.apply(gradient: gradient.pointer, trainedTokens: shard.trainedTokens, update: parameters)
-                if step == 4 { trainer.withState(.parameters, 0..<trainer.count) { $0[0] += 1 } }
+                if step == 4 { trainer.changeState(.parameters, 0..<trainer.count) { $0[0] += 1 } }
                 return shard.lossSum
             }
         }
@@ -226,8 +226,8 @@ import Training
         for vector in Trainer.StateVector.allCases {
             for start in stride(from: 0, to: first.count, by: 1000) {
                 let range = start..<min(start + 1000, first.count)
-                let piece = first.withState(vector, range) { Array($0) }
-                second.withState(vector, range) { _ = $0.update(fromContentsOf: piece) }
+                let piece = first.readState(vector, range) { Array($0) }
+                second.changeState(vector, range) { _ = $0.update(fromContentsOf: piece) }
             }
         }
 

@@ -8,7 +8,7 @@ enum Samples {
     static let position = Position(job: JobID(3), generation: Generation(7), step: 41, digest: 0xDEAD_BEEF_0BAD_F00D)
     static let report = StepReport(
         position: position, recipeTag: 0x1122_3344_5566_7788, lossSum: 123.456, gradientNorm: 0.75,
-        computeMicroseconds: 987_654, shardsComputed: 5)
+        computeMicroseconds: 987_654, shardsComputed: 5, repeatedMicroseconds: 4321, stalledMicroseconds: 65_432)
     static let evaluation = EvaluationOrder(
         job: JobID(3), generation: Generation(7), step: 40, shards: ShardRange(2, 4))
     static let save = SaveOrder(

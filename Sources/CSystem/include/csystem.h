@@ -26,3 +26,6 @@ static inline uint32_t csys_clear(uint32_t *word, uint32_t bits) {
 int csys_sealed_memory(const char *name, uint64_t bytes);
 // 1 when the descriptor is such a file of that size.
 int csys_is_sealed_memory(int descriptor, uint64_t bytes);
+
+// Lets transfers of an open file bypass the system's cache (open(2), O_DIRECT) or use it again. 0 = done, else errno.
+int csys_bypass_cache(int descriptor, int bypass);

@@ -1,0 +1,114 @@
+import Checkpoints
+import Synchronization
+import Terms
+import Testing
+import Wire
+
+@testable import WorkerShell
+
+@Suite struct SnapshotTests {
+    /// A state whose every value is `stamp`, until somebody changes it, and which knows who reads.
+    private final class State: Sendable {
+        let stamp = Atomic<UInt32>(1)
+        let reads = Atomic(0)
+
+        func copy(_ piece: SavePlan.Piece, _ target: UnsafeMutableRawPointer) {
+            reads.add(1, ordering: .relaxed)
+            for place in 0..<piece.elements {
+                target.storeBytes(of: stamp.load(ordering: .relaxed), toByteOffset: 4 * place, as: UInt32.self)
+            }
+        }
+    }
+
+    private static let elements = 3 * (1 << 20) + 5
+    private static let order = SaveOrder(
+        job: JobID(1), generation: Generation(1), step: 3, attempt: 1, range: 0..<UInt64(elements))
+
+    private static func snapshot(of state: State, _ order: SaveOrder = order) throws -> Snapshot {
+        let plan = SavePlan(layout: try TensorLayout([("w", [elements])]))
+        return Snapshot(order, plan) { state.copy($0, $1) }
+    }
+
+    /// All pieces that are not out, each with the one value that it consists of.
+    private static func drain(_ snapshot: Snapshot) -> [(piece: SavePlan.Piece, stamp: UInt32?)] {
+        let buffer = UnsafeMutableRawPointer.allocate(byteCount: RepositoryLayout.chunkLimit, alignment: 64)
+        defer { buffer.deallocate() }
+        var found: [(SavePlan.Piece, UInt32?)] = []
+        while let (piece, bytes, memory) = snapshot.take(into: buffer) {
+            let values = Set(bytes.bindMemory(to: UInt32.self))
+            withExtendedLifetime(memory) {}
+            found.append((piece, bytes.count == piece.bytes && values.count == 1 ? values.first : nil))
+        }
+        return found
+    }
+
+    @Test func `pieces come straight from the state, each once, in order`() throws {
+        let state = State()
+        let snapshot = try Self.snapshot(of: state)
+        let found = Self.drain(snapshot)
+        #expect(found.map(\.piece) == snapshot.pieces && found.allSatisfy { $0.stamp == 1 })
+        #expect(state.reads.load(ordering: .relaxed) == 12 && snapshot.bytes == 12 * Self.elements)
+        #expect(snapshot.keep() == nil)
+    }
+
+    @Test(arguments: [0, 1, 5, 12]) func `what was kept comes from the copy, and the last comes first`(_ count: Int)
+        throws
+    {
+        let state = State()
+        let snapshot = try Self.snapshot(of: state)
+        for place in 0..<count { #expect(snapshot.keep() == snapshot.pieces[11 - place].bytes) }
+        // Nobody may change the state so early; that he did shows who looked at it afterwards.
+        state.stamp.store(2, ordering: .relaxed)
+        let found = Self.drain(snapshot)
+        #expect(found.map(\.piece) == snapshot.pieces)
+        #expect(found.map(\.stamp) == (0..<12).map { $0 < 12 - count ? 2 : 1 })
+    }
+
+    @Test(arguments: [0, 3, 12]) func `behind a settled snapshot the state may change`(_ taken: Int) throws {
+        let state = State()
+        let snapshot = try Self.snapshot(of: state)
+        let buffer = UnsafeMutableRawPointer.allocate(byteCount: RepositoryLayout.chunkLimit, alignment: 64)
+        defer { buffer.deallocate() }
+        for _ in 0..<taken { #expect(snapshot.take(into: buffer) != nil) }
+        #expect(snapshot.bytesLeft == snapshot.pieces[taken...].reduce(0) { $0 + $1.bytes })
+        snapshot.settle()
+        snapshot.settle()
+        state.stamp.store(2, ordering: .relaxed)
+        let found = Self.drain(snapshot)
+        #expect(found.map(\.piece) == Array(snapshot.pieces[taken...]) && found.allSatisfy { $0.stamp == 1 })
+        #expect(state.reads.load(ordering: .relaxed) == 12)
+    }
+
+    @Test func `takers, a keeper and the update at once lose nothing and take nothing twice`() async throws {
+        for round in 0..<20 {
+            let state = State()
+            let snapshot = try Self.snapshot(of: state)
+            let found = await withTaskGroup(of: [(SavePlan.Piece, UInt32?)].self) { group in
+                for _ in 0..<3 { group.addTask { Self.drain(snapshot) } }
+                group.addTask {
+                    for _ in 0..<round % 13 { _ = snapshot.keep() }
+                    return []
+                }
+                group.addTask {
+                    snapshot.settle()
+                    state.stamp.store(2, ordering: .relaxed)
+                    return []
+                }
+                return await group.reduce(into: []) { $0 += $1 }
+            }
+            let sorted = found.sorted { ($0.0.role, $0.0.offset) < ($1.0.role, $1.0.offset) }
+            #expect(sorted.map(\.0) == snapshot.pieces && sorted.allSatisfy { $0.1 == 1 })
+        }
+    }
+
+    @Test func `a share holds the pieces that begin in its range, and a cancelled one nothing more`() throws {
+        let state = State()
+        var order = Self.order
+        order.range = 1..<UInt64(2 << 20)
+        let snapshot = try Self.snapshot(of: state, order)
+        #expect(snapshot.pieces.map(\.offset) == [1 << 20, 1 << 20, 1 << 20])
+        #expect(snapshot.keep() != nil)
+        snapshot.cancel()
+        #expect(Self.drain(snapshot).isEmpty && snapshot.keep() == nil)
+    }
+}
