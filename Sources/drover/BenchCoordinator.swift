@@ -92,11 +92,12 @@ struct BenchCoordinator: ParsableCommand {
             read = try facts.restore(&core, at: Instant(nanoseconds: 1))
         }
         guard core.snapshot() == made?.snapshot() else { throw Failure.failed("the start knows another run") }
+        let asking = try Self.seconds { _ = try RestingRun(folder).budget(JobID(1)) }
         let walking = try Self.seconds { _ = try JournalAudit(folder) }
         return [
             ("long_run_steps", .int(steps)), ("long_run_journal_bytes", .int(size ?? 0)),
             ("long_run_entries_read", .int(read)), ("long_run_start_seconds", .double(starting)),
-            ("long_run_whole_walk_seconds", .double(walking)),
+            ("long_run_budget_seconds", .double(asking)), ("long_run_whole_walk_seconds", .double(walking)),
         ]
     }
 
