@@ -26,7 +26,7 @@ extension JobDescription {
             "schedule": .string(schedule.rawValue), "peak_rate": bits(peakRate), "warmup_ratio": bits(warmupRatio),
             "save_steps": .int(saveSteps), "save_ms": .int(saveMilliseconds), "eval_steps": .int(evaluationSteps),
             "eval_sequences": .int(evaluationSequences), "eval_shards": .int(evaluationShards),
-            "save_auto": .int(savesByCost ? 1 : 0), "user": .string(user),
+            "save_auto": .int(savesByCost ? 1 : 0), "eval_first": .int(evaluatesFirst ? 1 : 0), "user": .string(user),
             "branch": branch.map {
                 .members([
                     "step": .int($0.step), "tokens": .int($0.tokens), "digest": .string(String($0.digest, radix: 16)),
@@ -99,6 +99,7 @@ extension JobDescription {
         keepEvery = try reader.count("keep_every")
         tensors = try reader.tensors()
         // Earlier releases did not say.
+        if root["eval_first"] != nil { evaluatesFirst = try reader.count("eval_first", most: 1) == 1 }
         if root["memory_bytes"] != nil { memoryBytes = try reader.count("memory_bytes", most: 1 << 60) }
     }
 }

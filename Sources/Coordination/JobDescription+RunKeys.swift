@@ -6,6 +6,7 @@ extension JobDescription {
         (workersMin, workersMax) = (other.workersMin, other.workersMax)
         (saveSteps, saveMilliseconds, savesByCost) = (other.saveSteps, other.saveMilliseconds, other.savesByCost)
         (saveTotalLimit, keepBest, keepEvery) = (other.saveTotalLimit, other.keepBest, other.keepEvery)
-        (evaluationSteps, loggingSteps) = (other.evaluationSteps, other.loggingSteps)
+        (evaluationSteps, evaluatesFirst) = (other.evaluationSteps, other.evaluatesFirst)
+        loggingSteps = other.loggingSteps
     }
 }

@@ -15,7 +15,8 @@ extension JobRun {
 
     private func evaluationIsDue(at step: Step) -> Bool {
         guard description.evaluationSequences > 0, evaluatedAt != step, step == committed else { return false }
-        return step == 0 || step == endStep
+        if step == 0 { return description.evaluatesFirst }
+        return step == endStep
             || (description.evaluationSteps > 0 && step % description.evaluationSteps == 0)
     }
 

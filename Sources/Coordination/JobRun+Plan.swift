@@ -160,8 +160,15 @@ extension JobRun {
     /// What is still due besides steps before the job can rest: checkpoints with their verification, an evaluation.
     func closingCost(_ unit: BudgetUnit, saves: Int) -> Double {
         let count = Double(saves) + (saving == nil ? 0.5 : 1)
-        let evaluation = description.evaluationSequences > 0 ? Double(pace.evaluationMilliseconds) * 1.5 : 0
-        return costOf(milliseconds: saveEstimate * 1.5 * count + evaluation + 20, unit)
+        return costOf(milliseconds: 1.5 * (saveEstimate * count + evaluationEstimate) + 20, unit)
+    }
+
+    /// Milliseconds of an evaluation; before the first, what it would take to train on its sequences.
+    private var evaluationEstimate: Double {
+        guard description.evaluationSequences > 0 else { return 0 }
+        if pace.evaluationMilliseconds > 0 { return Double(pace.evaluationMilliseconds) }
+        let steps = Double(description.evaluationSequences) / Double(description.globalBatch)
+        return steps * (stepCost(.wallClock, withPauses: false) ?? 0)
     }
 
     /// Milliseconds from the order of a checkpoint to its publication; before the first, what a slow disk would take.

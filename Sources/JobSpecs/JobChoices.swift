@@ -52,8 +52,8 @@ package enum LoRATarget: Sendable, Hashable {
     case modules([String])
 }
 
-/// Whether activations are recomputed in the backward pass.
-package enum GradientCheckpointing: String, CaseIterable, Sendable {
+/// Whether something is done: by a rule of shapes alone, or as the job says.
+package enum AutoSwitch: String, CaseIterable, Sendable {
     case auto
     case on = "true"
     case off = "false"

@@ -8,7 +8,7 @@ package enum JobKey: Int, CaseIterable, Sendable, Comparable {
         lrSchedulerType, warmupRatio, weightDecay, adamBeta1, adamBeta2, adamEpsilon, maxGradNorm, precision,
         gradientWire, exactness, gradientCheckpointing, workersMin, workersMax, project, priority, budgetCoreHours,
         budgetWallClock, budgetTokens, budgetSteps, budgetEnergy, budgetMoney, budgetWarnAt, outputDir, saveSteps,
-        saveInterval, resumeFromCheckpoint, saveTotalLimit, saveBest, saveEvery, evalSteps, maxEvalSamples,
+        saveInterval, resumeFromCheckpoint, saveTotalLimit, saveBest, saveEvery, evalSteps, evalOnStart, maxEvalSamples,
         loggingSteps, export
 
     /// The key's line in the table.

@@ -165,7 +165,7 @@ package enum JobKeyTable {
             defaultText: "exact", doc: "equivalent = workers of another numerics profile may join."),
         .init(
             key: .gradientCheckpointing, name: "gradient_checkpointing",
-            kind: .choice(words(GradientCheckpointing.self)), tag: .result, defaultText: "auto",
+            kind: .choice(words(AutoSwitch.self)), tag: .result, defaultText: "auto",
             doc: "Recompute activations in the backward pass to save memory."),
     ]
 
@@ -231,7 +231,11 @@ package enum JobKeyTable {
             doc: "Checkpoints at multiples of so many steps are kept besides; 0 = none."),
         .init(
             key: .evalSteps, name: "eval_steps", kind: .integer(stepRange), tag: .run, defaultText: "200",
-            doc: "Steps between two evaluations; 0 = none."),
+            doc: "Steps between two evaluations; 0 = only the one at the end."),
+        .init(
+            key: .evalOnStart, name: "eval_on_start", kind: .choice(words(AutoSwitch.self)), tag: .run,
+            defaultText: "auto",
+            doc: "Evaluate before step 1; auto = where that reads no more sequences than four steps."),
         .init(
             key: .maxEvalSamples, name: "max_eval_samples", kind: .integer(1...Int64.max), tag: .run,
             defaultText: "1000", doc: "Held-out sequences that an evaluation reads at most, evenly spread over all."),

@@ -87,7 +87,7 @@ extension JobSpec {
     /// Whether other numerics profiles may join.
     package var exactness: Exactness { choice(.exactness) }
     /// Whether activations are recomputed; `auto` is for the submitter to settle.
-    package var gradientCheckpointing: GradientCheckpointing { choice(.gradientCheckpointing) }
+    package var gradientCheckpointing: AutoSwitch { choice(.gradientCheckpointing) }
 
     /// Workers the job waits for and workers it uses at most.
     package var workers: ClosedRange<Int> {
@@ -141,8 +141,10 @@ extension JobSpec {
     package var saveBest: Int { required(integer(.saveBest), .saveBest) }
     /// Checkpoints at multiples of so many steps are kept besides; 0 = none.
     package var saveEvery: Int { required(integer(.saveEvery), .saveEvery) }
-    /// 0 = no evaluation.
+    /// 0 = none before the last.
     package var evalSteps: Int { required(integer(.evalSteps), .evalSteps) }
+    /// Whether there is one before step 1.
+    package var evalOnStart: AutoSwitch { choice(.evalOnStart) }
     package var maxEvalSamples: Int { required(integer(.maxEvalSamples), .maxEvalSamples) }
     /// At least 1.
     package var loggingSteps: Int { required(integer(.loggingSteps), .loggingSteps) }

@@ -168,8 +168,9 @@ final class LiveView: @unchecked Sendable {
         )
         if let before = heldOut.first, let after = heldOut.last, after.step > before.step {
             let change = 100 * (after.loss - before.loss) / before.loss
+            let since = before.step > 0 ? " since step \(before.step)" : ""
             Output.line(
-                "held-out loss \(Self.decimals(before.loss, 4)) → \(Self.decimals(after.loss, 4)) (\(Self.decimals(change, 1)) %)"
+                "held-out loss \(Self.decimals(before.loss, 4)) → \(Self.decimals(after.loss, 4)) (\(Self.decimals(change, 1)) %\(since))"
             )
         }
         if let digest = event["model_sha256"]?.string { Output.line("model_sha256 \(digest)") }

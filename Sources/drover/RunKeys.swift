@@ -16,6 +16,13 @@ extension JobDescription {
         keepBest = spec.saveBest
         keepEvery = spec.saveEvery
         evaluationSteps = spec.evalSteps
+        evaluatesFirst =
+            switch spec.evalOnStart {
+            case .on: true
+            case .off: false
+            // A forward pass costs a third of a training step.
+            case .auto: evaluationSequences <= 4 * globalBatch
+            }
         loggingSteps = max(1, spec.loggingSteps)
         budget = spec.budget
     }

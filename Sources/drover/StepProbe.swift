@@ -33,7 +33,8 @@ struct JobSize {
             configuration, rank: submission.settings.adapter?.rank, sequence: submission.spec.cutoffLen)
         flops = perToken * Double(tokens)
         let every = description.evaluationSteps
-        evaluations = description.evaluationSequences > 0 ? 2 + (every > 0 ? (steps - 1) / every : 0) : 0
+        let regular = 1 + (every > 0 ? (steps - 1) / every : 0)
+        evaluations = description.evaluationSequences > 0 ? (description.evaluatesFirst ? 1 : 0) + regular : 0
         saves = 2 + (description.saveSteps > 0 ? (steps - 1) / description.saveSteps : 0)
         memoryBytes = Self.memory(submission, description)
     }

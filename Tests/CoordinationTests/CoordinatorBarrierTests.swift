@@ -84,6 +84,23 @@ import Wire
         #expect(stalls == [.milliseconds(40)])
     }
 
+    @Test func `a job that does not evaluate first begins with its steps, and evaluates where it would besides`() {
+        for first in [true, false] {
+            let (stage, job, sessions) = running(
+                Stage.description {
+                    ($0.evaluationSequences, $0.evaluationSteps, $0.evaluatesFirst) = (4, 2, first)
+                }, workers: 1)
+            func isEvaluating() -> Bool {
+                stage.messages(to: sessions[0]).contains { if case .evaluate = $0 { true } else { false } }
+            }
+            #expect(isEvaluating() == first && stage.leased(to: sessions[0]).isEmpty == first)
+            if first { evaluate(stage, sessions) }
+            stage.forget()
+            stage.run(job, to: 2, sessions)
+            #expect(isEvaluating())
+        }
+    }
+
     @Test func `a save asks every member for its part of everything`() {
         let (stage, job, sessions) = running(Stage.description { $0.saveSteps = 1 }, workers: 2)
         stage.run(job, to: 1, sessions)

@@ -18,6 +18,7 @@ import Testing
         job.evaluationSteps = 200
         job.evaluationSequences = 33
         job.evaluationShards = 8
+        job.evaluatesFirst = false
         job.stepLimit = 2000
         job.tokenLimit = 50_000_000
         job.wallMillisecondsLimit = 129_600_000
@@ -57,7 +58,7 @@ import Testing
         let keys = try #require(try JSONValue.parse(Self.sample.encoded()).object).keys
         let optional = [
             "shuffle_seed", "step_limit", "token_limit", "wall_ms_limit", "core_ms_limit", "energy_mj_limit",
-            "money_limit", "memory_bytes",
+            "money_limit", "memory_bytes", "eval_first",
             "currency", "branch", "training",
         ]
 

@@ -12,8 +12,9 @@ import Testing
         let scene = try Scene()
         let outcome = try scene.run(
             "train", "job.yaml", "eval_steps=4", "save_steps=4", "save_total_limit=2", "save_best=1", "save_every=12",
-            "--workers", "1", "--json")
+            "eval_on_start=false", "--workers", "1", "--json")
         #expect(outcome.code == 0, "\(outcome.errors)")
+        #expect(outcome.lines.first { $0["event"]?.string == "eval" }?["step"]?.int == 4)
         #expect(outcome.lines.allSatisfy { $0["event"]?.string != "eval" || $0["core_hours"]?.double != nil })
         let losses = outcome.lines.filter { $0["event"]?.string == "eval" }.compactMap { line -> (Int, Double)? in
             guard let step = line["step"]?.int, let loss = line["loss"]?.double, step > 0 else { return nil }

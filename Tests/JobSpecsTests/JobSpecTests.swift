@@ -165,8 +165,7 @@ func faults(_ more: String, _ overrides: [String] = []) -> [String] {
                 "name", "workers.min", "workers.max", "project", "priority", "budget.core_hours", "budget.wall_clock",
                 "budget.tokens", "budget.steps", "budget.energy", "budget.money", "budget.warn_at", "output_dir",
                 "save_steps", "save_interval", "resume_from_checkpoint", "save_total_limit", "save_best", "save_every",
-                "eval_steps", "max_eval_samples",
-                "logging_steps", "export",
+                "eval_steps", "eval_on_start", "max_eval_samples", "logging_steps", "export",
             ])
     }
 }
