@@ -35,8 +35,11 @@ extension WorkerProcess {
 
     /// What the engine reads next, unless all of it is here.
     func lookAhead(_ blocks: [Int], isStep: Bool) {
+        guard let file = arriving?.file else { return }
         arriving?.fetch.lookAhead(blocks)
-        if isStep { arriving?.hasBegun = true }
+        guard isStep, arriving?.hasBegun == false else { return }
+        arriving?.hasBegun = true
+        log.info("training begins with \(file.storedCount) of \(file.table.count) blocks of \(file.file.name)")
     }
 
     /// Asks for what is missing, as much as may be under way.
@@ -50,7 +53,6 @@ extension WorkerProcess {
         let requests = current.fetch.requests(peers: peers, at: Self.now()) { file.has($0) || file.claims($0) }
         if current.hasBegun, !current.fetch.streams, current.fetch.isRelaxed {
             current.fetch.streams = true
-            log.info("training begins with \(file.storedCount) of \(file.table.count) blocks of \(file.file.name)")
         }
         arriving = current
         for (block, source) in requests {
