@@ -30,13 +30,13 @@ extension Coordinator {
     }
 
     private func claim(_ index: Int, _ isAnyUnfit: Bool, _ now: Instant) -> PlacementPlan.Claim {
-        let job = jobs[index]
-        let minimum = job.description.memberMinimum
+        // Read in place: a copy of a whole job for each one in line is most of what placing would cost.
+        let (id, minimum) = (jobs[index].id, jobs[index].description.memberMinimum)
         return PlacementPlan.Claim(
-            job: index, minimum: minimum, limit: job.description.memberLimit, held: job.workers,
+            job: index, minimum: minimum, limit: jobs[index].description.memberLimit, held: jobs[index].workers,
             isWorthHolding: isWorthHolding(index, now),
             isHopeless: isAnyUnfit
-                && sessions.count { $0.role == .worker && !$0.isDraining && !$0.isUnfit(for: job.id, now) } < minimum)
+                && sessions.count { $0.role == .worker && !$0.isDraining && !$0.isUnfit(for: id, now) } < minimum)
     }
 
     /// Progress that is in no checkpoint yet is worth a wait.
@@ -112,6 +112,7 @@ extension Coordinator {
     private mutating func noteTooSmall(
         _ free: [Int], for job: Int, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
+        guard free.contains(where: { sessions[$0].memory > 0 }) else { return }
         let description = jobs[job].description
         for index in free where sessions[index].lacks(for: description) > 0 {
             let id = jobs[job].id

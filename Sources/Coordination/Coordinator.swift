@@ -34,7 +34,7 @@ package struct Coordinator: Sendable {
     /// Places of jobs that something happened to.
     var stirred: Set<Int> = []
     /// By place: when time alone moves the job on, in nanoseconds.
-    private var looks: [Int64] = []
+    private var looks = LookTimes()
     /// Nobody falls silent before.
     private var expiry = Instant(nanoseconds: .max)
     /// Workers or jobs came, went or changed: who has whom must be decided anew; and when time alone changes it.
@@ -86,7 +86,7 @@ package struct Coordinator: Sendable {
         }
         if now >= expiry { expireSilent(now, &output) }
         if let placesAt, now >= placesAt { placementIsDue = true }
-        for index in looks.indices where looks[index] <= now.nanoseconds { stirred.insert(index) }
+        stirred.formUnion(looks.due(now))
         settle(now, &output)
         deadline = nextDeadline(now)
         output.deadline = deadline
@@ -112,14 +112,9 @@ package struct Coordinator: Sendable {
                 enlist(index)
                 if jobs[index].workers > 0 || jobs[index].state.isAtRest { releaseRested(index, &output) }
                 if sessions.contains(where: \.isWithdrawn) { releaseWithdrawn(index, &output) }
-                look(at: index, jobs[index].deadline(times, now))
+                looks.set(index, jobs[index].deadline(times, now))
             }
         }
-    }
-
-    private mutating func look(at index: Int, _ instant: Instant?) {
-        while looks.count < jobs.count { looks.append(.max) }
-        looks[index] = instant?.nanoseconds ?? .max
     }
 
     /// When this process itself was not running at its deadline, the silence of the workers proves nothing: what they
@@ -201,8 +196,7 @@ package struct Coordinator: Sendable {
 
     /// The next instant at which something is due. What was due up to `now` is done, or waits for an event.
     private func nextDeadline(_ now: Instant) -> Instant? {
-        var next = expiry.nanoseconds
-        for look in looks where look > now.nanoseconds { next = min(next, look) }
+        var next = min(expiry.nanoseconds, looks.next(after: now))
         if let placesAt, placesAt > now { next = min(next, placesAt.nanoseconds) }
         return next == .max ? nil : Instant(nanoseconds: max(next, now.nanoseconds + 1))
     }

@@ -39,13 +39,14 @@ struct PlacementPlan: Sendable {
 
     private mutating func settle(_ level: Int, _ lanes: ArraySlice<JobQueue.Lane>, _ claim: (Int) -> Claim) {
         // Whoever has its minimum keeps it against equals.
-        var isSettled = Set<Int>()
+        // By place, as far as there are holders.
+        var isSettled = Array(repeating: false, count: 1 + (lanes.lazy.flatMap(\.holders).max() ?? -1))
         for lane in lanes {
             for job in lane.holders {
                 let claim = claim(job)
                 guard claim.held >= claim.minimum, claim.minimum <= left else { continue }
                 give(claim.minimum, to: claim, level, lane.project)
-                isSettled.insert(job)
+                isSettled[job] = true
             }
         }
         var waiting = lanes.map { (project: $0.project, jobs: $0.jobs[...]) }
@@ -53,7 +54,7 @@ struct PlacementPlan: Sendable {
             let next = waiting.indices.filter { !waiting[$0].jobs.isEmpty }
                 .min { share(waiting[$0].project) < share(waiting[$1].project) }
             guard let next, let job = waiting[next].jobs.popFirst() else { return }
-            if !isSettled.contains(job) { settle(claim(job), level, waiting[next].project) }
+            if job >= isSettled.count || !isSettled[job] { settle(claim(job), level, waiting[next].project) }
         }
     }
 
