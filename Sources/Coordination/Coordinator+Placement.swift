@@ -67,8 +67,11 @@ extension Coordinator {
     ) {
         var count = count
         let planned = plan.targets.reversed().filter { jobs[$0.job].workers > $0.count }
-        let chosen = Set(plan.targets.map(\.job))
-        let others = count > 0 ? holders.reversed().filter { !chosen.contains($0) } : []
+        var others: [Int] = []
+        if count > 0 {
+            let chosen = Set(plan.targets.map(\.job))
+            others = holders.reversed().filter { !chosen.contains($0) }
+        }
         for (job, target) in others.map({ (job: $0, count: 0) }) + planned {
             let most = max(0, jobs[job].workers - jobs[job].description.memberLimit)
             var surplus = max(most, min(count, jobs[job].workers - target))

@@ -38,8 +38,7 @@ struct PlacementPlan: Sendable {
     }
 
     private mutating func settle(_ level: Int, _ lanes: ArraySlice<JobQueue.Lane>, _ claim: (Int) -> Claim) {
-        // Whoever has its minimum keeps it against equals.
-        // By place, as far as there are holders.
+        // Whoever has its minimum keeps it against equals; by place, as far as there are holders.
         var isSettled = Array(repeating: false, count: 1 + (lanes.lazy.flatMap(\.holders).max() ?? -1))
         for lane in lanes {
             for job in lane.holders {
@@ -49,12 +48,19 @@ struct PlacementPlan: Sendable {
                 isSettled[job] = true
             }
         }
-        var waiting = lanes.map { (project: $0.project, jobs: $0.jobs[...]) }
+        var waiting = lanes.map {
+            (
+                project: $0.project,
+                jobs: $0.jobs.lazy.filter { [isSettled] in $0 >= isSettled.count || !isSettled[$0] }.makeIterator()
+            )
+        }
+        var first = waiting.indices.map { waiting[$0].jobs.next() }
         while left > 0, !isReserved {
-            let next = waiting.indices.filter { !waiting[$0].jobs.isEmpty }
+            let next = waiting.indices.lazy.filter { first[$0] != nil }
                 .min { share(waiting[$0].project) < share(waiting[$1].project) }
-            guard let next, let job = waiting[next].jobs.popFirst() else { return }
-            if job >= isSettled.count || !isSettled[job] { settle(claim(job), level, waiting[next].project) }
+            guard let next, let job = first[next] else { return }
+            first[next] = waiting[next].jobs.next()
+            settle(claim(job), level, waiting[next].project)
         }
     }
 
