@@ -68,7 +68,10 @@ final class ShareSaver: Sendable {
         let guess = rate.withLock { $0 }
         let late = Double(snapshot.bytes) - Self.margin * step * guess
         let pause = min(0.6 * step, max(0, step - 2 * late / Self.copyRate))
-        Thread.sleep(forTimeInterval: pause)
+        let wake = DispatchTime.now() + pause
+        while DispatchTime.now() < wake, !snapshot.isCancelled, snapshot.bytesLeft > 0 {
+            Thread.sleep(forTimeInterval: min(0.05, pause))
+        }
         let left = snapshot.bytesLeft
         let measured = pause > 0 ? Double(snapshot.bytes - left) / pause : guess
         var rest = left - Int(Self.margin * measured * (step - pause))

@@ -14,7 +14,8 @@ struct BenchCheckpoint: ParsableCommand {
         commandName: "checkpoint", abstract: "Times saving, verifying and restoring a checkpoint.",
         discussion: """
             Ceilings, in turn with what they belong to: one file of the same size written and made durable, the same file
-            read from the disk, and SHA-256 on one thread. What is read is out of the page cache before.
+            read again, in pieces of 4 MiB by one thread, as any program does; both past the system's cache (direct), which
+            the store uses where it may; SHA-256 on one thread. What is read is out of the page cache before.
             """)
 
     @Option(help: "Size of the state, MiB: a third parameters, two thirds moments.")
@@ -34,6 +35,8 @@ struct BenchCheckpoint: ParsableCommand {
     /// Seconds of one round's parts.
     private struct Round {
         var write = 0.0
+        var directWrite = 0.0
+        var directRead = 0.0
         var save = 0.0
         var publish = 0.0
         var verify = 0.0
@@ -65,6 +68,7 @@ struct BenchCheckpoint: ParsableCommand {
             "restore_seconds": .double(median { $0.restore }), "save_mb_per_second": rate { $0.save + $0.publish },
             "verify_mb_per_second": rate { $0.verify }, "restore_mb_per_second": rate { $0.restore },
             "write_ceiling_mb_per_second": rate { $0.write }, "read_ceiling_mb_per_second": rate { $0.read },
+            "direct_write_mb_per_second": rate { $0.directWrite }, "direct_read_mb_per_second": rate { $0.directRead },
             "sha256_ceiling_mb_per_second": rate { $0.hash },
             "efficiency": .double(median { $0.write / ($0.save + $0.publish) }),
             "restore_efficiency": .double(median { $0.read / $0.restore }),
@@ -82,7 +86,8 @@ struct BenchCheckpoint: ParsableCommand {
         let layout = try Self.layout(elements)
         let raw = joinPath(folder, "raw")
         var times = Round()
-        times.write = try Self.writeRaw(vectors, raw)
+        times.write = try Self.writePlain(vectors, raw)
+        times.directWrite = try Self.writeDirectly(vectors, raw)
         let store = try CheckpointStore.open(joinPath(folder, "store"))
         let plan = SavePlan(layout: layout)
         var digests: [Digest] = []
@@ -98,7 +103,8 @@ struct BenchCheckpoint: ParsableCommand {
         times.verify = try Measuring.seconds { findings = try store.verify(record) }
         guard findings.isEmpty else { throw Failure.failed("the checkpoint reads back wrong: \(findings[0].problem)") }
         Self.forget(folder)
-        times.read = try Self.readRaw(into: vectors[0], raw)
+        times.read = try Self.readPlain(into: vectors[0], raw)
+        times.directRead = try Self.readDirectly(into: vectors, raw)
         Self.forget(folder)
         let restorePlan = try RestorePlan(manifest: record.manifest, layout: layout)
         times.restore = try Measuring.seconds { try store.restore(restorePlan, into: state) }
@@ -141,8 +147,8 @@ struct BenchCheckpoint: ParsableCommand {
         }
     }
 
-    /// Seconds to read a file of three vectors' size in pieces of an object's.
-    private static func readRaw(into buffer: FloatBuffer, _ path: String) throws -> Double {
+    /// Seconds to read one file of all vectors' size.
+    private static func readPlain(into buffer: FloatBuffer, _ path: String) throws -> Double {
         let file = open(path, O_RDONLY)
         guard file >= 0 else { throw Failure.failed("\(path) can't be read") }
         defer { close(file) }
@@ -150,16 +156,43 @@ struct BenchCheckpoint: ParsableCommand {
         return Measuring.seconds { while read(file, buffer.pointer, piece) > 0 {} }
     }
 
-    /// Seconds to write the same bytes to one file and make them durable.
-    private static func writeRaw(_ vectors: [FloatBuffer], _ path: String) throws -> Double {
-        let fileSystem = POSIXFileSystem()
+    /// Seconds to write all vectors to one file and make it durable.
+    private static func writePlain(_ vectors: [FloatBuffer], _ path: String) throws -> Double {
+        let file = open(path, O_WRONLY | O_CREAT | O_EXCL, 0o600)
+        guard file >= 0 else { throw Failure.failed("\(path) can't be made") }
+        defer { close(file) }
         return try Measuring.seconds {
-            let file = try fileSystem.create(path, mode: 0o600)
-            defer { fileSystem.close(file) }
             for vector in vectors {
-                try fileSystem.write(UnsafeRawBufferPointer(start: vector.pointer, count: vector.count * 4), to: file)
+                let size = vector.count * 4
+                for start in stride(from: 0, to: size, by: RepositoryLayout.chunkLimit) {
+                    let piece = min(RepositoryLayout.chunkLimit, size - start)
+                    guard write(file, UnsafeRawPointer(vector.pointer) + start, piece) == piece else {
+                        throw Failure.failed("\(path) can't be written")
+                    }
+                }
             }
-            try fileSystem.sync(file)
+            guard fsync(file) == 0 else { throw Failure.failed("\(path) can't be made durable") }
+        }
+    }
+
+    /// Seconds to read the vectors' files past the system's cache.
+    private static func readDirectly(into vectors: [FloatBuffer], _ path: String) throws -> Double {
+        try Measuring.seconds {
+            for (number, vector) in vectors.enumerated() {
+                let bytes = UnsafeMutableRawBufferPointer(start: vector.pointer, count: vector.count * 4)
+                let count = try POSIXFileSystem().read("\(path)\(number)", into: bytes, fromDisk: true)
+                guard count == bytes.count else { throw Failure.failed("\(path)\(number) has become shorter") }
+            }
+        }
+    }
+
+    /// Seconds to write the vectors to a file each, past the system's cache, and make them durable.
+    private static func writeDirectly(_ vectors: [FloatBuffer], _ path: String) throws -> Double {
+        try Measuring.seconds {
+            for (number, vector) in vectors.enumerated() {
+                let bytes = UnsafeRawBufferPointer(start: vector.pointer, count: vector.count * 4)
+                try POSIXFileSystem().writeNew("\(path)\(number)", bytes, mode: 0o600)
+            }
         }
     }
 }
