@@ -103,7 +103,9 @@ extension CheckpointStore {
                 guard plan.pieces[next].role == .parameter else { continue }
                 let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<plan.pieces[next].bytes])
                 let path = objects.path(digests[next])
-                guard try disk(fileSystem.read(path, into: bytes, fromDisk: true)) == bytes.count else {
+                // Small ones are in the system's cache since they were read back.
+                let isLarge = bytes.count >= DirectTransfer.least
+                guard try disk(fileSystem.read(path, into: bytes, fromDisk: isLarge)) == bytes.count else {
                     throw .damaged(path: path, problem: "has fewer than the \(bytes.count) bytes it should have")
                 }
                 hasher.update(UnsafeRawBufferPointer(bytes))
