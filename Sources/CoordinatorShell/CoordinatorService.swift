@@ -130,9 +130,9 @@ package final class CoordinatorService: @unchecked Sendable {
             if !PeerAddress.isLoopback(options.listen) { dataOptions.curve = controlOptions.curve }
         }
         control = try ZeroMQSocket(.router, controlOptions)
-        monitor = try control.monitor(named: "coordinator")
+        monitor = try control.monitor()
         data = try ZeroMQSocket(.router, dataOptions)
-        dataMonitor = try data.monitor(named: "coordinator.data")
+        dataMonitor = try data.monitor()
         endpoint = try control.bind(options.listen)
         let dataEndpoint = try data.bind(PeerAddress.withPort("*", endpoint))
         let isPlain = PeerAddress.isLoopback(options.listen)

@@ -110,7 +110,7 @@ package final class Gate {
                 options.curve = .client(try CurveKeyPair.generate(), server: keys.publicKey)
                 return options
             }())
-        let monitor = try stranger.monitor(named: "stranger")
+        let monitor = try stranger.monitor()
         try stranger.connect(endpoint)
         let poller = ZeroMQPoller()
         let end = Date().addingTimeInterval(5)

@@ -50,7 +50,6 @@ final class DataLinks {
     /// Messages queued in libzmq for one peer: enough to keep the connection busy.
     private static let queue: Int32 = 16
     private var links: [(node: NodeID, link: Link)] = []
-    private var made = 0
     /// Who this worker is, as it calls itself in an offer.
     private let node: NodeID
     /// This worker's key, nil where no peer asks for one.
@@ -84,8 +83,7 @@ final class DataLinks {
             options.usesIPv6 = PeerAddress.isIPv6(address.endpoint)
             if let key = address.key, let keys { options.curve = .client(keys, server: key) }
             let socket = try ZeroMQSocket(.dealer, options)
-            made += 1
-            let monitor = try socket.monitor(named: "link\(made)")
+            let monitor = try socket.monitor()
             try socket.connect(address.endpoint)
             links.append((peer.node, Link(endpoint: peer.endpoint, socket: socket, monitor: monitor)))
         }

@@ -53,8 +53,6 @@ package final class WorkerProcess {
     private var control: ZeroMQSocket
     private var controlMonitor: ZeroMQSocket
     private let controlOptions: ZeroMQSocket.Options
-    /// Control sockets made so far.
-    private var controlsMade = 1
     let incoming: ZeroMQSocket
     /// Lets in the members of the generation and nobody else; nil where chunks go plain, on loopback.
     private let handler: ZAPHandler?
@@ -117,7 +115,7 @@ package final class WorkerProcess {
         if let trust = options.trust { controlOptions.curve = .client(trust.own, server: trust.coordinator) }
         self.controlOptions = controlOptions
         control = try ZeroMQSocket(.dealer, controlOptions)
-        controlMonitor = try control.monitor(named: "control")
+        controlMonitor = try control.monitor()
         let waker = poller.waker
         let mailbox = Mailbox<Engine.Outcome> { waker.wake() }
         self.mailbox = mailbox
@@ -192,9 +190,8 @@ package final class WorkerProcess {
         controlMonitor.close()
         outbox = []
         feed(.disconnected)
-        controlsMade += 1
         control = try ZeroMQSocket(.dealer, controlOptions)
-        controlMonitor = try control.monitor(named: "control\(controlsMade)")
+        controlMonitor = try control.monitor()
         try control.connect("tcp://\(options.coordinator)")
     }
 

@@ -1,5 +1,6 @@
 import CZeroMQ
 import Glibc
+import Synchronization
 
 /// What happens to a socket's connections, as libzmq's monitor tells it.
 package struct ConnectionEvent: Sendable, Equatable {
@@ -15,11 +16,12 @@ package struct ConnectionEvent: Sendable, Equatable {
 }
 
 extension ZeroMQSocket {
+    /// Monitors that this process has made: the name of one must never be another's, also while that one still closes.
+    private static let monitors = Atomic(0)
+
     /// Starts to monitor this socket, once, before it binds or connects; the result is read on the same thread.
-    ///
-    /// `name` is unique in the process.
-    package func monitor(named name: String) throws(ZeroMQError) -> ZeroMQSocket {
-        let endpoint = "inproc://monitor.\(name)"
+    package func monitor() throws(ZeroMQError) -> ZeroMQSocket {
+        let endpoint = "inproc://monitor.\(Self.monitors.wrappingAdd(1, ordering: .relaxed).newValue)"
         let events =
             ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL
             | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL

@@ -31,7 +31,7 @@ final class CoordinatorClient {
         options.usesIPv6 = PeerAddress.isIPv6("tcp://\(address)")
         if let trust { options.curve = .client(trust.keys, server: trust.coordinator) }
         socket = try ZeroMQSocket(.dealer, options)
-        monitor = try socket.monitor(named: "client\(node)")
+        monitor = try socket.monitor()
         try socket.connect("tcp://\(address)")
     }
 

@@ -62,7 +62,7 @@ struct TrustFolder {
         options.curve = .client(own, server: coordinator)
         options.usesIPv6 = PeerAddress.isIPv6("tcp://\(address)")
         let socket = try ZeroMQSocket(.dealer, options)
-        let monitor = try socket.monitor(named: "door\(UInt64.random(in: 0 ... .max))")
+        let monitor = try socket.monitor()
         try socket.connect("tcp://\(address)")
         let poller = ZeroMQPoller()
         let end = Date().addingTimeInterval(5)

@@ -56,17 +56,17 @@ final class Office {
     func send(_ request: [(String, JSONValue)]) throws -> UInt64 {
         asked += 1
         let body = JSONValue.object(JSONObject(request.map { (key: $0.0, value: $0.1) }))
-        let end = Date().addingTimeInterval(10)
+        let end = Date().addingTimeInterval(60)
         while try client.send([Message.request(id: asked, body: body.encoded()).encoded()]) != .sent, Date() < end {
             usleep(1000)
         }
         return asked
     }
 
-    /// The answers to a request up to its last one; at most for 20 seconds.
+    /// The answers to a request up to its last one; at most for 60 seconds.
     func replies(to request: UInt64) throws -> [JSONValue] {
         var answers: [JSONValue] = []
-        let end = Date().addingTimeInterval(20)
+        let end = Date().addingTimeInterval(60)
         while Date() < end {
             try poller.wait([.init(client)], milliseconds: 100)
             while let frames = try client.receive(limit: 1) {

@@ -30,7 +30,7 @@ import Wire
             (header.role, header.attempt) = (role, 1)
             desk.receive(header, [UInt8](repeating: role, count: 16))
         }
-        let end = Date().addingTimeInterval(10)
+        let end = Date().addingTimeInterval(60)
         while try desk.store.scan(CheckpointDesk.run).records.isEmpty, Date() < end { usleep(1000) }
         return (office, description)
     }
@@ -45,7 +45,8 @@ import Wire
     }
 
     private func result(_ office: Office, _ task: Int) throws -> JSONValue {
-        for _ in 0..<200 {
+        let end = Date().addingTimeInterval(60)
+        while Date() < end {
             let now = try office.ask([("op", .string("task")), ("task", .int(task))])
             if now["done"]?.bool == true { return now["answer"] ?? .null }
             usleep(10_000)

@@ -26,7 +26,7 @@ import ZeroMQShell
         private var route: [UInt8] = []
         private var sent: UInt32 = 0
         private var greeting: UInt64 = 0
-        private let end = Date().addingTimeInterval(20)
+        private let end = Date().addingTimeInterval(60)
         private let stop = Stop()
         private let hasEnded = DispatchSemaphore(value: 0)
 

@@ -116,7 +116,7 @@ import ZeroMQShell
         let handler = try ZAPHandler()
         let (router, endpoint) = try self.server(server)
         let dealer = try client(stranger, server: server.publicKey)
-        let monitor = try dealer.monitor(named: "stranger")
+        let monitor = try dealer.monitor()
         try dealer.connect(endpoint)
 
         #expect(try kind(monitor, handler) { _ in .refuse("not enrolled") } == .refused)
@@ -128,7 +128,7 @@ import ZeroMQShell
         let (server, worker) = (try CurveKeyPair.generate(), try CurveKeyPair.generate())
         let (router, endpoint) = try self.server(server)
         let dealer = try client(worker, server: server.publicKey)
-        let monitor = try dealer.monitor(named: "nohandler")
+        let monitor = try dealer.monitor()
         try dealer.connect(endpoint)
 
         #expect(try kind(monitor, nil) { _ in .accept(userID: "x") } != .established)
@@ -140,10 +140,10 @@ import ZeroMQShell
         let handler = try ZAPHandler()
         let (router, endpoint) = try self.server(server)
         let plain = try ZeroMQSocket(.dealer, ZeroMQFixture.options)
-        let plainMonitor = try plain.monitor(named: "plain")
+        let plainMonitor = try plain.monitor()
         try plain.connect(endpoint)
         let wrong = try client(worker, server: worker.publicKey)
-        let wrongMonitor = try wrong.monitor(named: "wrong")
+        let wrongMonitor = try wrong.monitor()
         try wrong.connect(endpoint)
 
         for monitor in [plainMonitor, wrongMonitor] {

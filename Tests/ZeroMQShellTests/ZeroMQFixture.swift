@@ -7,7 +7,7 @@ final class ZeroMQFixture {
     private let clock = ContinuousClock()
     private let end: ContinuousClock.Instant
 
-    init(seconds: Int = 20) { end = clock.now + .seconds(seconds) }
+    init(seconds: Int = 60) { end = clock.now + .seconds(seconds) }
 
     static var options: ZeroMQSocket.Options { ZeroMQSocket.Options(frameBytes: 1 << 20, queue: 16) }
 

@@ -88,7 +88,7 @@ import ZeroMQShell
         var options = ZeroMQFixture.options
         options.frameBytes = 1_000
         let (router, dealer, _) = try pair(options)
-        let monitor = try dealer.monitor(named: "limit")
+        let monitor = try dealer.monitor()
         try fixture.send(dealer, [[UInt8](repeating: 0, count: 1_001)])
 
         let lost = try fixture.wait([monitor]) {
@@ -139,7 +139,7 @@ import ZeroMQShell
         let observed = try ZeroMQSocket(.router, ZeroMQFixture.options)
         let other = try observed.bind("tcp://127.0.0.1:*")
         do {
-            let monitor = try observed.monitor(named: "short-lived")
+            let monitor = try observed.monitor()
             let visitor = try ZeroMQSocket(.dealer, ZeroMQFixture.options)
             try visitor.connect(other)
             _ = try fixture.wait([monitor]) { try monitor.connectionEvent() }
@@ -157,5 +157,21 @@ import ZeroMQShell
             #expect(try fixture.message(router).last?.bytes == [UInt8(round)])
         }
         withExtendedLifetime(observed) {}
+    }
+
+    @Test func `every socket has a monitor of its own, also right after another one's has closed`() throws {
+        let fixture = ZeroMQFixture()
+        let sockets = try (0..<8).map { _ in try ZeroMQSocket(.router, ZeroMQFixture.options) }
+        var monitors = try sockets.map { try $0.monitor() }
+        for place in [0, 3] {
+            monitors[place].close()
+            monitors[place] = try sockets[place].monitor()
+        }
+        for (socket, monitor) in zip(sockets, monitors) {
+            let dealer = try ZeroMQSocket(.dealer, ZeroMQFixture.options)
+            try dealer.connect(try socket.bind("tcp://127.0.0.1:*"))
+            let event = try fixture.wait([monitor]) { try monitor.connectionEvent() }
+            #expect(event.kind == .established)
+        }
     }
 }
