@@ -65,7 +65,7 @@ extension Manifest {
             rng: try root.value("rng"), budget: try root.value("budget"),
             tensors: try tensors(root),
             expectedTensors: try root.digest("expected_tensors_sha256"),
-            modelDigest: try root.digest("model_sha256"))
+            modelDigest: try root.optionalDigest("model_sha256"))
         manifest.sequence = try root.integer("sequence")
         manifest.parent = try root.optionalDigest("parent")
         manifest.lineage = try lineage(try root.nested("lineage"))

@@ -45,8 +45,9 @@ package struct Manifest: Sendable, Equatable {
     package var tensors: [Tensor]
     /// SHA-256 of `tensorListBytes` of the live model: catches a save that left tensors out.
     package var expectedTensors: Digest
-    /// SHA-256 over the parameters: name, a zero byte, fp32 little-endian values, tensor by tensor.
-    package var modelDigest: Digest
+    /// SHA-256 over the parameters: name, a zero byte, fp32 little-endian values, tensor by tensor; nil
+    /// = not computed when it was saved. The objects have digests of their own: this one is for people and for exports.
+    package var modelDigest: Digest?
 
     /// A draft; `sequence`, and what has a default, may be set afterwards.
     package init(
@@ -54,7 +55,7 @@ package struct Manifest: Sendable, Equatable {
         parent: Digest? = nil, lineage: Lineage = Lineage(), createdUnixMilliseconds: Int, exactness: Exactness,
         progress: Progress, model: Model, numerics: JSONValue, optimizer: JSONValue, schedule: JSONValue,
         data: DataPosition, rng: JSONValue, budget: JSONValue, tensors: [Tensor], expectedTensors: Digest,
-        modelDigest: Digest
+        modelDigest: Digest?
     ) {
         self.run = run
         self.job = job

@@ -286,7 +286,9 @@ final class CheckpointDesk: @unchecked Sendable {
             rng: .members(["algo": .string("philox4x32-10")]), budget: current.progress.budget,
             tensors: plan.tensors(digests: digests),
             expectedTensors: Digest.sha256(of: Manifest.tensorListBytes(layout, roles: TensorRole.allCases)),
-            modelDigest: try store.modelDigest(plan, digests))
+            // Hashing the parameters a second time is a fifth of what a save costs: only where a job comes to rest, or
+            // somebody asked for the checkpoint, is it worth that at once.
+            modelDigest: current.kind == .periodic ? nil : try store.modelDigest(plan, digests))
         manifest.evaluationLossBits = current.progress.evaluationLoss?.bitPattern
         manifest.extras = .members(["state_digest": .string(String(current.progress.digest, radix: 16))])
         let publication = try store.publish(manifest, at: now)

@@ -47,9 +47,12 @@ package struct CheckpointInquiry: Sendable {
         switch request["do"]?.string {
         case "ls": return try list()
         case "show":
-            let record = try record(request["step"]?.int, reading())
+            let store = try reading()
+            let record = try record(request["step"]?.int, store)
+            var manifest = record.manifest
+            manifest.modelDigest = try store.modelDigest(of: record)
             return .members([
-                "name": .string(record.name.text), "manifest": try JSONValue.parse(record.manifest.canonicalBytes),
+                "name": .string(record.name.text), "manifest": try JSONValue.parse(manifest.canonicalBytes),
             ])
         case "verify": return try verify(share: request["share"]?.double ?? 1)
         case "prune": return try prune(request)

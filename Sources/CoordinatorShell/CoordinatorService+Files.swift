@@ -62,7 +62,8 @@ extension CoordinatorService {
     func result(_ job: JobID, step: Step? = nil) -> JSONValue {
         guard let run = core.job(job) else { return Self.problem("no job \(job)") }
         let folder = "\(options.jobFolder(job))/checkpoints"
-        guard let record = record(of: run, at: step ?? run.committed) ?? (step == nil ? record(of: run) : nil),
+        guard
+            let record = (record(of: run, at: step ?? run.committed) ?? (step == nil ? record(of: run) : nil))?.record,
             let manifest = FileManager.default.contents(
                 atPath: "\(folder)/\(RepositoryLayout.manifest(CheckpointDesk.run, record.name))")
         else { return Self.problem("job \(job) has no checkpoint here") }
@@ -83,12 +84,13 @@ extension CoordinatorService {
     }
 
     /// The newest checkpoint, or the newest one of `step`, of the line that a job is on; also of one that is not open.
-    func record(of run: JobRun, at step: Step? = nil) -> CheckpointRecord? {
+    func record(of run: JobRun, at step: Step? = nil) -> (store: CheckpointStore, record: CheckpointRecord)? {
         let open = desk(run.id)?.checkpoints.store
         guard let store = open ?? (try? CheckpointStore.openReading("\(options.jobFolder(run.id))/checkpoints")),
             let records = try? store.scan(CheckpointDesk.run).records
         else { return nil }
-        return records.first { (step == nil || $0.manifest.step == step) && CheckpointDesk.isOn(run, $0) }
+        let record = records.first { (step == nil || $0.manifest.step == step) && CheckpointDesk.isOn(run, $0) }
+        return record.map { (store, $0) }
     }
 
     /// A file that belongs to a job and to nobody's secrets: one of its inputs, or an object of its checkpoints.

@@ -282,7 +282,7 @@ extension CoordinatorService {
     /// The last line of a job's stream.
     package func end(_ id: JobID) -> JSONValue {
         guard let run = core.job(id) else { return .null }
-        let digest = record(of: run, at: run.committed)?.manifest.modelDigest
+        let digest = modelDigest(of: run)
         return .members([
             "event": .string("end"), "state": .string(run.state.rawValue),
             "reason": .string(desk(id)?.lastReason ?? run.reason),
@@ -290,6 +290,12 @@ extension CoordinatorService {
             "loss": run.newest.map { .double($0.loss) } ?? .null,
             "model_sha256": digest.map { .string($0.hex) } ?? .null, "trunk": run.trunk.map(JSONValue.int) ?? .null,
         ])
+    }
+
+    /// `model_sha256` of the checkpoint of the newest committed step, nil = there is none.
+    private func modelDigest(of run: JobRun) -> Digest? {
+        guard let (store, record) = record(of: run, at: run.committed) else { return nil }
+        return try? store.modelDigest(of: record)
     }
 
     /// `{"event": name, …}` before the members of `line`.

@@ -74,7 +74,7 @@ extension CheckpointStore {
             if let finding = try finding(chunks[index]) { found.withLock { $0.append(finding) } }
         }
         var findings = found.withLock { $0 }.sorted { $0.path < $1.path }
-        if findings.isEmpty, try modelDigest(record.manifest) != record.manifest.modelDigest {
+        if findings.isEmpty, try !hasStatedModel(record.manifest) {
             findings.append(
                 StoreFinding(
                     path: RepositoryLayout.manifest(record.manifest.run, record.name),
@@ -112,6 +112,18 @@ extension CheckpointStore {
             }
         }
         return hasher.finish()
+    }
+
+    /// Whether the parameters are those whose `model_sha256` the manifest states, where it states one.
+    func hasStatedModel(_ manifest: Manifest) throws(StorageError) -> Bool {
+        guard let stated = manifest.modelDigest else { return true }
+        return try modelDigest(manifest) == stated
+    }
+
+    /// `model_sha256` of a published checkpoint: what it states, or else computed from its objects.
+    package func modelDigest(of record: CheckpointRecord) throws(StorageError) -> Digest {
+        if let stated = record.manifest.modelDigest { return stated }
+        return try modelDigest(record.manifest)
     }
 
     /// `model_sha256` of a stored checkpoint, computed from its objects.

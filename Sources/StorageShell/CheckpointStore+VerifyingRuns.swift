@@ -24,7 +24,7 @@ extension CheckpointStore {
         let absent = record.manifest.objects.filter { good[$0.digest] != $0.length }
         if absent.isEmpty {
             guard report.hashed == report.objects else { return }
-            guard try modelDigest(record.manifest) != record.manifest.modelDigest else { return }
+            guard try !hasStatedModel(record.manifest) else { return }
             report.findings.append(
                 StoreFinding(
                     path: path, problem: "its parameters do not have the model_sha256 it states"))

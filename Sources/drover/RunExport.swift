@@ -152,7 +152,7 @@ enum RunExport {
         let adapter = format == .peft ? try AdapterDirectory(path: written, model: model.configuration) : nil
         var hasSameDigest: Bool?
         if storage == .fp32, !isLoRA || format == .peft {
-            hasSameDigest = try (adapter?.digest() ?? again.digest()) == state.record.manifest.modelDigest
+            hasSameDigest = try (adapter?.digest() ?? again.digest()) == state.modelDigest
         }
         // One model at a time in memory.
         let trained = try state.logits(probe(model.configuration), compute)
@@ -160,7 +160,7 @@ enum RunExport {
         let exported = logits(loaded.decoder, probe(model.configuration))
         return Report(
             path: target, format: format, step: state.record.manifest.step, tensors: state.tensors.count,
-            modelDigest: state.record.manifest.modelDigest, hasSameDigest: hasSameDigest,
+            modelDigest: state.modelDigest, hasSameDigest: hasSameDigest,
             logitsDifference: largest(zip(trained, exported).lazy.map { $0 - $1 }), logitsScale: largest(trained))
     }
 

@@ -12,6 +12,8 @@ import WorkerShell
 struct TrainedState {
     let submission: Submission
     let record: CheckpointRecord
+    /// `model_sha256` of what is in memory.
+    let modelDigest: Digest
     private let parameters: FloatBuffer
 
     /// Finds the checkpoint, reads every byte of its parameters and checks them.
@@ -25,7 +27,8 @@ struct TrainedState {
         parameters = FloatBuffer(count: max(1, layout.count))
         let flat = FlatState(elements: layout.count, parameters: parameters.pointer)
         try store.restore(plan, into: flat)
-        guard flat.modelDigest(tensors) == record.manifest.modelDigest else {
+        modelDigest = flat.modelDigest(tensors)
+        guard record.manifest.modelDigest.map({ $0 == modelDigest }) ?? true else {
             throw Failure.failed("\(folder.path): checkpoint \(record.name) does not hold the model it names")
         }
     }
@@ -40,7 +43,9 @@ struct TrainedState {
             guard let found = try store.recover(RunFolder.run, step: step, at: now) else { break }
             return found.record
         case .state(let step, let digest):
-            let found = try store.recover(RunFolder.run, step: step, at: now) { $0.manifest.modelDigest == digest }
+            let found = try store.recover(RunFolder.run, step: step, at: now) {
+                (try? store.modelDigest(of: $0)) == digest
+            }
             guard let found else { break }
             return found.record
         case .newest:

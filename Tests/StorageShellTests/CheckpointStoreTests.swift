@@ -241,6 +241,20 @@ import Testing
         #expect(try verify(disk).findings.count == 1)
     }
 
+    @Test func `a checkpoint that states no model_sha256 is sound, and has the one that its objects give`() throws {
+        let disk = try StoreFixture.disk(steps: [10])
+        let store = try StoreFixture.open(disk)
+        var draft = try StoreFixture.draft(step: 20, tensors: try StoreFixture.save(store, step: 20))
+        let expected = draft.modelDigest
+        draft.modelDigest = nil
+        let record = try store.publish(draft, at: 1).record
+
+        #expect(record.manifest.modelDigest == nil)
+        #expect(try store.modelDigest(of: record) == expected)
+        #expect(try store.recover(run, at: 1)?.record.manifest.step == 20)
+        #expect(try verify(disk).findings.isEmpty)
+    }
+
     @Test func `one process writes, others read`() throws {
         let disk = try StoreFixture.disk(steps: [10])
         let writer = try StoreFixture.open(disk)
