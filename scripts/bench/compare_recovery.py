@@ -68,6 +68,10 @@ def train(folder, every):
                 os.replace(f"{folder}/checkpoint.new", f"{folder}/checkpoint")
 
 
+class Stuck(Exception):
+    """torchrun makes no steps any more."""
+
+
 class TorchJob:
     """The launcher and what its rank 0 has noted."""
 
@@ -96,7 +100,7 @@ class TorchJob:
     def wait(self, is_there):
         while not is_there(self.steps()):
             if time.monotonic() > self.end or self.launcher.poll() is not None:
-                sys.exit(f"torchrun makes no steps: {open(f'{self.folder}/stderr').read()[-2000:]}")
+                raise Stuck(open(f"{self.folder}/stderr").read()[-2000:])
             time.sleep(0.005)
 
     def stop(self):
@@ -134,10 +138,15 @@ def torchrun(options):
                 again.append(next(time for time, step in later if step > newest) - moment)
                 lost.append(max(0, newest - later[0][1] + 1))
                 seen = len(job.steps())
+        except Stuck as problem:
+            # Its restart may fail again and again: what was measured until then counts, and is said.
+            print(f"torchrun makes no steps after {len(again)} of {options.kills} kills: {problem}", file=sys.stderr)
+            if not again:
+                return None
         finally:
             job.stop()
     return {
-        "program": "torchrun", "workers": options.workers, "kills": options.kills,
+        "program": "torchrun", "workers": options.workers, "kills": len(again),
         "step_seconds": statistics.median(paces), "first_step_seconds": statistics.median(first),
         "kill_seconds": statistics.median(again), "kill_seconds_max": max(again),
         "steps_lost": statistics.mean(lost), "save_every": options.save_every,
@@ -157,8 +166,12 @@ if options.train:
     train(options.train, options.save_every)
 if options.drover:
     options.drover = os.path.abspath(options.drover)
-rows = ([drover(options)] if options.drover else []) + [torchrun(options)]
-for row in rows:
+rows = []
+for program in ([drover] if options.drover else []) + [torchrun]:
+    row = program(options)
+    if row is None:
+        sys.exit(1)
+    rows.append(row)
     print(json.dumps(row), flush=True)
 for row in rows:
     print(
