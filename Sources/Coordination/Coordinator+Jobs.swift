@@ -10,11 +10,11 @@ extension Coordinator {
     ) {
         guard !isAnswered(request, &output) else { return }
         let id = nextJob
-        output.journal.append(.submitted(id, description: job.description.encoded()))
-        jobs.append(
-            JobRun(
-                id: id, description: job.description, job: job, rates: rates, clockOffset: clockOffset, at: now))
-        jobs[jobs.count - 1].bug = bug
+        var run = JobRun(
+            id: id, description: job.description, job: job, rates: rates, clockOffset: clockOffset, at: now)
+        run.bug = bug
+        output.journal.append(.submitted(id, description: run.descriptionBytes()))
+        jobs.append(run)
         update(id) { $0.openLedger(&output) }
         output.notices.append(.state(id, .queued, reason: "submitted"))
         answer(request, id, &output)
@@ -23,7 +23,7 @@ extension Coordinator {
     mutating func obey(
         _ order: JobOrder, _ job: JobID, _ request: RequestKey?, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
-        guard self.job(job) != nil, !isAnswered(request, &output) else { return }
+        guard place(ofJob: job) != nil, !isAnswered(request, &output) else { return }
         update(job) { $0.obey(order, now, &output) }
         placementIsDue = true
         answer(request, job, &output)
@@ -42,7 +42,8 @@ extension Coordinator {
     }
 
     private mutating func answer(_ request: RequestKey?, _ job: JobID, _ output: inout CoordinatorOutput) {
-        guard let request, let state = self.job(job)?.state else { return }
+        guard let request, let place = place(ofJob: job) else { return }
+        let state = jobs[place].state
         let answer = RequestAnswer(key: request, job: job, state: state)
         remember(answer)
         if bug != .answersForgotten { output.journal.append(.answered(job, key: request, state: state)) }

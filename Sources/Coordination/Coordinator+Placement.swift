@@ -5,22 +5,23 @@ extension Coordinator {
     /// Gives workers to jobs by a `PlacementPlan`. Whoever has more than the plan says lets go of workers that others
     /// wait for, at its next step boundary and before anybody is stopped. What is left over loads ahead of time.
     mutating func place(_ now: Instant, _ output: inout CoordinatorOutput) {
-        let isAnyUnfit = sessions.contains { !$0.unfit.isEmpty }
-        let workers = sessions.count { $0.role == .worker && !$0.isDraining }
-        let plan = PlacementPlan(queue, workers: workers) { claim($0, isAnyUnfit, now) }
-        var free = sessions.indices.filter { sessions[$0].isFree }
+        let isAnyUnfit = sessions.unfit > 0
+        let unfit = isAnyUnfit ? unfitWorkers(now) : [:]
+        let plan = PlacementPlan(queue, workers: sessions.staying) { claim($0, isAnyUnfit ? unfit : nil, now) }
         var missing = 0
-        var short: [JobID] = []
-        for (job, count) in plan.targets where jobs[job].workers < count {
-            missing += count - jobs[job].workers
-            short.append(jobs[job].id)
-            keep(job, count - jobs[job].workers)
+        var short: [Int] = []
+        for target in plan.targets where target.held < target.count {
+            missing += target.count - target.held
+            short.append(target.job)
+            keep(target.job, target.count - target.held)
         }
-        let leaving = sessions.count { $0.isWithdrawn && !$0.isDraining }
-        withdraw(missing - free.count - leaving, for: short, plan, now, &output)
-        free = sessions.indices.filter { sessions[$0].isFree }
-        for (job, count) in plan.targets where !free.isEmpty {
-            assign(&free, to: job, atMost: count - jobs[job].workers, now, &output)
+        withdraw(missing - sessions.freePlaces.count - sessions.returning, for: short, plan, now, &output)
+        var free = sessions.freePlaces
+        let isAnyMeasured = free.contains { sessions[$0].memory > 0 }
+        for target in plan.targets where !free.isEmpty {
+            // Whoever has all that it gets asks for nobody.
+            guard target.held < target.count || target.count > target.limit || isAnyMeasured else { continue }
+            assign(&free, to: target.job, atMost: target.count - jobs[target.job].workers, now, &output)
         }
         if !free.isEmpty { assignRest(&free, plan, now, &output) }
         if isAnyUnfit || !hopeless.isEmpty { failHopeless(now, &output) }
@@ -29,33 +30,42 @@ extension Coordinator {
         hasFoundUnfit = false
     }
 
-    private func claim(_ index: Int, _ isAnyUnfit: Bool, _ now: Instant) -> PlacementPlan.Claim {
-        // Read in place: a copy of a whole job for each one in line is most of what placing would cost.
-        let (id, minimum) = (jobs[index].id, jobs[index].description.memberMinimum)
-        return PlacementPlan.Claim(
-            job: index, minimum: minimum, limit: jobs[index].description.memberLimit, held: jobs[index].workers,
-            isWorthHolding: isWorthHolding(index, now),
-            isHopeless: isAnyUnfit
-                && sessions.count { $0.role == .worker && !$0.isDraining && !$0.isUnfit(for: id, now) } < minimum)
+    /// How many of the workers that stay are unfit for a job; jobs that nobody is unfit for are left out.
+    private func unfitWorkers(_ now: Instant) -> [JobID: Int] {
+        var counts: [JobID: Int] = [:]
+        for index in sessions.indices where sessions[index].role == .worker && !sessions[index].isDraining {
+            for unfit in sessions[index].unfit where now < unfit.until { counts[unfit.job, default: 0] += 1 }
+        }
+        return counts
     }
 
-    /// Progress that is in no checkpoint yet is worth a wait.
-    private func isWorthHolding(_ index: Int, _ now: Instant) -> Bool {
-        jobs[index].workers > 0 && jobs[index].isIdle && jobs[index].committed != jobs[index].saved
-            && now - jobs[index].idleSince < times.holdWindow
+    /// What a job asks for; `unfit` as in `unfitWorkers`, nil = everybody is fit for everything.
+    private func claim(_ index: Int, _ unfit: [JobID: Int]?, _ now: Instant) -> PlacementPlan.Claim {
+        // Read in place: a copy of a whole job for each one in line is most of what placing would cost.
+        let minimum = jobs[index].description.memberMinimum
+        return PlacementPlan.Claim(
+            minimum: minimum, limit: jobs[index].description.memberLimit, held: jobs[index].workers,
+            isWorthHolding: now.nanoseconds < worthUntil(index),
+            isHopeless: unfit.map { sessions.staying - ($0[jobs[index].id] ?? 0) < minimum } ?? false)
+    }
+
+    /// Progress that is in no checkpoint yet is worth a wait: until when, in nanoseconds; `.min` = it is not.
+    private func worthUntil(_ index: Int) -> Int64 {
+        guard jobs[index].workers > 0, jobs[index].isIdle, jobs[index].committed != jobs[index].saved else {
+            return .min
+        }
+        return (jobs[index].idleSince + times.holdWindow).nanoseconds
     }
 
     /// Workers on their way out of a job stay, when it wants them again.
     private mutating func keep(_ job: Int, _ count: Int) {
         var count = count
-        for index in sessions.indices
-        where count > 0 && sessions[index].isWithdrawn && !sessions[index].isDraining
-            && sessions[index].job == jobs[job].id
-        {
+        for index in sessions.places(of: jobs[job].id)
+        where count > 0 && sessions[index].isWithdrawn && !sessions[index].isDraining {
             sessions[index].isWithdrawn = false
             jobs[job].workers += 1
             count -= 1
-            stirred.insert(job)
+            stir(job)
         }
         noteHolder(job)
     }
@@ -63,24 +73,25 @@ extension Coordinator {
     /// Has jobs let go of `count` workers beyond what the plan gives them, the last in line first: such as the jobs that
     /// are `short` of workers can use.
     private mutating func withdraw(
-        _ count: Int, for short: [JobID], _ plan: PlacementPlan, _ now: Instant, _ output: inout CoordinatorOutput
+        _ count: Int, for short: [Int], _ plan: PlacementPlan, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
         var count = count
-        let planned = plan.targets.reversed().filter { jobs[$0.job].workers > $0.count }
+        let planned = plan.targets.reversed().filter { $0.held > $0.count }.map { (job: $0.job, count: $0.count) }
         var others: [Int] = []
-        if count > 0 {
+        if count > 0, plan.leavesOut {
             let chosen = Set(plan.targets.map(\.job))
-            others = holders.reversed().filter { !chosen.contains($0) }
+            others = queue.lanes.flatMap { $0.holdings.map(\.job) }.sorted().reversed().filter { !chosen.contains($0) }
         }
         for (job, target) in others.map({ (job: $0, count: 0) }) + planned {
             let most = max(0, jobs[job].workers - jobs[job].description.memberLimit)
             var surplus = max(most, min(count, jobs[job].workers - target))
-            for session in sessions.indices.reversed() where surplus > 0 && sessions[session].job == jobs[job].id {
+            for session in sessions.places(of: jobs[job].id).reversed()
+            where surplus > 0 && sessions[session].job == jobs[job].id {
                 let isOfUse =
                     surplus <= most
-                    || short.contains { id in
-                        !sessions[session].isUnfit(for: id, now)
-                            && self.job(id).map { sessions[session].lacks(for: $0.description) == 0 } ?? true
+                    || short.contains { place in
+                        !sessions[session].isUnfit(for: jobs[place].id, now)
+                            && sessions[session].lacks(for: jobs[place].description) == 0
                     }
                 guard !sessions[session].isWithdrawn, isOfUse else { continue }
                 letGo(session, &output)
@@ -97,7 +108,7 @@ extension Coordinator {
         jobs[job].workers -= 1
         noteHolder(job)
         releaseWithdrawn(job, &output)
-        stirred.insert(job)
+        stir(job)
     }
 
     private mutating func assign(
@@ -154,7 +165,7 @@ extension Coordinator {
         sessions[session].load = .loading
         jobs[index].workers += 1
         noteHolder(index)
-        stirred.insert(index)
+        stir(index)
         let assignment = Assignment(job: jobs[index].id, description: jobs[index].descriptionBytes())
         output.sends.append((sessions[session].id, .assign(assignment)))
     }
@@ -188,7 +199,7 @@ extension Coordinator {
 
     /// Frees the workers that a job lets go and that are in no generation of it (any more).
     mutating func releaseWithdrawn(_ job: Int, _ output: inout CoordinatorOutput) {
-        for index in sessions.indices where sessions[index].isWithdrawn && sessions[index].job == jobs[job].id {
+        for index in sessions.places(of: jobs[job].id) where sessions[index].isWithdrawn {
             if jobs[job].phase == .gathering || !jobs[job].isMember(sessions[index].id) { free(index, &output) }
         }
     }
@@ -197,10 +208,12 @@ extension Coordinator {
     mutating func releaseRested(_ job: Int, _ output: inout CoordinatorOutput) {
         guard jobs[job].state.isAtRest else { return }
         let id = jobs[job].id
-        for index in sessions.indices {
-            if !sessions[index].unfit.isEmpty { sessions[index].unfit.removeAll { $0.job == id } }
-            if sessions[index].job == id { free(index, &output) }
+        if sessions.unfit > 0 {
+            for index in sessions.indices where !sessions[index].unfit.isEmpty {
+                sessions[index].unfit.removeAll { $0.job == id }
+            }
         }
+        for index in sessions.places(of: id) { free(index, &output) }
     }
 
     // MARK: Hopeless jobs
@@ -231,7 +244,7 @@ extension Coordinator {
     mutating func dismissForeign(_ job: Int, _ now: Instant, _ output: inout CoordinatorOutput) {
         guard let profile = jobs[job].profile, jobs[job].description.isExact else { return }
         let (id, mask) = (jobs[job].id, jobs[job].profileMask)
-        for index in sessions.indices where sessions[index].job == id && sessions[index].load == .loaded {
+        for index in sessions.places(of: id) where sessions[index].job == id && sessions[index].load == .loaded {
             guard sessions[index].profile & mask != profile else { continue }
             giveUp(
                 index,
@@ -248,20 +261,21 @@ extension Coordinator {
             if instant > now { placesAt = min(placesAt ?? instant, instant) }
         }
         if isAnyUnfit { for session in sessions { for unfit in session.unfit { consider(unfit.until) } } }
-        for id in hopeless { if let since = job(id)?.hopelessSince { consider(since + times.hopeWindow) } }
-        for job in holders where isWorthHolding(job, now) { consider(jobs[job].idleSince + times.holdWindow) }
+        for id in hopeless {
+            if let since = place(ofJob: id).flatMap({ jobs[$0].hopelessSince }) { consider(since + times.hopeWindow) }
+        }
+        for lane in queue.lanes {
+            for holding in lane.holdings { consider(Instant(nanoseconds: holding.worthUntil)) }
+        }
     }
 }
 
 // MARK: The queue
 extension Coordinator {
-    /// Places of the jobs that have workers, ascending.
-    var holders: [Int] { queue.lanes.flatMap(\.holders).sorted() }
-
     /// Puts a job into the queue, or takes it out, as its state says.
     mutating func enlist(_ index: Int) {
         let waits = !jobs[index].state.isAtRest && jobs[index].job != nil
-        guard waits != jobs[index].isQueued else { return }
+        guard waits != jobs[index].isQueued else { return noteHolder(index) }
         if bug == .newJobOverlooked, waits, jobs[index].committed == 0, !queue.lanes.allSatisfy(\.jobs.isEmpty) {
             return
         }
@@ -272,15 +286,24 @@ extension Coordinator {
             noteHolder(index)
         } else {
             queue.remove(index, priority: priority, project: project)
+            jobs[index].holding = nil
         }
         placementIsDue = true
     }
 
+    /// Notes in the queue how a job stands; every change of a job in it ends here.
     mutating func noteHolder(_ index: Int) {
         guard jobs[index].isQueued else { return }
-        let description = jobs[index].description
+        var holding: JobQueue.Holding?
+        if jobs[index].workers > 0 {
+            holding = JobQueue.Holding(
+                job: index, held: jobs[index].workers, minimum: jobs[index].description.memberMinimum,
+                limit: jobs[index].description.memberLimit, worthUntil: worthUntil(index))
+        }
+        guard holding != jobs[index].holding else { return }
+        jobs[index].holding = holding
         queue.note(
-            index, priority: description.priority, project: description.project, hasWorkers: jobs[index].workers > 0)
+            holding, of: index, priority: jobs[index].description.priority, project: jobs[index].description.project)
     }
 }
 

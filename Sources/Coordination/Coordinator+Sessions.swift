@@ -59,7 +59,7 @@ extension Coordinator {
             output.notices.append(.refused(name: hello.name, reason: text))
         }
         // The same hello again.
-        if number > 0, let known = sessions.first(where: { $0.id == session }), number <= known.heard { return }
+        if number > 0, let known = heard(from: session), number <= known { return }
         guard hello.oldestVersion <= WireVersion.newest, hello.newestVersion >= WireVersion.oldest else {
             return refuse(
                 .version,
@@ -74,8 +74,11 @@ extension Coordinator {
         }
         // A process that comes back takes the place of its own older connection.
         var unfit: [SessionRecord.Unfitness] = []
-        for old in sessions
-        where old.id == session || (old.node == hello.node && old.role == .worker && hello.role == .worker) {
+        let older = sessions.indices.filter { place in
+            sessions[place].id == session
+                || (sessions[place].node == hello.node && sessions[place].role == .worker && hello.role == .worker)
+        }
+        for old in older.map({ sessions[$0] }) {
             if old.node == hello.node, old.boot == hello.boot { unfit = old.unfit }
             remove(old.id, reason: "connected anew", now, &output)
             if old.id != session { output.commands.append(.close(old.id)) }
@@ -86,10 +89,7 @@ extension Coordinator {
             profile: hello.profile, dataEndpoint: hello.dataEndpoint, lastHeard: now)
         record.heard = number
         record.unfit = unfit
-        sessions.insert(
-            record,
-            at: sessions.last.map { $0.id < session } ?? true
-                ? sessions.count : sessions.firstIndex { $0.id > session } ?? sessions.count)
+        sessions.insert(record)
         if hello.role == .worker { watch(now) }
         placementIsDue = true
         var welcome = Welcome(
@@ -109,7 +109,7 @@ extension Coordinator {
     ) -> Bool {
         let heard = sessions[index].heard
         guard number > heard || bug == .doubledMessageHeard else { return number == 0 }
-        sessions[index].heard = number
+        sessions.hear(at: index, number: number)
         guard heard > 0, number > heard + 1, bug != .lostMessageIgnored else { return true }
         let session = sessions[index].id
         remove(session, reason: "a message was lost", now, &output)
@@ -120,7 +120,7 @@ extension Coordinator {
     mutating func remove(
         _ session: SessionID, reason: String, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
-        guard let index = place(ofSession: session) else { return }
+        guard let index = sessions.place(of: session) else { return }
         let record = sessions.remove(at: index)
         guard record.role == .worker else { return }
         output.notices.append(.left(record.node, name: record.name, reason: reason))
@@ -136,13 +136,14 @@ extension Coordinator {
     mutating func loaded(
         _ result: AssignmentResult, _ index: Int, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
-        guard sessions[index].job == result.job, let job = job(result.job) else { return }
+        guard sessions[index].job == result.job, let job = place(ofJob: result.job) else { return }
+        let parameters = jobs[job].description.parameters
         if !result.problem.isEmpty {
             giveUp(index, result.problem, now, &output)
-        } else if result.parameters != UInt64(job.description.parameters) {
+        } else if result.parameters != UInt64(parameters) {
             giveUp(
                 index,
-                "counts \(result.parameters) trained parameters where the job says \(job.description.parameters)",
+                "counts \(result.parameters) trained parameters where the job says \(parameters)",
                 now, &output)
         } else if sessions[index].load == .loading {
             sessions[index].load = .loaded
@@ -172,17 +173,19 @@ extension Coordinator {
         switch trouble.kind {
         case .nonFinite, .stalled: update(trouble.job) { $0.trouble(trouble, from: session, now, &output) }
         case .memory:
-            guard sessions[index].job == trouble.job, job(trouble.job)?.generation == trouble.generation else { return }
+            guard sessions[index].job == trouble.job, generation(of: trouble.job) == trouble.generation else { return }
             sessions[index].corruptions += 1
             // Once may be a cosmic ray: it takes the state from the others. A second time it is the machine.
             if sessions[index].corruptions > 1 { return giveUp(index, trouble.text, now, &output) }
             update(trouble.job) { $0.trouble(trouble, from: session, now, &output) }
         case .local: if sessions[index].job == trouble.job { giveUp(index, trouble.text, now, &output) }
         case .digest:
-            guard sessions[index].job == trouble.job, job(trouble.job)?.generation == trouble.generation else { return }
+            guard sessions[index].job == trouble.job, generation(of: trouble.job) == trouble.generation else { return }
             giveUp(index, trouble.text, now, &output)
         }
     }
+
+    private func generation(of job: JobID) -> Generation? { place(ofJob: job).map { jobs[$0].generation } }
 
     /// A member says that it stands at the target.
     mutating func ready(_ position: Position, _ index: Int, _ now: Instant, _ output: inout CoordinatorOutput) {

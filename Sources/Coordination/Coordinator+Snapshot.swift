@@ -53,7 +53,7 @@ extension Coordinator {
         }
         try reader.finish()
         for index in jobs.indices {
-            stirred.insert(index)
+            stir(index)
             enlist(index)
         }
     }

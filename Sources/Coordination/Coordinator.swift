@@ -20,7 +20,7 @@ package struct Coordinator: Sendable {
     /// Where workers reach the coordinator's data socket.
     package let dataEndpoint: String
     /// Connections that said hello, ascending by session.
-    package internal(set) var sessions: [SessionRecord] = []
+    package internal(set) var sessions = SessionTable()
     /// Every job ever submitted, by number.
     package internal(set) var jobs: [JobRun] = []
     /// What the jobs of a project may spend together, ascending by name.
@@ -31,8 +31,8 @@ package struct Coordinator: Sendable {
     private var instant = Instant(nanoseconds: 0)
     // MARK: What to look at: an event costs what it touches, however many jobs and workers there are.
     var queue = JobQueue()
-    /// Places of jobs that something happened to.
-    var stirred: Set<Int> = []
+    /// Places of jobs that something happened to, ascending.
+    private var stirred: [Int] = []
     /// By place: when time alone moves the job on, in nanoseconds.
     private var looks = LookTimes()
     /// Nobody falls silent before.
@@ -75,7 +75,7 @@ package struct Coordinator: Sendable {
         case .projectLimited(let name, let budget):
             change(project: name, to: budget)
             output.journal.append(.projectLimited(name, budget))
-            for index in jobs.indices where jobs[index].description.project == name { stirred.insert(index) }
+            for index in jobs.indices where jobs[index].description.project == name { stir(index) }
         case .published(let job, let step, let attempt):
             update(job) { $0.published(step: step, attempt: attempt, now, &output) }
         case .publishFailed(let job, let step, let attempt, let problem):
@@ -86,7 +86,7 @@ package struct Coordinator: Sendable {
         }
         if now >= expiry { expireSilent(now, &output) }
         if let placesAt, now >= placesAt { placementIsDue = true }
-        stirred.formUnion(looks.due(now))
+        for index in looks.due(now) { stir(index) }
         settle(now, &output)
         deadline = nextDeadline(now)
         output.deadline = deadline
@@ -101,17 +101,18 @@ package struct Coordinator: Sendable {
                 placementIsDue = false
                 place(now, &output)
             }
-            let places = stirred.sorted()
+            let places = stirred
             stirred = []
             for index in places {
                 jobs[index].tick(now)
                 share(index)
                 warnOfProject(index, &output)
-                jobs[index].advance(sessions, times, now, &output)
+                let crew = sessions.crew(of: jobs[index].id)
+                jobs[index].advance(crew, times, now, &output)
                 dismissForeign(index, now, &output)
                 enlist(index)
                 if jobs[index].workers > 0 || jobs[index].state.isAtRest { releaseRested(index, &output) }
-                if sessions.contains(where: \.isWithdrawn) { releaseWithdrawn(index, &output) }
+                if sessions.withdrawn > 0 { releaseWithdrawn(index, &output) }
                 looks.set(index, jobs[index].deadline(times, now))
             }
         }
@@ -129,14 +130,14 @@ package struct Coordinator: Sendable {
         _ message: Message, _ number: UInt32, from session: SessionID, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
         if case .hello(let hello) = message { return admit(hello, number, session, now, &output) }
-        guard let index = place(ofSession: session) else {
+        guard let index = sessions.place(of: session) else {
             // It was given up, or never began: with a hello it can begin anew.
             let refusal = Refusal(code: .unknown, text: "this session has ended: say hello again")
             if message != .goodbye { output.sends.append((session, .refuse(refusal))) }
             return
         }
         guard isNext(number, index, now, &output) else { return }
-        sessions[index].lastHeard = now
+        sessions.hear(at: index, now)
         if sessions[index].isSuspected {
             sessions[index].isSuspected = false
             watch(now)
@@ -169,9 +170,12 @@ package struct Coordinator: Sendable {
         guard let index = place(ofJob: job) else { return }
         jobs[index].tick(instant)
         change(&jobs[index])
-        stirred.insert(index)
+        stir(index)
         enlist(index)
     }
+
+    /// A job is to be looked at.
+    mutating func stir(_ index: Int) { stirred.set(index, isIn: true) }
 
     /// The job of that number.
     package func job(_ id: JobID) -> JobRun? { place(ofJob: id).map { jobs[$0] } }
@@ -183,16 +187,7 @@ package struct Coordinator: Sendable {
     }
 
     /// Number of the newest message of a session, nil = there is no such session.
-    package func heard(from id: SessionID) -> UInt32? { place(ofSession: id).map { sessions[$0].heard } }
-
-    func place(ofSession id: SessionID) -> Int? {
-        var (lower, upper) = (0, sessions.count)
-        while lower < upper {
-            let middle = (lower + upper) / 2
-            if sessions[middle].id < id { lower = middle + 1 } else { upper = middle }
-        }
-        return lower < sessions.count && sessions[lower].id == id ? lower : nil
-    }
+    package func heard(from id: SessionID) -> UInt32? { sessions.place(of: id).map { sessions[$0].heard } }
 
     /// The next instant at which something is due. What was due up to `now` is done, or waits for an event.
     private func nextDeadline(_ now: Instant) -> Instant? {

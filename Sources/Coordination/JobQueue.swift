@@ -3,72 +3,90 @@
 /// Higher priority first. Among equals a job that has workers keeps its minimum; then the project with the fewest
 /// workers comes first (fair share), then the older job.
 struct JobQueue: Sendable {
+    /// What placing asks of a job that has workers: kept here, so that nobody looks into all of those jobs for it.
+    struct Holding: Sendable, Equatable {
+        /// Its place among all jobs.
+        var job: Int
+        /// Workers it has.
+        var held: Int
+        var minimum: Int
+        var limit: Int
+        /// Until then, in nanoseconds, its progress, which is in no checkpoint, is worth a wait; `.min` = it is not.
+        var worthUntil: Int64
+    }
+
     /// Jobs of one priority and project, oldest first, by their place among all jobs.
     struct Lane: Sendable {
         let priority: Int
         let project: String
+        /// The project's number in this queue.
+        let account: Int
         var jobs: [Int]
         /// Those of them that have workers.
-        var holders: [Int] = []
+        var holdings: [Holding] = []
     }
 
     /// Descending by priority, then ascending by project.
     private(set) var lanes: [Lane] = []
+    /// Jobs that have workers.
+    private(set) var holders = 0
+    /// Every project that there ever was, by number.
+    private var accounts: [String: Int] = [:]
+    var accountCount: Int { accounts.count }
 
     mutating func insert(_ job: Int, priority: Int, project: String) {
-        let place = lanes.firstIndex { ($0.priority, project) <= (priority, $0.project) } ?? lanes.count
-        if place == lanes.count || lanes[place].priority != priority || lanes[place].project != project {
-            lanes.insert(Lane(priority: priority, project: project, jobs: []), at: place)
+        let place = place(priority, project)
+        if !isLane(place, priority, project) {
+            let account = accounts[project] ?? accounts.count
+            accounts[project] = account
+            lanes.insert(Lane(priority: priority, project: project, account: account, jobs: []), at: place)
         }
         lanes[place].jobs.insert(job, at: lanes[place].jobs.partition(before: job))
     }
 
     mutating func remove(_ job: Int, priority: Int, project: String) {
-        guard let place = lanes.firstIndex(where: { $0.priority == priority && $0.project == project }) else { return }
+        let place = place(priority, project)
+        guard isLane(place, priority, project) else { return }
         let found = lanes[place].jobs.partition(before: job)
         guard found < lanes[place].jobs.count, lanes[place].jobs[found] == job else { return }
+        note(nil, of: job, priority: priority, project: project)
         lanes[place].jobs.remove(at: found)
-        lanes[place].holders.removeAll { $0 == job }
         if lanes[place].jobs.isEmpty { lanes.remove(at: place) }
     }
 
-    /// Notes whether a job in the queue has workers.
-    mutating func note(_ job: Int, priority: Int, project: String, hasWorkers: Bool) {
-        guard let place = lanes.firstIndex(where: { $0.priority == priority && $0.project == project }) else { return }
-        let found = lanes[place].holders.partition(before: job)
-        let isNoted = found < lanes[place].holders.count && lanes[place].holders[found] == job
-        if hasWorkers, !isNoted { lanes[place].holders.insert(job, at: found) }
-        if !hasWorkers, isNoted { lanes[place].holders.remove(at: found) }
+    /// Notes what a job in the queue has; nil = no workers.
+    mutating func note(_ holding: Holding?, of job: Int, priority: Int, project: String) {
+        let place = place(priority, project)
+        guard isLane(place, priority, project) else { return }
+        var (found, upper) = (0, lanes[place].holdings.count)
+        while found < upper {
+            let middle = (found + upper) / 2
+            if lanes[place].holdings[middle].job < job { found = middle + 1 } else { upper = middle }
+        }
+        let isNoted = found < lanes[place].holdings.count && lanes[place].holdings[found].job == job
+        switch (holding, isNoted) {
+        case (let holding?, true): lanes[place].holdings[found] = holding
+        case (let holding?, false): lanes[place].holdings.insert(holding, at: found)
+        case (nil, true): lanes[place].holdings.remove(at: found)
+        case (nil, false): break
+        }
+        holders += (holding == nil ? 0 : 1) - (isNoted ? 1 : 0)
     }
 
-    /// Lanes of one priority after another, the highest first.
-    var levels: [ArraySlice<Lane>] {
-        lanes.split(whereNext: { $0.priority != $1.priority })
-    }
-}
-
-extension Array where Element == Int {
-    /// The place of the first number that is not below `number`; the array ascends.
-    func partition(before number: Int) -> Int {
-        var (lower, upper) = (0, count)
+    /// Where the lane is, or would be.
+    private func place(_ priority: Int, _ project: String) -> Int {
+        var (lower, upper) = (0, lanes.count)
         while lower < upper {
             let middle = (lower + upper) / 2
-            if self[middle] < number { lower = middle + 1 } else { upper = middle }
+            let isBefore =
+                lanes[middle].priority == priority
+                ? lanes[middle].project < project : lanes[middle].priority > priority
+            if isBefore { lower = middle + 1 } else { upper = middle }
         }
         return lower
     }
-}
 
-extension Array {
-    /// Runs of neighbours; a new one begins where `isOther` says so.
-    fileprivate func split(whereNext isOther: (Element, Element) -> Bool) -> [ArraySlice<Element>] {
-        var runs: [ArraySlice<Element>] = []
-        var start = 0
-        for place in indices where place > start && isOther(self[place - 1], self[place]) {
-            runs.append(self[start..<place])
-            start = place
-        }
-        if start < count { runs.append(self[start...]) }
-        return runs
+    private func isLane(_ place: Int, _ priority: Int, _ project: String) -> Bool {
+        place < lanes.count && lanes[place].priority == priority && lanes[place].project == project
     }
 }

@@ -64,13 +64,13 @@ extension JobRun {
 
     /// The running job's next move: barriers first, then a waiting worker, then more leases.
     mutating func proceed(
-        _ sessions: [SessionRecord], _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput
+        _ crew: Crew, _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
-        let leaving = leavers(sessions)
+        let leaving = leavers(crew)
         // Without enough members for another generation the progress goes into a checkpoint first.
         let empties = leaving > 0 && members.count - leaving < description.memberMinimum
-        let joins = saving == nil && now - generationOpenedAt >= times.joinPause && hasNewcomer(sessions)
-        let isUneven = saving == nil && isUneven(sessions, now)
+        let joins = saving == nil && now - generationOpenedAt >= times.joinPause && hasNewcomer(crew)
+        let isUneven = saving == nil && isUneven(crew, now)
         let changes = joins || isUneven || (leaving > 0 && saving == nil)
         let stands = applied == leased
         if stands {
@@ -106,17 +106,16 @@ extension JobRun {
     }
 
     /// Whether a loaded worker waits for a place in the generation.
-    private func hasNewcomer(_ sessions: [SessionRecord]) -> Bool {
+    private func hasNewcomer(_ crew: Crew) -> Bool {
         members.count < description.memberLimit
-            && sessions.contains { session in
-                session.job == id && session.load == .loaded && !session.isWithdrawn && !isMember(session.id)
+            && crew.indices.contains { place in
+                crew[place].load == .loaded && !crew[place].isWithdrawn && !isMember(crew[place].id)
             }
     }
 
     /// Members that the job lets go.
-    private func leavers(_ sessions: [SessionRecord]) -> Int {
-        guard sessions.contains(where: { $0.isWithdrawn && $0.job == id }) else { return 0 }
-        return sessions.count { session in session.isWithdrawn && session.job == id && isMember(session.id) }
+    private func leavers(_ crew: Crew) -> Int {
+        crew.indices.count { crew[$0].isWithdrawn && isMember(crew[$0].id) }
     }
 
     private mutating func finishPause(_ output: inout CoordinatorOutput) {

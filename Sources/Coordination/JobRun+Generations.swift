@@ -3,18 +3,18 @@ import Terms
 import Wire
 
 extension JobRun {
-    /// Workers that have this job loaded stay, and may work together, oldest connection first, at most `memberLimit`.
-    private func eligible(_ sessions: [SessionRecord]) -> [SessionRecord] {
-        let loaded = sessions.filter { $0.job == id && $0.load == .loaded && !$0.isWithdrawn }
-        guard description.isExact, let profile = profile ?? mostCommonProfile(loaded) else {
+    /// Places of the workers that have this job loaded, stay, and may work together, oldest connection first, at most
+    /// `memberLimit`.
+    private func eligible(_ crew: Crew) -> [Int] {
+        let loaded = crew.indices.filter { crew[$0].load == .loaded && !crew[$0].isWithdrawn }
+        guard description.isExact, let profile = profile ?? mostCommon(loaded.map { profile(of: crew[$0]) }) else {
             return Array(loaded.prefix(description.memberLimit))
         }
-        return Array(loaded.filter { self.profile(of: $0) == profile }.prefix(description.memberLimit))
+        return Array(loaded.filter { self.profile(of: crew[$0]) == profile }.prefix(description.memberLimit))
     }
 
     /// The profile of most workers; of two equally common ones that of the oldest connection.
-    private func mostCommonProfile(_ workers: [SessionRecord]) -> UInt64? {
-        let profiles = workers.map(profile(of:))
+    private func mostCommon(_ profiles: [UInt64]) -> UInt64? {
         let counts = profiles.map { profile in profiles.count { $0 == profile } }
         guard let most = counts.max(), let place = counts.firstIndex(of: most) else { return nil }
         return profiles[place]
@@ -26,9 +26,9 @@ extension JobRun {
     var profileMask: UInt64 { description.multipliesBF16 ? .max : 0xFFFF_FFFF }
 
     mutating func gather(
-        _ sessions: [SessionRecord], _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput
+        _ crew: Crew, _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
-        let workers = eligible(sessions)
+        let workers = eligible(crew)
         guard workers.count >= description.memberMinimum else {
             gatheredAt = nil
             if wantsPause { return rest(.paused, reason: "paused by request", &output) }
@@ -42,10 +42,10 @@ extension JobRun {
         gatheredAt = gatheredAt ?? now
         // Workers that are still loading are worth a short wait: the first generation is then the only one. So are those
         // that will come back to a coordinator that was away: they hold the newest state.
-        let more = returns || sessions.contains { $0.job == id && $0.load == .loading }
+        let more = returns || crew.indices.contains { crew[$0].load == .loading }
         let isOver = now >= (gatheredAt ?? now) + gatherWindow(times)
         guard !more || workers.count == description.memberLimit || isOver, now >= opensAfter else { return }
-        open(workers, now, &output)
+        open(workers.map { crew[$0] }, now, &output)
     }
 
     func gatherWindow(_ times: CoordinatorTimes) -> Span { returns ? times.returnWindow : times.gatherWindow }
@@ -111,7 +111,7 @@ extension JobRun {
     }
 
     /// All members stand still: decides the target step, who heals from whom, and who does what.
-    mutating func begin(_ sessions: [SessionRecord], _ now: Instant, _ output: inout CoordinatorOutput) {
+    mutating func begin(_ crew: Crew, _ now: Instant, _ output: inout CoordinatorOutput) {
         let standings = members.map { $0.standing! }
         let newest = standings.filter { $0.hasState && isKnown($0) }.map { Step(clamping: $0.step) }.max()
         let target = max(newest ?? 0, saved)
@@ -122,7 +122,7 @@ extension JobRun {
         leased = target
         // What was leased and is not applied is leased anew.
         closeLeases(&output)
-        var intervals = Self.intervals(shards: description.virtualShards, rates: memberRates(sessions))
+        var intervals = Self.intervals(shards: description.virtualShards, rates: memberRates(crew))
         if bug == .shardToTwoMembers, let last = intervals.indices.last, last > 0 { intervals[last].lower -= 1 }
         let first = firstShards(standings, intervals, target)
         let slices = Partition.slices(parameters: description.parameters, members: members.count)
@@ -131,7 +131,7 @@ extension JobRun {
             members: members.indices.map { rank in
                 Member(
                     node: members[rank].node,
-                    dataEndpoint: sessions.first { $0.id == members[rank].session }?.dataEndpoint ?? "",
+                    dataEndpoint: crew.place(of: members[rank].session).map { crew[$0].dataEndpoint } ?? "",
                     shards: intervals[rank], firstShards: first[rank],
                     slice: UInt64(slices[rank].lowerBound)..<UInt64(slices[rank].upperBound))
             },
@@ -143,17 +143,17 @@ extension JobRun {
     }
 
     /// By rank: shards a second, or threads as long as nobody is measured.
-    private func memberRates(_ sessions: [SessionRecord]) -> [Double] {
-        let rates = members.map { member in sessions.first { $0.id == member.session }?.rate }
+    private func memberRates(_ crew: Crew) -> [Double] {
+        let rates = members.map { member in crew.place(of: member.session).flatMap { crew[$0].rate } }
         let measured = rates.compactMap(\.self)
         let fallback = measured.isEmpty ? 1 : measured.reduce(0, +) / Double(measured.count)
         return zip(rates, members).map { $0 ?? (measured.isEmpty ? Double(max(1, $1.threads)) : fallback) }
     }
 
     /// Whether the shards, cut anew by what is measured, would make a step shorter by more than a tenth.
-    func isUneven(_ sessions: [SessionRecord], _ now: Instant) -> Bool {
+    func isUneven(_ crew: Crew, _ now: Instant) -> Bool {
         guard members.count > 1, now >= rebalancesAfter, members.allSatisfy({ $0.step > 0 }) else { return false }
-        let rates = memberRates(sessions)
+        let rates = memberRates(crew)
         func span(_ counts: [Int]) -> Double { zip(counts, rates).map { Double($0) / max($1, 1e-9) }.max() ?? 0 }
         return span(Self.intervals(shards: description.virtualShards, rates: rates).map(\.count)) < 0.9
             * span(shardsPerMember)

@@ -43,6 +43,8 @@ package struct JobRun: Sendable {
     package internal(set) var workers = 0
     /// It waits for workers, or has some.
     var isQueued = false
+    /// What the queue knows about its workers.
+    var holding: JobQueue.Holding?
     /// What a simulation has planted here.
     var bug: PlantedBug?
 
@@ -218,6 +220,7 @@ package struct JobRun: Sendable {
         hopelessSince = nil
         wantsPause = false
         wantsSave = nil
+        encodedDescription = nil
     }
 
     /// Ends here, for a reason outside of it; it can be resumed once that is mended.
@@ -267,25 +270,31 @@ package struct JobRun: Sendable {
 
     /// When this job wants to be looked at again, without any message.
     func deadline(_ times: CoordinatorTimes, _ now: Instant) -> Instant? {
-        if phase == .gathering, !state.isAtRest {
-            return [
-                gatheredAt.map { $0 + gatherWindow(times) }, hopelessSince.map { $0 + times.hopeWindow }, opensAfter,
-            ].compactMap(\.self).filter { $0 > now }.min()
+        var next: Instant?
+        func consider(_ instant: Instant) {
+            if instant > now { next = min(next ?? instant, instant) }
         }
-        guard phase == .running else { return nil }
-        return [
-            generationOpenedAt + times.joinPause, saveAgainAt, saveInterval.map { lastSaveAt + $0 },
-        ].compactMap(\.self).filter { $0 > now }.min()
+        if phase == .gathering, !state.isAtRest {
+            consider(opensAfter)
+            if let gatheredAt { consider(gatheredAt + gatherWindow(times)) }
+            if let hopelessSince { consider(hopelessSince + times.hopeWindow) }
+        } else if phase == .running {
+            consider(generationOpenedAt + times.joinPause)
+            consider(saveAgainAt)
+            if let saveInterval { consider(lastSaveAt + saveInterval) }
+        }
+        return next
     }
 
-    /// Looks at everything and does what is due, until nothing more is. Called after every event.
+    /// Looks at everything and does what is due, until nothing more is. Called after every event, with the workers that
+    /// have the job.
     mutating func advance(
-        _ sessions: [SessionRecord], _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput
+        _ crew: Crew, _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
         var before: Posture
         repeat {
             before = posture
-            moveOn(sessions, times, now, &output)
+            moveOn(crew, times, now, &output)
         } while posture != before
     }
 
@@ -303,17 +312,17 @@ package struct JobRun: Sendable {
     }
 
     private mutating func moveOn(
-        _ sessions: [SessionRecord], _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput
+        _ crew: Crew, _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
         guard !state.isAtRest, job != nil else { return }
         planStart(now, &output)
         if phase == .gathering, isHeld(&output) { return }
         switch phase {
-        case .gathering: gather(sessions, times, now, &output)
-        case .preparing: if members.allSatisfy({ $0.standing != nil }) { begin(sessions, now, &output) }
+        case .gathering: gather(crew, times, now, &output)
+        case .preparing: if members.allSatisfy({ $0.standing != nil }) { begin(crew, now, &output) }
         case .beginning: if members.allSatisfy(\.isReady) { run(now, &output) }
         case .running: break
         }
-        if phase == .running { proceed(sessions, times, now, &output) }
+        if phase == .running { proceed(crew, times, now, &output) }
     }
 }

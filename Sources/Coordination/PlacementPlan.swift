@@ -4,10 +4,8 @@
 /// that has the fewest. A job whose minimum does not fit now, but would with all workers, gets what is left and nobody
 /// behind it anything: so no large job starves behind small ones.
 struct PlacementPlan: Sendable {
-    /// What one job asks for.
+    /// What one job that may have to wait asks for.
     struct Claim: Sendable {
-        /// Its place among all jobs.
-        var job: Int
         var minimum: Int
         var limit: Int
         /// Workers it has.
@@ -18,94 +16,138 @@ struct PlacementPlan: Sendable {
         var isHopeless: Bool
     }
 
+    /// What one job gets.
+    struct Target: Sendable {
+        /// Its place among all jobs.
+        var job: Int
+        var count: Int
+        /// What it has, needs and can have.
+        var held: Int
+        var minimum: Int
+        var limit: Int
+        var priority: Int
+        /// Its project's number in the queue.
+        var account: Int
+    }
+
     /// Workers by job, in the order in which they were given; jobs without any are left out.
-    private(set) var targets: [(job: Int, count: Int)] = []
+    private(set) var targets: [Target] = []
+    /// Some job that has workers gets none.
+    private(set) var leavesOut = false
     private let workers: Int
     private var left: Int
     /// Workers by project.
-    private var shares: [(project: String, count: Int)] = []
-    /// Jobs that can grow, with the lane's project and room.
-    private var growing: [(level: Int, project: String, target: Int, room: Int)] = []
+    private var shares: [Int]
     private var isReserved = false
 
+    /// - Parameter claim: what the job at a place asks for; asked only about jobs that may have to wait.
     init(_ queue: JobQueue, workers: Int, claim: (Int) -> Claim) {
         self.workers = workers
         left = workers
-        for (level, lanes) in queue.levels.enumerated() where left > 0 && !isReserved {
-            settle(level, lanes, claim)
+        shares = Array(repeating: 0, count: queue.accountCount)
+        targets.reserveCapacity(queue.holders + 4)
+        var start = 0
+        while start < queue.lanes.count, left > 0, !isReserved {
+            var end = start + 1
+            while end < queue.lanes.count, queue.lanes[end].priority == queue.lanes[start].priority { end += 1 }
+            settle(start..<end, of: queue, claim)
+            start = end
         }
         grow()
+        leavesOut = targets.count { $0.held > 0 } < queue.holders
     }
 
-    private mutating func settle(_ level: Int, _ lanes: ArraySlice<JobQueue.Lane>, _ claim: (Int) -> Claim) {
-        // Whoever has its minimum keeps it against equals; by place, as far as there are holders.
-        var isSettled = Array(repeating: false, count: 1 + (lanes.lazy.flatMap(\.holders).max() ?? -1))
+    /// Jobs of a lane that wait, oldest first: all but those that have their minimum already.
+    private struct Line {
+        let lane: Int
+        var next = 0
+        /// Places of targets: what the lane's jobs got because they have it.
+        var settled: Range<Int>
+    }
+
+    /// Serves the lanes of one priority.
+    private mutating func settle(_ lanes: Range<Int>, of queue: JobQueue, _ claim: (Int) -> Claim) {
+        // Whoever has its minimum keeps it against equals.
+        var lines: [Line] = []
         for lane in lanes {
-            for job in lane.holders {
-                let claim = claim(job)
-                guard claim.held >= claim.minimum, claim.minimum <= left else { continue }
-                give(claim.minimum, to: claim, level, lane.project)
-                isSettled[job] = true
+            let first = targets.count
+            let (priority, account) = (queue.lanes[lane].priority, queue.lanes[lane].account)
+            for holding in queue.lanes[lane].holdings {
+                guard holding.held >= holding.minimum, holding.minimum <= left else { continue }
+                give(
+                    Target(
+                        job: holding.job, count: holding.minimum, held: holding.held, minimum: holding.minimum,
+                        limit: holding.limit, priority: priority, account: account))
             }
+            lines.append(Line(lane: lane, settled: first..<targets.count))
         }
-        var waiting = lanes.map {
-            (
-                project: $0.project,
-                jobs: $0.jobs.lazy.filter { [isSettled] in $0 >= isSettled.count || !isSettled[$0] }.makeIterator()
-            )
-        }
-        var first = waiting.indices.map { waiting[$0].jobs.next() }
+        guard left > 0 else { return }
+        var first = lines.indices.map { advance(&lines[$0], queue) }
         while left > 0, !isReserved {
-            let next = waiting.indices.lazy.filter { first[$0] != nil }
-                .min { share(waiting[$0].project) < share(waiting[$1].project) }
+            var next: Int?
+            for place in lines.indices where first[place] != nil {
+                if next.map({ share(lines[place], queue) < share(lines[$0], queue) }) ?? true { next = place }
+            }
             guard let next, let job = first[next] else { return }
-            first[next] = waiting[next].jobs.next()
-            settle(claim(job), level, waiting[next].project)
+            first[next] = advance(&lines[next], queue)
+            settle(job, claim(job), queue.lanes[lines[next].lane])
         }
     }
 
-    private mutating func settle(_ claim: Claim, _ level: Int, _ project: String) {
-        if claim.minimum <= left, !claim.isHopeless { return give(claim.minimum, to: claim, level, project) }
+    private func share(_ line: Line, _ queue: JobQueue) -> Int { shares[queue.lanes[line.lane].account] }
+
+    /// The next job of a line.
+    private func advance(_ line: inout Line, _ queue: JobQueue) -> Int? {
+        while line.next < queue.lanes[line.lane].jobs.count {
+            let job = queue.lanes[line.lane].jobs[line.next]
+            line.next += 1
+            guard let settled = line.settled.first, targets[settled].job == job else { return job }
+            line.settled.removeFirst()
+        }
+        return nil
+    }
+
+    private mutating func settle(_ job: Int, _ claim: Claim, _ lane: JobQueue.Lane) {
+        var target = Target(
+            job: job, count: claim.minimum, held: claim.held, minimum: claim.minimum, limit: claim.limit,
+            priority: lane.priority, account: lane.account)
+        if claim.minimum <= left, !claim.isHopeless { return give(target) }
         if claim.minimum <= workers, !claim.isHopeless {
-            give(left, to: claim, level, project)
+            target.count = left
+            give(target)
             isReserved = true
         } else if claim.isWorthHolding {
-            give(min(left, claim.held), to: claim, level, project)
+            target.count = min(left, claim.held)
+            give(target)
         }
     }
 
-    private mutating func give(_ count: Int, to claim: Claim, _ level: Int, _ project: String) {
-        guard count > 0 else { return }
-        targets.append((claim.job, count))
-        left -= count
-        add(count, to: project)
-        let room = claim.limit - count
-        if count >= claim.minimum, room > 0 { growing.append((level, project, targets.count - 1, room)) }
+    private mutating func give(_ target: Target) {
+        guard target.count > 0 else { return }
+        targets.append(target)
+        left -= target.count
+        shares[target.account] += target.count
     }
 
     /// What is left goes to the highest level that can take it, there to the project with the fewest workers, in it to
     /// the oldest job.
     private mutating func grow() {
-        while left > 0, let level = growing.first?.level {
-            var best = 0
-            for place in growing.indices where growing[place].level == level {
-                if share(growing[place].project) < share(growing[best].project) { best = place }
-            }
-            targets[growing[best].target].count += 1
-            add(1, to: growing[best].project)
-            left -= 1
-            growing[best].room -= 1
-            if growing[best].room == 0 { growing.remove(at: best) }
+        guard left > 0 else { return }
+        var growing = targets.indices.filter { place in
+            targets[place].count >= targets[place].minimum && targets[place].count < targets[place].limit
         }
-    }
-
-    private func share(_ project: String) -> Int { shares.first { $0.project == project }?.count ?? 0 }
-
-    private mutating func add(_ count: Int, to project: String) {
-        if let place = shares.firstIndex(where: { $0.project == project }) {
-            shares[place].count += count
-        } else {
-            shares.append((project, count))
+        while left > 0, let first = growing.first {
+            var (best, bestPlace) = (first, 0)
+            for (place, candidate) in growing.enumerated() {
+                guard targets[candidate].priority == targets[first].priority else { break }
+                if shares[targets[candidate].account] < shares[targets[best].account] {
+                    (best, bestPlace) = (candidate, place)
+                }
+            }
+            targets[best].count += 1
+            shares[targets[best].account] += 1
+            left -= 1
+            if targets[best].count == targets[best].limit { growing.remove(at: bestPlace) }
         }
     }
 }
