@@ -115,7 +115,18 @@ final class DataLinks {
             while let message = link.urgent.first,
                 try link.socket.send([message.header.encoded(), message.payload]) == .sent
             { link.urgent.removeFirst() }
-            while link.next < link.waiting.count, try flushFirst(link) { link.next += 1 }
+        }
+        // One of each in turn: nobody's chunks fill the shelf while the others wait.
+        var isMoving = true
+        while isMoving {
+            isMoving = false
+            for (_, link) in links where link.next < link.waiting.count {
+                guard try flushFirst(link) else { continue }
+                link.next += 1
+                isMoving = true
+            }
+        }
+        for (_, link) in links {
             if link.next == link.waiting.count {
                 link.waiting.removeAll(keepingCapacity: true)
                 link.next = 0
@@ -150,6 +161,12 @@ final class DataLinks {
                 if shelf.isLetGo(by: reader) { offerShelf(link) }
                 return nil
             }
+            // What goes to several takes a place when it is the next one for all of them: else it would hold one that
+            // somebody needs for what comes before it.
+            guard parcel.nodes.allSatisfy({ isNext(parcel, to: $0) }) else {
+                link.lacksRoom = true
+                return nil
+            }
             parcel.readers = parcel.nodes.reduce(0) { readers, node in
                 guard let reader = self[node]?.reader, shelf.isOpen(to: reader) else { return readers }
                 return readers | 1 << reader
@@ -161,6 +178,14 @@ final class DataLinks {
                 && !link.waiting[(link.next + 1)...].contains { $0.place != nil && $0.readers & (1 << reader) != 0 }
         }
         return parcel.readers & (1 << reader) != 0 ? parcel.place : nil
+    }
+
+    /// False while something else has to go to a reader of the shelf before the parcel.
+    private func isNext(_ parcel: Parcel, to node: NodeID) -> Bool {
+        guard parcel.nodes.count > 1, let link = self[node], let reader = link.reader,
+            shelf?.isOpen(to: reader) == true, link.next < link.waiting.count, link.waiting[link.next] !== parcel
+        else { return true }
+        return !link.waiting[link.next...].contains { $0 === parcel }
     }
 
     /// True when everything has been handed to the sockets.

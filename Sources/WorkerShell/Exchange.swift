@@ -96,12 +96,18 @@ package final class Exchange {
             return ([], Gathered(step: step, lossSum: sum.lossSum, gradient: sum.pointer, owner: sum))
         }
         var out: [Outgoing] = []
-        for (member, slice) in slices.enumerated() where member != rank {
-            var header = header(.node, state)
-            header.shards = sum.shards
-            header.lossSum = sum.lossSum
-            let node = [roster.members[member].node]
-            out += Chunks.cut(slice).map { packet(header, $0, sum.pointer + $0.lowerBound, owner: sum, to: node) }
+        var header = header(.node, state)
+        header.shards = sum.shards
+        header.lossSum = sum.lossSum
+        // A chunk to everybody, then the next one, each member beginning behind itself: all get on at once, and a sum is
+        // whole while its parts are still in the processor's cache.
+        let others = (1..<slices.count).map { (rank + $0) % slices.count }
+        let chunks = others.map { Chunks.cut(slices[$0]) }
+        for place in 0..<(chunks.map(\.count).max() ?? 0) {
+            for (member, chunks) in zip(others, chunks) where place < chunks.count {
+                let start = sum.pointer + chunks[place].lowerBound
+                out.append(packet(header, chunks[place], start, owner: sum, to: [roster.members[member].node]))
+            }
         }
         guard tree.has(sum.shards) else { return drop() }
         for place in state.folds.indices {
