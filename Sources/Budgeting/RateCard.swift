@@ -39,11 +39,11 @@ package struct RateCard: Sendable, Hashable {
     /// Why a limit of this budget can't be kept with this card; nil when all can.
     package func fault(with budget: Budget) -> String? {
         if budget[.energy] != nil, milliwattsPerCore == 0 {
-            return "budget.energy needs watts_per_core in the coordinator's rate card"
+            return "budget.energy needs watts_per_core in the rate card"
         }
         guard budget[.money] != nil else { return nil }
         guard let currency, moneyPerCoreHour > 0 || (moneyPerKilowattHour > 0 && milliwattsPerCore > 0) else {
-            return "budget.money needs prices in the coordinator's rate card"
+            return "budget.money needs prices in the rate card"
         }
         guard budget.currency == nil || budget.currency == currency else {
             return "budget.money is in \(budget.currency ?? ""), the rate card in \(currency)"

@@ -99,6 +99,10 @@ final class LocalRun {
     /// - Parameter opened: the coordinator of a run that was begun and never submitted.
     private func begin(_ branch: BranchOrigin?, in opened: LocalCluster? = nil) throws {
         try OutputFolder(folder).refuseResults(for: spec, hasBranch: branch != nil)
+        let rates = try Rates.read(options.rates)
+        if let fault = rates.fault(with: spec.budget) {
+            throw Failure.input("\(fault): it is \(options.rates ?? Rates.standardPath), or what --rates names")
+        }
         Signals.watch()
         var (description, yaml) = try prepare(isResuming: false)
         description.script = try options.plan.map(PlanLog.read) ?? []

@@ -372,7 +372,7 @@ import Wire
         let (stage, job, _) = running(Stage.description { $0.budget[.energy] = 1_000_000 })
         #expect(stage.state(job) == .budgetExhausted)
         #expect(
-            stage.core.job(job)?.reason == "held: budget.energy needs watts_per_core in the coordinator's rate card")
+            stage.core.job(job)?.reason == "held: budget.energy needs watts_per_core in the rate card")
     }
 
     @Test func `a branch begins with the past of another run`() throws {

@@ -74,6 +74,15 @@ import Testing
         try expectRefusal(try Scene(), "budget.steps", overrides: ["budget.steps=0"])
     }
 
+    @Test func `a limit on what nothing says the price of is refused`() throws {
+        let scene = try Scene()
+        try scene.write("{\"watts_per_core\": 9, \"kwh\": 0.3, \"currency\": \"EUR\"}", to: "rates.json")
+        try expectRefusal(scene, "budget.energy needs watts_per_core", overrides: ["budget.energy=1Wh"])
+        try expectRefusal(scene, "budget.money needs prices", overrides: ["budget.money=2 EUR"])
+        try expectRefusal(
+            scene, "in CHF, the rate card in EUR", overrides: ["budget.money=2 CHF", "--rates", "rates.json"])
+    }
+
     @Test func `an output folder that can't be made is refused`() throws {
         let scene = try Scene()
         try scene.write("a file", to: "occupied")
