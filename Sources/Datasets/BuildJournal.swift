@@ -9,7 +9,7 @@ import Terms
 
 /// How far an interrupted building of a token cache came: marks in a file beside the unfinished cache.
 ///
-/// A mark is appended only after the payload before it is durable, and carries that payload's digest, so that whatever
+/// A mark is appended only after the payload before it is durable, and carries the digest of all payload so far, so that whatever
 /// a crash leaves behind, what is taken over is what was written. A mark: its length (8 bytes), JSON text, the lengths
 /// and trained counts of the samples since the last mark (4 bytes each), SHA-256 of all of it.
 struct BuildJournal: ~Copyable {
@@ -21,7 +21,7 @@ struct BuildJournal: ~Copyable {
         /// Sample count after each finished file.
         var filesEnd: [Int] = []
         var counts = DatasetCounts()
-        /// Tokens and samples written, and the digest of the payload since the last mark.
+        /// Tokens and samples written, and the digest of the payload so far.
         var tokens = 0
         var samples = 0
         var payload = Digest.sha256(of: "")

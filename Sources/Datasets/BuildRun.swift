@@ -1,4 +1,5 @@
 import Terms
+import Tokenization
 
 /// The moving part of one build: what was read, kept and found wrong so far.
 struct BuildRun {
@@ -28,7 +29,7 @@ struct BuildRun {
         let position = resumed?.file == number ? resumed?.position : nil
         var reader = try DatasetReader(file: file, maker: builder.maker, threads: builder.threads, from: position)
         while let batch = try reader.nextBatch() {
-            for row in batch { try take(row, of: file, into: &writer) }
+            try take(batch, of: file, into: &writer)
             report(number, bytesRead: reader.bytesRead)
             if faultCount == 0, writer.unmarkedBytes >= builder.markBytes, let position = reader.position {
                 try writer.mark(
@@ -50,20 +51,37 @@ struct BuildRun {
     }
 
     private mutating func take(
-        _ row: DatasetReader.Row, of file: DatasetFile, into writer: inout TokenCacheWriter
+        _ batch: SampleBatch, of file: DatasetFile, into writer: inout TokenCacheWriter
     ) throws(DatasetError) {
-        counts.rows += 1
-        switch row.sample {
-        case .failure(let problem): note(row.line, file, problem.description)
-        case .success(let sample):
-            guard let fitting = fit(sample, line: row.line, file) else { return }
-            counts.samples += 1
-            counts.tokens += fitting.count
-            counts.trainedTokens += fitting.trainedTokens
-            if fitting.trainedTokens == 0 { counts.untrained += 1 }
-            // After a fault nothing will be published, so the rest is only checked.
-            if faultCount == 0 { try writer.append(fitting) }
+        // Samples that stand one after another in the batch are written as one.
+        var whole = 0..<0
+        func write(_ range: Range<Int>) throws(DatasetError) {
+            guard !range.isEmpty else { return }
+            try writer.put(UnsafeBufferPointer(rebasing: batch.payload.ids[range]))
         }
+        for row in batch.rows {
+            counts.rows += 1
+            if let problem = row.problem { note(row.line, file, problem.description) }
+            guard row.problem == nil, let (count, trained) = fit(row, batch, file) else { continue }
+            counts.samples += 1
+            counts.tokens += count
+            counts.trainedTokens += trained
+            if trained == 0 { counts.untrained += 1 }
+            // After a fault nothing will be published, so the rest is only checked.
+            guard faultCount == 0 else { continue }
+            try writer.begin(tokens: count, trained: trained)
+            if count < row.count || row.start != whole.upperBound {
+                try write(whole)
+                whole = row.start..<row.start
+            }
+            whole = whole.lowerBound..<row.start + (count == row.count ? 2 * count : count)
+            if count < row.count {
+                try write(whole)
+                try write(row.start + row.count..<row.start + row.count + count)
+                whole = row.start + 2 * row.count..<row.start + 2 * row.count
+            }
+        }
+        if faultCount == 0 { try write(whole) }
     }
 
     private mutating func note(_ line: Int, _ file: DatasetFile, _ reason: String) {
@@ -71,26 +89,29 @@ struct BuildRun {
         if faults.count < builder.faultLimit { faults.append(RowFault(file: file.path, line: line, reason: reason)) }
     }
 
-    /// The sample as it fits into a sequence; nil when it is left out.
-    private mutating func fit(_ sample: Sample, line: Int, _ file: DatasetFile) -> Sample? {
+    /// Tokens and trained tokens of the sample as it fits into a sequence; nil when it is left out.
+    private mutating func fit(
+        _ row: SampleBatch.Row, _ batch: SampleBatch, _ file: DatasetFile
+    ) -> (count: Int, trained: Int)? {
         let limit = builder.settings.cutoffLength
-        guard sample.count > limit else { return sample }
+        guard row.count > limit else { return (row.count, row.trainedTokens) }
         switch builder.settings.excess {
         case .error:
             note(
-                line, file,
-                "the row has \(sample.count) tokens, cutoff_len is \(limit); "
+                row.line, file,
+                "the row has \(row.count) tokens, cutoff_len is \(limit); "
                     + "raise it or set excess_length to drop or truncate")
             return nil
         case .drop:
             counts.dropped += 1
-            counts.droppedTrainedTokens += sample.trainedTokens
+            counts.droppedTrainedTokens += row.trainedTokens
             return nil
         case .truncate:
-            let cut = Sample(ids: Array(sample.ids[..<limit]), labels: Array(sample.labels[..<limit]))
+            let labels = batch.payload.ids[row.start + row.count..<row.start + row.count + limit]
+            let trained = labels.dropFirst().reduce(0) { $0 + ($1 == Sample.ignored ? 0 : 1) }
             counts.truncated += 1
-            counts.truncatedTrainedTokens += sample.trainedTokens - cut.trainedTokens
-            return cut
+            counts.truncatedTrainedTokens += row.trainedTokens - trained
+            return (limit, trained)
         }
     }
 }

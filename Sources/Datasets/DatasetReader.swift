@@ -3,44 +3,43 @@ import Terms
 
 /// Reads one data file and makes a sample of each row, a batch at a time, in file order.
 package struct DatasetReader: ~Copyable {
-    /// A row's line and what became of it.
-    package struct Row: Sendable {
-        /// Where the row begins, from 1.
-        package var line: Int
-        /// The sample, of any length, or why there is none.
-        package var sample: Result<Sample, RowProblem>
-    }
     /// How the file was understood.
     package let detection: RowFormat.Detection
     private var source: RowSource
     /// Rows that were read for the detection and are still to be given, the next one last.
     private var waiting: [RawRow]
-    private let columns: ColumnMap
-    private let maker: SampleMaker
     private let threads: Int
-    /// The batch after the one that was given, on its way while that is written.
-    private var next: Batch?
+    /// Threads that make samples, by turns.
+    private var lanes: [Lane] = []
+    /// Batches on their way, in file order, while earlier ones are written.
+    private var ahead: [Batch] = []
+    /// What was given last, to be used again.
+    private var given: Batch?
+    private var idle: [Batch] = []
+    private var begun = 0
+    private var isAtEnd = false
     /// Bytes read so far.
     package private(set) var bytesRead = 0
     /// Behind the last batch; nil while rows that were read ahead are still to be given.
     private(set) var position: RowSource.Position?
 
-    /// Rows that other threads make samples of.
+    /// Samples that a thread makes.
     private final class Batch: @unchecked Sendable {
-        /// Where the reader stood behind them.
-        let position: RowSource.Position?
-        let bytesRead: Int
-        var rows: [Row] = []
+        let samples = SampleBatch()
         let isMade = DispatchSemaphore(value: 0)
+    }
 
-        init(position: RowSource.Position?, bytesRead: Int) {
-            (self.position, self.bytesRead) = (position, bytesRead)
-        }
+    /// A thread and its working memory, which nothing but its queue touches.
+    private struct Lane: @unchecked Sendable {
+        let worker: RowWorker
+        let queue: DispatchQueue
     }
 
     /// Rows and bytes of one batch, which bound its memory.
     private static let batchRows = 2048
-    private static let batchBytes = 16 << 20
+    private static let batchBytes = 1 << 20
+    /// Bytes that are read to find the format, at most.
+    private static let detectionBytes = 16 << 20
     /// Rows that are looked at, at most, to find one that tells the format.
     private static let detectionRows = 200
 
@@ -65,9 +64,13 @@ package struct DatasetReader: ~Copyable {
         self.source = source
         self.detection = detection
         waiting = rows.reversed()
-        columns = file.columns
-        self.maker = maker
         self.threads = threads
+        for number in 0..<threads {
+            lanes.append(
+                Lane(
+                    worker: RowWorker(format: detection.format, columns: file.columns, maker: maker),
+                    queue: DispatchQueue(label: "samples \(number)", qos: .userInitiated)))
+        }
     }
 
     /// How a file is understood, told from its first row that fits a format.
@@ -87,7 +90,7 @@ package struct DatasetReader: ~Copyable {
         var faults: [RowFault] = []
         var keys: [String]?
         var weight = 0
-        while rows.count < detectionRows, weight < batchBytes, let row = try source.next() {
+        while rows.count < detectionRows, weight < detectionBytes, let row = try source.next() {
             rows.append(row)
             weight += row.weight
             do {
@@ -106,70 +109,48 @@ package struct DatasetReader: ~Copyable {
         throw .undetectable(path: file.path, keys: keys)
     }
 
-    /// The samples of the next rows; nil at the end of the file.
-    package mutating func nextBatch() throws(DatasetError) -> [Row]? {
-        if next == nil { next = try begin() }
-        guard let batch = next else { return nil }
-        next = threads > 1 ? try begin() : nil
+    /// The samples of the next rows, valid until the next call; nil at the end of the file.
+    package mutating func nextBatch() throws(DatasetError) -> SampleBatch? {
+        if let given, given.samples.source.bytes.capacity < SampleBatch.keptBytes { idle.append(given) }
+        given = nil
+        // Two a thread, so that none waits for the one that reads and writes.
+        let room = threads > 1 ? 2 * threads + 1 : 1
+        while ahead.count < room, !isAtEnd { try begin() }
+        guard !ahead.isEmpty else { return nil }
+        let batch = ahead.removeFirst()
         batch.isMade.wait()
-        (bytesRead, position) = (batch.bytesRead, batch.position)
-        return batch.rows
+        (bytesRead, position) = (batch.samples.source.bytesRead, batch.samples.source.position)
+        given = batch
+        return batch.samples
     }
 
-    /// Reads rows and has samples made of them; nil at the end of the file.
-    private mutating func begin() throws(DatasetError) -> Batch? {
-        var raw: [RawRow] = []
-        var bytes = 0
-        while raw.count < Self.batchRows, bytes < Self.batchBytes, let row = try nextRaw() {
-            bytes += row.weight
-            raw.append(row)
-        }
-        guard !raw.isEmpty else { return nil }
-        let batch = Batch(position: waiting.isEmpty ? source.position : nil, bytesRead: source.bytesRead)
-        let (format, maker, threads, columns, rows) = (detection.format, maker, threads, columns, raw)
-        guard threads > 1 else {
-            batch.rows = rows.map { Self.make($0, format, columns, maker) }
-            batch.isMade.signal()
-            return batch
-        }
-        DispatchQueue.global(qos: .userInitiated).async {
-            batch.rows = Self.make(rows, format, columns, maker, threads: threads)
-            batch.isMade.signal()
-        }
-        return batch
-    }
-
-    private mutating func nextRaw() throws(DatasetError) -> RawRow? {
-        if let row = waiting.popLast() { return row }
-        return try source.next()
-    }
-
-    /// Rows are independent, so how they are dealt to threads can't change a sample.
-    private static func make(
-        _ raw: [RawRow], _ format: RowFormat, _ columns: ColumnMap, _ maker: SampleMaker, threads: Int
-    ) -> [Row] {
-        [Row](unsafeUninitializedCapacity: raw.count) { buffer, count in
-            let share = Share(rows: buffer.baseAddress!)
-            DispatchQueue.concurrentPerform(iterations: threads) { thread in
-                for index in stride(from: thread, to: raw.count, by: threads) {
-                    (share.rows + index).initialize(to: make(raw[index], format, columns, maker))
-                }
+    /// Reads rows and has samples made of them.
+    private mutating func begin() throws(DatasetError) {
+        let batch = idle.popLast() ?? Batch()
+        batch.samples.source.removeAll()
+        while batch.samples.source.rows.count < Self.batchRows, batch.samples.source.bytes.count < Self.batchBytes {
+            if let row = waiting.popLast() {
+                batch.samples.source.append(row)
+            } else if try !source.next(into: &batch.samples.source) {
+                isAtEnd = true
+                break
             }
-            count = raw.count
         }
-    }
-
-    /// Lets threads fill disjoint places of one buffer.
-    private struct Share: @unchecked Sendable { let rows: UnsafeMutablePointer<Row> }
-
-    private static func make(
-        _ row: RawRow, _ format: RowFormat, _ columns: ColumnMap, _ maker: SampleMaker
-    ) -> Row {
-        do throws(RowProblem) {
-            let example = try RowParser.parse(try row.value(), as: format, columns: columns)
-            return Row(line: row.line, sample: .success(try maker.sample(of: example)))
-        } catch {
-            return Row(line: row.line, sample: .failure(error))
+        guard !batch.samples.source.rows.isEmpty else { return }
+        batch.samples.source.position = waiting.isEmpty ? source.position : nil
+        batch.samples.source.bytesRead = source.bytesRead
+        let lane = lanes[begun % lanes.count]
+        begun += 1
+        ahead.append(batch)
+        guard threads > 1 else {
+            lane.worker.fill(batch.samples)
+            batch.isMade.signal()
+            return
+        }
+        // Rows are independent, so which thread makes a sample can't change it.
+        lane.queue.async {
+            lane.worker.fill(batch.samples)
+            batch.isMade.signal()
         }
     }
 }

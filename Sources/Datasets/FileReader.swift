@@ -95,14 +95,23 @@ struct FileReader: ~Copyable {
     ///
     /// A line beyond `limit` bytes is skipped to its end.
     mutating func readLine(limit: Int) throws(DatasetError) -> Line? {
-        guard try peek() != nil else { return nil }
         var bytes: [UInt8] = []
+        guard let isWhole = try readLine(into: &bytes, limit: limit) else { return nil }
+        return isWhole ? .line(bytes) : .tooLong
+    }
+
+    /// Appends the next line without its line feed; nil at the end of the file.
+    ///
+    /// - Returns: false for a line beyond `limit` bytes, which is skipped to its end.
+    mutating func readLine(into bytes: inout [UInt8], limit: Int) throws(DatasetError) -> Bool? {
+        guard try peek() != nil else { return nil }
+        let start = bytes.count
         var isTooLong = false
         while try peek() != nil {
             let rest = UnsafeRawBufferPointer(rebasing: buffer[at..<end])
             let found = memchr(rest.baseAddress!, 0x0A, rest.count).map { UnsafeRawPointer($0) - rest.baseAddress! }
             let count = found ?? rest.count
-            isTooLong = isTooLong || bytes.count + count > limit
+            isTooLong = isTooLong || bytes.count - start + count > limit
             if !isTooLong { bytes.append(contentsOf: rest[..<count]) }
             at += count
             if found != nil {
@@ -110,6 +119,7 @@ struct FileReader: ~Copyable {
                 break
             }
         }
-        return isTooLong ? .tooLong : .line(bytes)
+        if isTooLong { bytes.removeSubrange(start...) }
+        return !isTooLong
     }
 }

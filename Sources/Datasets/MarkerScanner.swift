@@ -14,6 +14,8 @@ struct MarkerScanner: Sendable {
     private let markers: [[Marker]]
     private let startsMarker: [Bool]
     private let ids: Set<Int32>
+    /// Whether a control token takes white space along, which may be a row's.
+    let stripsWhiteSpace: Bool
 
     init(tokens: [AddedToken]) {
         var table = [[Marker]](repeating: [], count: 256)
@@ -23,6 +25,7 @@ struct MarkerScanner: Sendable {
         }
         markers = table.map { $0.sorted { ($0.utf8.count, $1.token.id) > ($1.utf8.count, $0.token.id) } }
         startsMarker = markers.map { !$0.isEmpty }
+        stripsWhiteSpace = tokens.contains { $0.isControl && ($0.stripsLeft || $0.stripsRight) }
         ids = Set(tokens.filter(\.isControl).map(\.id))
     }
 

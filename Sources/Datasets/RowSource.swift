@@ -21,9 +21,17 @@ struct RawRow: Sendable {
         case .value(let value): return value
         case .broken(let reason): throw RowProblem(reason)
         case .json(let bytes):
-            do { return try JSONValue.parse(bytes, limits: Self.limits) } catch {
-                throw RowProblem("not valid JSON: \(error)")
+            let result: Result<JSONValue, RowProblem> = bytes.withUnsafeBytes { raw in
+                do throws(RowProblem) { return .success(try Self.parse(raw)) } catch { return .failure(error) }
             }
+            return try result.get()
+        }
+    }
+
+    /// The value of a row's JSON text.
+    static func parse(_ bytes: UnsafeRawBufferPointer) throws(RowProblem) -> JSONValue {
+        do { return try JSONValue.parse(bytes, limits: limits) } catch {
+            throw RowProblem("not valid JSON: \(error)")
         }
     }
 
@@ -111,6 +119,32 @@ struct RowSource: ~Copyable {
     /// Bytes read so far.
     var bytesRead: Int { reader.bytesRead }
 
+    /// Appends the next row; false at the end of the file.
+    mutating func next(into chunk: inout RowChunk) throws(DatasetError) -> Bool {
+        guard case .lines = layout else {
+            guard let row = try next() else { return false }
+            chunk.append(row)
+            return true
+        }
+        while true {
+            let line = reader.line
+            let start = chunk.bytes.count
+            guard let isWhole = try reader.readLine(into: &chunk.bytes, limit: Self.rowLimit) else { return false }
+            guard isWhole else {
+                let problem = "the line is longer than \(Self.rowLimit) bytes"
+                chunk.rows.append(RowChunk.Row(line: line, content: .broken(problem)))
+                return true
+            }
+            // Blank lines are no rows.
+            if chunk.bytes[start...].allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) {
+                chunk.bytes.removeSubrange(start...)
+                continue
+            }
+            chunk.rows.append(RowChunk.Row(line: line, content: .json(start..<chunk.bytes.count)))
+            return true
+        }
+    }
+
     /// The next row; nil at the end of the file.
     mutating func next() throws(DatasetError) -> RawRow? {
         switch layout {
@@ -128,16 +162,11 @@ struct RowSource: ~Copyable {
     }
 
     private mutating func nextLine() throws(DatasetError) -> RawRow? {
-        while true {
-            let line = reader.line
-            guard let read = try reader.readLine(limit: Self.rowLimit) else { return nil }
-            switch read {
-            case .tooLong: return RawRow(line: line, content: .broken("the line is longer than \(Self.rowLimit) bytes"))
-            case .line(let bytes):
-                // Blank lines are no rows.
-                if bytes.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { continue }
-                return RawRow(line: line, content: .json(bytes))
-            }
+        var chunk = RowChunk()
+        guard try next(into: &chunk) else { return nil }
+        switch chunk.rows[0].content {
+        case .broken(let reason): return RawRow(line: chunk.rows[0].line, content: .broken(reason))
+        default: return RawRow(line: chunk.rows[0].line, content: .json(chunk.bytes))
         }
     }
 }

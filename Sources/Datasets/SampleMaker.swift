@@ -42,7 +42,7 @@ package struct SampleMaker: Sendable {
         scanner = MarkerScanner(tokens: encoder.addedTokens)
     }
 
-    private var trainsEverything: Bool { stage == .pt || trainOnPrompt }
+    var trainsEverything: Bool { stage == .pt || trainOnPrompt }
 
     /// The sample of one example, of any length > 0.
     package func sample(of example: Example) throws(RowProblem) -> Sample {
@@ -58,14 +58,15 @@ package struct SampleMaker: Sendable {
             sample.append(encoder.piece(completion, after: sample.ids.isEmpty ? .start : .text), trained: true)
             appendEndOfText(to: &sample)
         case .chat(let conversation):
-            let (text, trained) = try rendering(of: conversation)
-            encode(text, trained: trained, into: &sample)
-            if let last = trained.last, last.upperBound == text.count,
-                scanner.matches(in: text, section: last).isEmpty
-            {
-                // A template without an end-of-turn mark would never teach the model to stop.
-                appendEndOfText(to: &sample)
+            guard let template else {
+                throw RowProblem(
+                    "the model has no chat template, so turns can't be written; give `template`: "
+                        + ChatTemplate.builtInNames.joined(separator: ", "))
             }
+            let mask = TurnMask(template: template, variables: variables, date: date)
+            let (text, trained) = try rendering(of: conversation, mask)
+            encode(text, trained: trained, into: &sample)
+            if endsOpen(text, trained) { appendEndOfText(to: &sample) }
         }
         guard sample.count > 0 else { throw RowProblem("the row gives no tokens") }
         try checkRange(sample)
@@ -88,14 +89,14 @@ package struct SampleMaker: Sendable {
         }
     }
 
+    /// Whether the text ends with an answer without an end-of-turn mark, which would never teach the model to stop.
+    func endsOpen(_ text: MarkedText, _ trained: [Range<Int>]) -> Bool {
+        guard let last = trained.last, last.upperBound == text.count else { return false }
+        return scanner.matches(in: text, section: last).isEmpty
+    }
+
     /// The written conversation and the byte ranges that are trained.
-    private func rendering(of conversation: Conversation) throws(RowProblem) -> (MarkedText, [Range<Int>]) {
-        guard let template else {
-            throw RowProblem(
-                "the model has no chat template, so turns can't be written; give `template`: "
-                    + ChatTemplate.builtInNames.joined(separator: ", "))
-        }
-        let mask = TurnMask(template: template, variables: variables, date: date)
+    func rendering(of conversation: Conversation, _ mask: TurnMask) throws(RowProblem) -> (MarkedText, [Range<Int>]) {
         if trainsEverything {
             let text = try mask.render(conversation.turns[...], of: conversation).text
             return (text, text.isEmpty ? [] : [0..<text.count])

@@ -13,6 +13,20 @@ package protocol TextEncoder: Sendable {
     func piece(_ text: String, after place: PiecePlace) -> [Int32]
     /// Readable text of tokens, special ones included.
     func text(of ids: [Int32]) -> String
+    /// Appends the tokens of `document` for text as valid UTF-8.
+    func append(document utf8: UnsafeBufferPointer<UInt8>, to ids: TokenBuffer)
+    /// Appends the tokens of `piece` for text as valid UTF-8.
+    func append(piece utf8: UnsafeBufferPointer<UInt8>, after place: PiecePlace, to ids: TokenBuffer)
+}
+
+extension TextEncoder {
+    package func append(document utf8: UnsafeBufferPointer<UInt8>, to ids: TokenBuffer) {
+        ids.append(document(String(decoding: utf8, as: UTF8.self)))
+    }
+
+    package func append(piece utf8: UnsafeBufferPointer<UInt8>, after place: PiecePlace, to ids: TokenBuffer) {
+        ids.append(piece(String(decoding: utf8, as: UTF8.self), after: place))
+    }
 }
 
 /// What stands before a piece of text; some tokenizers put a space in front of some pieces.
@@ -64,6 +78,26 @@ package struct TokenizerEncoder: TextEncoder {
         return ids.starts(with: guardIDs)
             ? Array(ids.dropFirst(guardIDs.count))
             : tokenizer.encode(text, matchSpecials: false)
+    }
+
+    package func append(document utf8: UnsafeBufferPointer<UInt8>, to ids: TokenBuffer) {
+        let start = ids.count
+        tokenizer.append(utf8, addSpecialTokens: true, matchSpecials: false, to: ids)
+        if let end = tokenizer.eosID, ids.count > start, ids.last == end { ids.truncate(to: ids.count - 1) }
+    }
+
+    package func append(piece utf8: UnsafeBufferPointer<UInt8>, after place: PiecePlace, to ids: TokenBuffer) {
+        guard prefixesStart, place != .start, !(place == .control && prefixesAfterControl) else {
+            return tokenizer.append(utf8, matchSpecials: false, to: ids)
+        }
+        let start = ids.count
+        ([0x0A] + utf8).withUnsafeBufferPointer { tokenizer.append($0, matchSpecials: false, to: ids) }
+        if ids.ids[start...].starts(with: guardIDs) {
+            ids.remove(start..<start + guardIDs.count)
+        } else {
+            ids.truncate(to: start)
+            tokenizer.append(utf8, matchSpecials: false, to: ids)
+        }
     }
 
     package func text(of ids: [Int32]) -> String { tokenizer.decode(ids) }

@@ -18,8 +18,6 @@ package struct TokenCacheWriter: ~Copyable {
     private let descriptor: Int32
     private var header: TokenCacheHeader
     private var hasher = SHA256Hasher()
-    /// Of the payload since the last mark.
-    private var markHasher = SHA256Hasher()
     private var journal: BuildJournal
     /// Samples at the last mark.
     private var marked = 0
@@ -90,7 +88,6 @@ package struct TokenCacheWriter: ~Copyable {
             == start.count && buffer[..<start.count].elementsEqual(start)
         for entry in isOurs ? BuildJournal.read(path: journal) : [] {
             var hasher = head.hasher
-            var own = SHA256Hasher()
             var left = TokenCacheHeader.size + 8 * entry.mark.tokens - end
             while left > 0 {
                 let room = UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(left, buffer.count)])
@@ -98,10 +95,9 @@ package struct TokenCacheWriter: ~Copyable {
                 guard count > 0 else { break }
                 let read = UnsafeRawBufferPointer(rebasing: room[..<count])
                 hasher.update(read)
-                own.update(read)
                 left -= count
             }
-            guard left == 0, own.finish() == entry.mark.payload else { break }
+            guard left == 0, hasher.finish() == entry.mark.payload else { break }
             (head.mark, head.hasher, head.journalSize) = (entry.mark, hasher, entry.end)
             head.lengths += entry.lengths
             head.trained += entry.trained
@@ -123,9 +119,8 @@ package struct TokenCacheWriter: ~Copyable {
         try flush()
         guard fdatasync(descriptor) == 0 else { throw .unwritable(path: temporary, reason: FileCalls.lastError) }
         var mark = mark
-        (mark.tokens, mark.samples, mark.payload) = (header.tokens, lengths.count, markHasher.finish())
+        (mark.tokens, mark.samples, mark.payload) = (header.tokens, lengths.count, hasher.finish())
         try journal.append(mark, lengths: lengths[marked...], trained: trained[marked...])
-        markHasher = SHA256Hasher()
         (marked, unmarkedBytes) = (lengths.count, 0)
     }
 
@@ -139,16 +134,21 @@ package struct TokenCacheWriter: ~Copyable {
 
     /// Appends one sample; its number is the count of samples before it.
     package mutating func append(_ sample: Sample) throws(DatasetError) {
-        precondition(sample.count > 0, "an empty sample has no place in a cache")
-        guard lengths.count < Int(UInt32.max) - 1, let length = UInt32(exactly: sample.count) else {
+        try begin(tokens: sample.count, trained: sample.trainedTokens)
+        try put(sample.ids)
+        try put(sample.labels)
+    }
+
+    /// Notes one more sample, whose ids and labels are put next.
+    mutating func begin(tokens: Int, trained: Int) throws(DatasetError) {
+        precondition(tokens > 0, "an empty sample has no place in a cache")
+        guard lengths.count < Int(UInt32.max) - 1, let length = UInt32(exactly: tokens) else {
             throw .settings("a token cache holds fewer than 2³² samples of fewer than 2³² tokens")
         }
         lengths.append(length)
-        trained.append(UInt32(sample.trainedTokens))
-        header.tokens += sample.count
-        try put(sample.ids)
-        try put(sample.labels)
-        unmarkedBytes += 8 * sample.count
+        self.trained.append(UInt32(trained))
+        header.tokens += tokens
+        unmarkedBytes += 8 * tokens
     }
 
     /// Appends the sequences and publishes the file.
@@ -194,9 +194,25 @@ package struct TokenCacheWriter: ~Copyable {
         if buffer.count >= Self.bufferSize { try flush() }
     }
 
+    /// Puts ids or labels from elsewhere; many of them go past the buffer.
+    mutating func put(_ values: UnsafeBufferPointer<Int32>) throws(DatasetError) {
+        #if _endian(little)
+            let raw = UnsafeRawBufferPointer(values)
+            guard raw.count >= Self.bufferSize / 16 else {
+                buffer.append(contentsOf: raw)
+                if buffer.count >= Self.bufferSize { try flush() }
+                return
+            }
+            try flush()
+            hasher.update(raw)
+            try FileCalls.write(descriptor, raw, path: temporary)
+        #else
+            try put(Array(values))
+        #endif
+    }
+
     private mutating func flush() throws(DatasetError) {
         hasher.update(buffer)
-        markHasher.update(buffer)
         try write(buffer)
         buffer.removeAll(keepingCapacity: true)
     }

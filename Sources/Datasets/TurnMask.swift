@@ -10,6 +10,8 @@ struct TurnMask {
     let template: ChatTemplate
     let variables: JSONObject
     let date: CalendarDate
+    /// When given, the conversation's texts are numbers that stand for texts left open.
+    var openTexts: OpenTexts?
 
     /// The text of the first turns of a conversation.
     func render(
@@ -17,13 +19,16 @@ struct TurnMask {
     ) throws(RowProblem) -> Rendering {
         let input = ChatInput(
             messages: turns.map(\.message), tools: conversation.tools, addGenerationPrompt: addGenerationPrompt,
-            variables: variables, date: date)
+            variables: variables, date: date, openTexts: openTexts)
         do { return try template.render(input) } catch { throw RowProblem("\(error)") }
     }
 
     /// The whole text and its trained ranges, ascending, disjoint, none empty.
     func trainedRanges(of conversation: Conversation) throws(RowProblem) -> (MarkedText, [Range<Int>]) {
         let whole = try render(conversation.turns[...], of: conversation)
+        guard openTexts == nil || !whole.hasMisplacedRanges else {
+            throw RowProblem("marks that are misplaced may not be with other texts")
+        }
         // Marks that don't stand where their blocks wrote tell nothing; the prefixes still do.
         let ranges =
             template.marksGenerations && !whole.hasMisplacedRanges

@@ -13,17 +13,20 @@ package struct ChatInput: Sendable, Equatable {
     package var variables: JSONObject
     /// What `strftime_now` tells; a fixed date makes the rendering a pure function.
     package var date: CalendarDate
+    /// When given, members of messages other than `role` that are integers in texts stand for texts left open.
+    package var openTexts: OpenTexts?
 
     /// Input for one rendering.
     package init(
         messages: [JSONObject], tools: [JSONValue]? = nil, addGenerationPrompt: Bool = false,
-        variables: JSONObject = JSONObject(), date: CalendarDate = .epoch
+        variables: JSONObject = JSONObject(), date: CalendarDate = .epoch, openTexts: OpenTexts? = nil
     ) {
         self.messages = messages
         self.tools = tools
         self.addGenerationPrompt = addGenerationPrompt
         self.variables = variables
         self.date = date
+        self.openTexts = openTexts
     }
 }
 

@@ -38,18 +38,23 @@ package struct ChatTemplate: Sendable {
         var variables: [(name: String, value: Value)] = input.variables.members.map {
             ($0.key, Value($0.value, isData: false))
         }
-        variables.append(("messages", .list(input.messages.map(Self.message))))
+        let log = input.openTexts.map(OpenTextLog.init)
+        variables.append(("messages", .list(input.messages.map { Self.message($0, log) })))
         variables.append(("tools", input.tools.map { .list($0.map { Value($0, isData: true) }) } ?? .none))
         variables.append(("documents", .none))
         variables.append(("add_generation_prompt", .bool(input.addGenerationPrompt)))
-        return try template.render(variables, date: input.date, limits: limits)
+        return try template.render(variables, date: input.date, limits: limits, openTexts: log)
     }
 
-    private static func message(_ message: JSONObject) -> Value {
+    private static func message(_ message: JSONObject, _ log: OpenTextLog?) -> Value {
         var dict = ValueDict()
         for (key, value) in message.members {
             let isTrusted = key == "role" && trustedRoles.contains(value.string ?? "")
-            dict.insert(.text(MarkedText(data: key)), Value(value, isData: !isTrusted))
+            var known = Value(value, isData: !isTrusted)
+            if let log, key != "role", let number = value.string.flatMap({ Int($0) }) {
+                known = .open(OpenTexts.place(number), log)
+            }
+            dict.insert(.text(MarkedText(data: key)), known)
         }
         return .dict(dict)
     }

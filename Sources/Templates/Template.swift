@@ -25,9 +25,10 @@ package struct Template: Sendable {
 
     /// Renders with variables; later ones of a name win.
     func render(
-        _ variables: [(name: String, value: Value)], date: CalendarDate = .epoch, limits: RenderLimits = RenderLimits()
+        _ variables: [(name: String, value: Value)], date: CalendarDate = .epoch, limits: RenderLimits = RenderLimits(),
+        openTexts: OpenTextLog? = nil
     ) throws(TemplateError) -> Rendering {
-        let interpreter = Interpreter(names: names, limits: limits, date: date)
+        let interpreter = Interpreter(names: names, limits: limits, date: date, openTexts: openTexts)
         let globals = Scope(parent: nil)
         for function in GlobalFunction.allCases { set(function.rawValue, .function(function), in: globals) }
         for variable in variables { set(variable.name, variable.value, in: globals) }

@@ -25,37 +25,37 @@ struct BPEModel: Sendable {
     var forbidden: [Int32: (left: Int32, right: Int32)?] = [:]
 
     /// Appends the ids of a word, valid UTF-8 of at least one byte.
-    func encode(_ word: UnsafeBufferPointer<UInt8>, _ scratch: MergeScratch, to ids: inout [Int32]) {
+    func encode(_ word: UnsafeBufferPointer<UInt8>, _ scratch: MergeScratch, to ids: TokenBuffer) {
         if let wholeWords, let id = wholeWords.id(of: word) {
             ids.append(id)
             return
         }
-        merge(word, scratch, to: &ids)
+        merge(word, scratch, to: ids)
     }
 
     /// As `encode`, but no forbidden id comes out: such a token is taken apart again.
-    func encodeWithoutForbidden(_ word: UnsafeBufferPointer<UInt8>, _ scratch: MergeScratch, to ids: inout [Int32]) {
+    func encodeWithoutForbidden(_ word: UnsafeBufferPointer<UInt8>, _ scratch: MergeScratch, to ids: TokenBuffer) {
         if let wholeWords, let id = wholeWords.id(of: word), forbidden[id] == nil {
             ids.append(id)
             return
         }
         let start = ids.count
-        merge(word, scratch, to: &ids)
-        guard ids[start...].contains(where: { forbidden[$0] != nil }) else { return }
-        let merged = Array(ids[start...])
-        ids.removeSubrange(start...)
-        for id in merged { appendParts(of: id, to: &ids) }
+        merge(word, scratch, to: ids)
+        guard ids.ids[start...].contains(where: { forbidden[$0] != nil }) else { return }
+        let merged = Array(ids.ids[start...])
+        ids.truncate(to: start)
+        for id in merged { appendParts(of: id, to: ids) }
     }
 
-    private func appendParts(of id: Int32, to ids: inout [Int32]) {
+    private func appendParts(of id: Int32, to ids: TokenBuffer) {
         guard let parts = forbidden[id] else { return ids.append(id) }
         // A forbidden token that is no merge has no parts; the text it stood for is dropped.
         guard let parts else { return }
-        appendParts(of: parts.left, to: &ids)
-        appendParts(of: parts.right, to: &ids)
+        appendParts(of: parts.left, to: ids)
+        appendParts(of: parts.right, to: ids)
     }
 
-    private func merge(_ word: UnsafeBufferPointer<UInt8>, _ scratch: MergeScratch, to ids: inout [Int32]) {
+    private func merge(_ word: UnsafeBufferPointer<UInt8>, _ scratch: MergeScratch, to ids: TokenBuffer) {
         scratch.reserve(word.count)
         let count: Int
         switch symbols {
@@ -65,10 +65,12 @@ struct BPEModel: Sendable {
         }
         let kept = pairs.withView { scratch.merge(count, $0) }
         if case .characters(let characters) = symbols, characters.hasGhosts {
-            for index in 0..<kept { characters.append(scratch.ids[index], unknownID: unknownID, to: &ids) }
+            for index in 0..<kept { characters.append(scratch.ids[index], unknownID: unknownID, to: ids) }
             return
         }
-        for index in 0..<kept { ids.append(Int32(bitPattern: scratch.ids[index])) }
+        scratch.ids.withMemoryRebound(to: Int32.self, capacity: max(kept, 1)) {
+            ids.append(UnsafeBufferPointer(start: $0, count: kept))
+        }
     }
 
     private func fill(_ word: UnsafeBufferPointer<UInt8>, _ table: [UInt32], _ scratch: MergeScratch) -> Int {
@@ -141,11 +143,11 @@ struct CharacterSymbols: Sendable {
     }
 
     /// Appends a symbol that is left after the merges; a ghost becomes its bytes' tokens or the unknown token.
-    func append(_ symbol: UInt32, unknownID: Int32?, to ids: inout [Int32]) {
+    func append(_ symbol: UInt32, unknownID: Int32?, to ids: TokenBuffer) {
         let id = Int32(bitPattern: symbol)
         guard let character = ghosts.token(id) else { return ids.append(id) }
         if let byteTokens, character.allSatisfy({ byteTokens[Int($0)] >= 0 }) {
-            ids.append(contentsOf: character.map { byteTokens[Int($0)] })
+            for byte in character { ids.append(byteTokens[Int(byte)]) }
         } else if let unknownID {
             ids.append(unknownID)
         }

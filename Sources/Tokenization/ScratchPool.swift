@@ -8,6 +8,9 @@ final class ScratchPool: Sendable {
     final class Scratch {
         let merging = MergeScratch()
         let words = WordCache()
+        /// Words whose control tokens were taken apart.
+        lazy var guardedWords = WordCache()
+        let ids = TokenBuffer()
     }
 
     /// A scratch is reached by one thread at a time: either it is in the list or it is lent.

@@ -38,27 +38,44 @@ extension Tokenizer {
     private func encode(
         _ text: String, addSpecialTokens: Bool, matchSpecials: Bool, _ scratch: ScratchPool.Scratch
     ) -> [Int32] {
-        var ids: [Int32] = []
+        let ids = scratch.ids
+        ids.truncate(to: 0)
         var text = text
         text.withUTF8 { utf8 in
-            // Three to four bytes a token is usual; the array grows when a text has more.
-            ids.reserveCapacity(utf8.count / 3 + 8)
-            if addSpecialTokens { ids += storage.postProcessor.prefix }
-            if let base = utf8.baseAddress, !utf8.isEmpty {
-                storage.append(UTF8Text(base, count: utf8.count), matchSpecials: matchSpecials, scratch, to: &ids)
-            }
-            if addSpecialTokens { ids += storage.postProcessor.suffix }
+            append(utf8, addSpecialTokens: addSpecialTokens, matchSpecials: matchSpecials, scratch, to: ids)
         }
-        return ids
+        return Array(ids.ids)
+    }
+
+    /// Appends the ids of a text, which is valid UTF-8: as `encode`, without memory of its own.
+    package func append(
+        _ utf8: UnsafeBufferPointer<UInt8>, addSpecialTokens: Bool = false, matchSpecials: Bool = true,
+        to ids: TokenBuffer
+    ) {
+        storage.pool.withScratch { scratch in
+            append(utf8, addSpecialTokens: addSpecialTokens, matchSpecials: matchSpecials, scratch, to: ids)
+        }
+    }
+
+    private func append(
+        _ utf8: UnsafeBufferPointer<UInt8>, addSpecialTokens: Bool, matchSpecials: Bool,
+        _ scratch: ScratchPool.Scratch, to ids: TokenBuffer
+    ) {
+        if addSpecialTokens { ids.append(storage.postProcessor.prefix) }
+        if let base = utf8.baseAddress, !utf8.isEmpty {
+            storage.append(UTF8Text(base, count: utf8.count), matchSpecials: matchSpecials, scratch, to: ids)
+        }
+        if addSpecialTokens { ids.append(storage.postProcessor.suffix) }
     }
 }
 
 extension Tokenizer.Storage {
     /// Cuts a text at the added tokens, before and after normalisation, and encodes what lies between.
     fileprivate func append(
-        _ text: UTF8Text, matchSpecials: Bool, _ scratch: ScratchPool.Scratch, to ids: inout [Int32]
+        _ text: UTF8Text, matchSpecials: Bool, _ scratch: ScratchPool.Scratch, to ids: TokenBuffer
     ) {
         let guarded = !matchSpecials && !model.forbidden.isEmpty
+        let words = guarded ? scratch.guardedWords : scratch.words
         rawTokens.forEachStretch(text, matchSpecials: matchSpecials) { range, token in
             if let token { return ids.append(token) }
             normalizer.withNormalized(text.slice(range)) { normalized in
@@ -66,11 +83,7 @@ extension Tokenizer.Storage {
                     if let token { return ids.append(token) }
                     let startsInput = range.lowerBound == 0 && inner.lowerBound == 0
                     preTokenizer.forEachWord(normalized.slice(inner), startsInput: startsInput) { word in
-                        if guarded {
-                            model.encodeWithoutForbidden(word, scratch.merging, to: &ids)
-                        } else {
-                            append(word, scratch, to: &ids)
-                        }
+                        append(word, guarded: guarded, words, scratch.merging, to: ids)
                     }
                 }
             }
@@ -78,14 +91,19 @@ extension Tokenizer.Storage {
     }
 
     @inline(__always)
-    private func append(_ word: UnsafeBufferPointer<UInt8>, _ scratch: ScratchPool.Scratch, to ids: inout [Int32]) {
-        guard let key = WordCache.key(word.baseAddress!, count: word.count) else {
-            return model.encode(word, scratch.merging, to: &ids)
-        }
-        if scratch.words.append(key, to: &ids) { return }
+    private func append(
+        _ word: UnsafeBufferPointer<UInt8>, guarded: Bool, _ words: WordCache, _ merging: MergeScratch,
+        to ids: TokenBuffer
+    ) {
+        let key = WordCache.key(word.baseAddress!, count: word.count)
+        if let key, words.append(key, to: ids) { return }
         let start = ids.count
-        model.encode(word, scratch.merging, to: &ids)
-        scratch.words.insert(key, ids[start...])
+        if guarded {
+            model.encodeWithoutForbidden(word, merging, to: ids)
+        } else {
+            model.encode(word, merging, to: ids)
+        }
+        if let key { words.insert(key, ids.ids[start...]) }
     }
 }
 

@@ -18,11 +18,14 @@ final class WordCache {
         fileprivate let slot: Int
     }
 
-    private static let bits: UInt64 = 14
+    private static let bits: UInt64 = 15
     private static let idLimit = 7
+    /// Bytes of a slot before its ids.
+    private static let idsOffset = 20
     private let slots: UnsafeMutablePointer<Slot>
 
     init() {
+        precondition(MemoryLayout<Slot>.offset(of: \.ids) == Self.idsOffset, "a slot's ids stand elsewhere")
         slots = .allocate(capacity: 1 << Self.bits)
         slots.initialize(repeating: Slot(), count: 1 << Self.bits)
     }
@@ -56,25 +59,17 @@ final class WordCache {
     ///
     /// - Returns: false when the word is not remembered.
     @inline(__always)
-    func append(_ key: Key, to ids: inout [Int32]) -> Bool {
+    func append(_ key: Key, to ids: TokenBuffer) -> Bool {
         let slot = slots + key.slot
         guard slot.pointee.low == key.low, slot.pointee.high == key.high, slot.pointee.length == key.length else {
             return false
         }
-        let count = Int(slot.pointee.count)
-        if count == 1 {
-            ids.append(slot.pointee.ids.0)
-        } else {
-            withUnsafeBytes(of: &slot.pointee.ids) { raw in
-                let known = raw.assumingMemoryBound(to: Int32.self)
-                for index in 0..<count { ids.append(known[index]) }
-            }
-        }
+        ids.append(UnsafeRawPointer(slot) + Self.idsOffset, upToSeven: Int(slot.pointee.count))
         return true
     }
 
     /// Remembers the ids of a word in place of whatever had its slot.
-    func insert(_ key: Key, _ ids: ArraySlice<Int32>) {
+    func insert(_ key: Key, _ ids: Slice<UnsafeBufferPointer<Int32>>) {
         guard ids.count <= Self.idLimit else { return }
         var slot = Slot(low: key.low, high: key.high, length: key.length, count: UInt8(ids.count))
         withUnsafeMutableBytes(of: &slot.ids) { raw in

@@ -100,9 +100,9 @@ struct DataCommand: ParsableCommand {
             }
             var rows = 0
             var faults = 0
-            try samples.forEachRow { row, file in
+            try samples.forEachRow { row, _, file in
                 rows += 1
-                guard case .failure(let problem) = row.sample else { return !Output.isClosed }
+                guard let problem = row.problem else { return !Output.isClosed }
                 faults += 1
                 report(samples.fault(file, row.line, problem))
                 return !Output.isClosed

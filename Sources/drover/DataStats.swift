@@ -17,8 +17,8 @@ extension DataCommand {
         func run() throws {
             let samples = try source.samples()
             var stats = SampleStats(cutoff: source.data.cutoffLen ?? Self.usualCutoff)
-            try samples.forEachWhole { sample, _ in
-                stats.add(sample)
+            try samples.forEachWhole { row, batch, _ in
+                batch.withPayload(of: row) { stats.add(count: row.count, trained: row.trainedTokens, payload: $0) }
                 return true
             }
             guard stats.samples > 0 else { throw DatasetError.noRows(paths: source.data.data) }
@@ -48,25 +48,22 @@ struct SampleStats {
 
     var samples: Int { lengths.count }
 
-    mutating func add(_ sample: Sample) {
-        lengths.append(UInt32(clamping: sample.count))
-        tokens += sample.count
-        let count = sample.trainedTokens
-        trained += count
-        if count == 0 { untrained += 1 }
-        if !seen.insert(Self.fingerprint(sample)).inserted { duplicates += 1 }
-        if sample.count > cutoff {
+    /// - Parameter payload: ids and labels.
+    mutating func add(count: Int, trained: Int, payload: UnsafeBufferPointer<Int32>) {
+        lengths.append(UInt32(clamping: count))
+        tokens += count
+        self.trained += trained
+        if trained == 0 { untrained += 1 }
+        if !seen.insert(Self.fingerprint(payload)).inserted { duplicates += 1 }
+        if count > cutoff {
             tooLong += 1
-            tooLongTrained += count
+            tooLongTrained += trained
         }
     }
 
     /// The first eight bytes of SHA-256 over ids and labels: two samples of 2³² share it by chance once in two runs.
-    private static func fingerprint(_ sample: Sample) -> UInt64 {
-        var hasher = SHA256Hasher()
-        sample.ids.withUnsafeBytes { hasher.update($0) }
-        sample.labels.withUnsafeBytes { hasher.update($0) }
-        return hasher.finish().bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+    private static func fingerprint(_ payload: UnsafeBufferPointer<Int32>) -> UInt64 {
+        Digest.sha256(of: UnsafeRawBufferPointer(payload)).bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
     }
 
     /// The figures by name.

@@ -104,36 +104,35 @@ struct Samples {
         zip(files, detections).map { files.count == 1 ? $1.explanation : "\($0.path): \($1.explanation)" }
     }
 
-    /// Runs `body` on each row, with its file, until it returns false.
-    func forEachRow(_ body: (DatasetReader.Row, DatasetFile) throws -> Bool) throws {
+    /// Runs `body` on each row, with its batch and file, until it returns false.
+    func forEachRow(_ body: (SampleBatch.Row, SampleBatch, DatasetFile) throws -> Bool) throws {
         for file in files where try !forEachRow(of: file, body) { return }
     }
 
     /// As above for one file; false when `body` had enough.
     private func forEachRow(
-        of file: DatasetFile, _ body: (DatasetReader.Row, DatasetFile) throws -> Bool
+        of file: DatasetFile, _ body: (SampleBatch.Row, SampleBatch, DatasetFile) throws -> Bool
     ) throws -> Bool {
         var reader = try DatasetReader(file: file, maker: maker, threads: threads)
         while let batch = try reader.nextBatch() {
-            for row in batch where try !body(row, file) { return false }
+            for row in batch.rows where try !body(row, batch, file) { return false }
         }
         return true
     }
 
-    /// Runs `body` on each sample and its place, `file:line`, until it returns false; a bad row ends it.
-    func forEachWhole(_ body: (Sample, String) throws -> Bool) throws {
-        try forEachRow { row, file in
-            switch row.sample {
-            case .success(let sample): try body(sample, "\(file.path):\(row.line)")
-            case .failure(let problem):
-                throw DatasetError.badRows([fault(file, row.line, problem)], total: 1)
-            }
+    /// Runs `body` on each row that has a sample, with its batch and its place, `file:line`, until it returns false.
+    ///
+    /// A bad row ends it.
+    func forEachWhole(_ body: (SampleBatch.Row, SampleBatch, @autoclosure () -> String) throws -> Bool) throws {
+        try forEachRow { row, batch, file in
+            if let problem = row.problem { throw DatasetError.badRows([fault(file, row.line, problem)], total: 1) }
+            return try body(row, batch, "\(file.path):\(row.line)")
         }
     }
 
-    /// As `forEachWhole`, with samples cut to `--cutoff-len`.
+    /// As `forEachWhole` for the samples, cut to `--cutoff-len`.
     func forEach(_ body: (Sample, String) throws -> Bool) throws {
-        try forEachWhole { try body(cut($0), $1) }
+        try forEachWhole { row, batch, place in try body(cut(batch.sample(of: row)), place()) }
     }
 
     /// The sample without what exceeds `--cutoff-len`.

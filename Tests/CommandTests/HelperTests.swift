@@ -93,7 +93,9 @@ import Tokenization
     @Test func `samples are counted by length, with what packing saves`() {
         var stats = SampleStats(cutoff: 4)
         for length in [4, 1, 3, 2, 5, 2] {
-            stats.add(Sample(ids: Array(repeating: 1, count: length), labels: Array(repeating: 1, count: length)))
+            [Int32](repeating: 1, count: 2 * length).withUnsafeBufferPointer {
+                stats.add(count: length, trained: length - 1, payload: $0)
+            }
         }
         let json = stats.json
         #expect(

@@ -135,11 +135,11 @@ import Testing
         let encoder = LetterEncoder()
         let maker = SampleMaker(encoder: encoder, template: nil, stage: .pt, vocabularyCount: encoder.vocabularyCount)
         var reader = try DatasetReader(file: DatasetFile(path: path), maker: maker)
-        let rows = try reader.nextBatch() ?? []
+        let rows = try reader.nextBatch()?.rows ?? []
 
         #expect(reader.detection.format == .text)
         #expect(rows.map(\.line) == [1, 2, 3])
-        #expect(rows.map { (try? $0.sample.get()) != nil } == [false, false, true])
+        #expect(rows.map { $0.problem == nil } == [false, false, true])
     }
 
     @Test func `damaged files of every layout give rows or faults, and end`() throws {

@@ -1,6 +1,7 @@
 extension Interpreter {
     /// Applies a filter by name.
     func filter(_ name: String, _ input: Value, _ arguments: CallArguments) throws(TemplateError) -> Value {
+        if let value = try openFilter(name, input, arguments) { return value }
         switch name {
         case "length", "count": return try length(input, arguments)
         case "string": return .text(input.shown)

@@ -11,6 +11,10 @@ extension Interpreter {
         case (.plus, .text(let left), .text(let right)):
             try charge(left.count + right.count)
             return .text(left + right)
+        case (.plus, .open(let left, let log), .text(let right)), (.plus, .text(let left), .open(let right, let log)),
+            (.plus, .open(let left, let log), .open(let right, _)):
+            try charge(left.count + right.count)
+            return .open(left + right, log)
         case (.plus, .list(let left), .list(let right)): return try list(left.elements + right.elements)
         case (.plus, .tuple(let left), .tuple(let right)):
             try charge((left.elements.count + right.elements.count) * MemoryLayout<Value>.size)

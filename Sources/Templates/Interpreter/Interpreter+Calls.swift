@@ -26,7 +26,7 @@ extension Interpreter {
         let written = try captured { () throws(TemplateError) in
             try nested { () throws(TemplateError) in _ = try execute(definition.body, scope) }
         }
-        return .text(written)
+        return value(of: written)
     }
 
     private func call(_ function: GlobalFunction, _ arguments: CallArguments) throws(TemplateError) -> Value {
@@ -93,6 +93,7 @@ extension Interpreter {
 
     private func call(_ method: BoundMethod, _ arguments: CallArguments) throws(TemplateError) -> Value {
         switch method.receiver {
+        case .open(let text, let log): return try call(method.name, ofOpen: text, log, arguments)
         case .text(let text):
             guard let name = StringMethod(rawValue: method.name) else { throw failure("a str has no `\(method.name)`") }
             return try call(name, of: text, arguments)

@@ -62,8 +62,9 @@ extension Interpreter {
             return try combine(symbol, left, try evaluate(right, scope))
         case .concat(let parts):
             var sum = MarkedText()
-            for part in parts { sum.append(try evaluate(part, scope).shown) }
-            return try text(sum)
+            for part in parts { sum.append(try evaluate(part, scope).written) }
+            try charge(sum.count)
+            return value(of: sum)
         case .compare(let first, let rest): return .bool(try compare(first, rest, scope))
         default: preconditionFailure("plain and compound expressions are evaluated elsewhere")
         }
@@ -102,7 +103,7 @@ extension Interpreter {
     /// A value that may be a dict's key.
     func hashable(_ key: Value) throws(TemplateError) -> Value {
         switch key {
-        case .list, .dict: throw failure("unhashable type: '\(key.typeName)'")
+        case .list, .dict, .open: throw failure("unhashable type: '\(key.typeName)'")
         default: return key
         }
     }
@@ -154,6 +155,7 @@ extension Interpreter {
                 throw failure("'in' on a text needs a text, not \(item.typeName)")
             }
             return text.find(needle) != nil
+        case .open(let text, let log): return try openContains(text, log, item)
         case .dict(let dict): return dict.value(try hashable(item)) != nil
         default: return try elements(of: container).contains { $0.equals(item) }
         }

@@ -10,6 +10,8 @@ extension Interpreter {
     /// `value[index]`: a container's elements first, then Python's attributes.
     func item(_ index: Value, of value: Value) throws(TemplateError) -> Value {
         try requireDefined(value)
+        if case .open = value { throw failure("the text is open") }
+        if case .open = index { throw failure("the text is open") }
         switch value {
         case .dict(let dict): if let item = dict.value(index) { return item }
         case .list(let list), .tuple(let list):
@@ -30,7 +32,7 @@ extension Interpreter {
         switch value {
         case .namespace(let namespace): return namespace[name]
         case .loop(let state): return member(name, of: state, value)
-        case .text: return StringMethod(rawValue: name) == nil ? nil : .method(BoundMethod(value, name))
+        case .text, .open: return StringMethod(rawValue: name) == nil ? nil : .method(BoundMethod(value, name))
         // Those that change a value are not to be had in the sandbox that transformers renders in.
         case .dict:
             return ["get", "items", "keys", "values", "copy"].contains(name) ? .method(BoundMethod(value, name)) : nil

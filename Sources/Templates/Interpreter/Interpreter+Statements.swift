@@ -15,14 +15,14 @@ extension Interpreter {
         line = statement.line
         switch statement.kind {
         case .text(let text): try write(text)
-        case .output(let value): try write(try evaluate(value, scope).shown)
+        case .output(let value): try write(try evaluate(value, scope).written)
         case .set(let target, let value): try assign(target, try evaluate(value, scope), scope)
         case .branch(let branches, let otherwise): return try branch(branches, otherwise, scope)
         case .loop(let loop): return try nested { () throws(TemplateError) in try run(loop, scope) }
         case .capture(let target, let filter, let body): try capture(target, filter, body, scope)
         case .filter(let filter, let body):
             let text = try capturedBlock(body, scope)
-            try write(try evaluate(filter, scope, piped: .text(text)).shown)
+            try write(try evaluate(filter, scope, piped: value(of: text)).written)
         case .macro(let definition):
             remember(macroIn: scope)
             scope.set(definition.symbol, .macro(Macro(definition, scope: scope)))
@@ -56,7 +56,7 @@ extension Interpreter {
     private func capture(
         _ target: Target, _ filter: Expression?, _ body: [Statement], _ scope: Scope
     ) throws(TemplateError) {
-        let text = Value.text(try capturedBlock(body, scope))
+        let text = value(of: try capturedBlock(body, scope))
         guard let filter else { return try assign(target, text, scope) }
         try assign(target, try evaluate(filter, scope, piped: text), scope)
     }

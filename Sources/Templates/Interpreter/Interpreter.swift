@@ -6,6 +6,8 @@ final class Interpreter {
     let names: [String]
     let limits: RenderLimits
     let date: CalendarDate
+    /// nil = all texts are known.
+    let openTexts: OpenTextLog?
     /// The line that is evaluated now, for errors.
     var line = 1
     private var steps = 0
@@ -20,10 +22,11 @@ final class Interpreter {
     private var macroScopes: [Scope] = []
     private var namespaces: [Namespace] = []
 
-    init(names: [String], limits: RenderLimits, date: CalendarDate) {
+    init(names: [String], limits: RenderLimits, date: CalendarDate, openTexts: OpenTextLog? = nil) {
         self.names = names
         self.limits = limits
         self.date = date
+        self.openTexts = openTexts
     }
 
     /// The rendering of `body` with the variables of `scope`.
@@ -33,12 +36,24 @@ final class Interpreter {
             for namespace in namespaces { namespace.members = [] }
         }
         _ = try execute(body, scope)
+        try checkOpenTexts()
         let text = outputs[0]
         let isPlaced = inner.allSatisfy { number, written in
             let range = generationRanges[number]
             return range.upperBound <= text.count && text.utf8[range].elementsEqual(written.utf8)
         }
         return Rendering(text: text, generationRanges: generationRanges, hasMisplacedRanges: !isPlaced)
+    }
+
+    /// Refuses a rendering that doesn't hold for all texts in the place of the open ones, limits included.
+    ///
+    /// What is built with them is at most their length for each 16 bytes that were built without.
+    private func checkOpenTexts() throws(TemplateError) {
+        guard let openTexts else { return }
+        guard !openTexts.wasRead else { throw failure("an open text was read") }
+        guard bytes <= limits.bytes / (1 + OpenTexts.bytesLimit / OpenTexts.width) else {
+            throw .tooLong(limit: limits.bytes)
+        }
     }
 
     // MARK: Limits and errors

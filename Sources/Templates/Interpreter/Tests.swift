@@ -8,7 +8,7 @@ extension Interpreter {
         case ("undefined", _): return false
         case ("defined", .undefined): return false
         case ("defined", _): return true
-        case ("none", .none), ("string", .text), ("mapping", .dict), ("boolean", .bool): return true
+        case ("none", .none), ("string", .text), ("string", .open), ("mapping", .dict), ("boolean", .bool): return true
         case ("none", _), ("string", _), ("mapping", _), ("boolean", _): return false
         case ("true", .bool(let flag)): return flag
         case ("false", .bool(let flag)): return !flag
@@ -71,14 +71,14 @@ extension Interpreter {
 
     private func isIterable(_ value: Value) -> Bool {
         switch value {
-        case .undefined, .text, .list, .tuple, .dict, .iterator, .loop: true
+        case .undefined, .text, .open, .list, .tuple, .dict, .iterator, .loop: true
         default: false
         }
     }
 
     private func isSequence(_ value: Value) -> Bool {
         switch value {
-        case .undefined, .text, .list, .tuple, .dict: true
+        case .undefined, .text, .open, .list, .tuple, .dict: true
         default: false
         }
     }

@@ -9,7 +9,7 @@ extension Value {
         case .text(let text): !text.isEmpty
         case .list(let list), .tuple(let list): !list.elements.isEmpty
         case .dict(let dict): !dict.entries.isEmpty
-        case .bigInteger, .iterator, .namespace, .loop, .macro, .function, .method: true
+        case .bigInteger, .open, .iterator, .namespace, .loop, .macro, .function, .method: true
         }
     }
 
@@ -49,6 +49,7 @@ extension Value {
         case (.iterator(let left), .iterator(let right)): return left === right
         case (.loop(let left), .loop(let right)): return left === right
         case (.macro(let left), .macro(let right)): return left === right
+        case (.open(_, let log), .open), (.open(_, let log), .text), (.text, .open(_, let log)): log.wasRead = true
         default: break
         }
         if let left = integerValue, let right = other.integerValue { return left == right }

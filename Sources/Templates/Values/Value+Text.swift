@@ -5,12 +5,18 @@ extension Value {
         switch self {
         case .undefined: return MarkedText()
         case .text(let text): return text
+        case .open(let text, let log):
+            log.wasRead = true
+            return text
         default:
             var out = MarkedText()
             writeRepr(into: &out)
             return out
         }
     }
+
+    /// As `shown`, for a text that goes into the output or a longer text as it is.
+    var written: MarkedText { if case .open(let text, _) = self { text } else { shown } }
 
     /// `repr(value)`.
     func writeRepr(into out: inout MarkedText) {
@@ -23,6 +29,7 @@ extension Value {
         case .bigInteger(let text): put(text)
         case .float(let value): put(FloatText.repr(value))
         case .text(let text): text.writeRepr(into: &out)
+        case .open(_, let log): log.wasRead = true
         case .list(let list): Self.write(list.elements, between: "[", "]", into: &out)
         case .tuple(let list):
             Self.write(list.elements, between: "(", list.elements.count == 1 ? ",)" : ")", into: &out)

@@ -11,6 +11,8 @@ enum Value {
     case bigInteger(String)
     case float(Double)
     case text(MarkedText)
+    /// A text with places for texts that are left open.
+    case open(MarkedText, OpenTextLog)
     case list(ValueList)
     case tuple(ValueList)
     case dict(ValueDict)
@@ -69,7 +71,7 @@ enum Value {
         case .bool: "bool"
         case .integer, .bigInteger: "int"
         case .float: "float"
-        case .text: "str"
+        case .text, .open: "str"
         case .list: "list"
         case .tuple: "tuple"
         case .dict: "dict"
