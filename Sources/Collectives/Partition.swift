@@ -1,4 +1,5 @@
-/// How shards and parameters are divided among the members of a generation. Scheduling only: no cut here changes a result.
+/// How shards and parameters are divided among the members of a generation. Scheduling only: no cut here changes a
+/// result.
 package enum Partition {
     /// Elements to which slices of the flat parameter vector are aligned; also the block of the norm and digest sums.
     package static let block = 4096

@@ -1,17 +1,17 @@
 package import Terms
 
-/// The steps that a member of a generation has sums of, each begun at first sight: which ones it takes, and for how long
-/// it keeps them. What it does not take is lost, for nobody sends a sum twice.
+/// The steps that a member of a generation has sums of, each begun at first sight: which ones it takes, and for how
+/// long it keeps them. What it does not take is lost, for nobody sends a sum twice.
 package struct StepWindow<Sums> {
     /// The step at which the generation starts.
     private let target: Step
-    /// The newest step that the member itself has worked for, or has the sum of: whoever gives its shards up has no part
-    /// in a step.
+    /// The newest step that the member itself has worked for, or has the sum of: whoever gives its shards up has no
+    /// part in a step.
     package private(set) var newest: Step
     private var steps: [(step: Step, tag: UInt64, sums: Sums)] = []
 
-    /// Members can be ahead of this one by so many steps: nobody ends a step before everybody has begun its shards, but a
-    /// member may have none in a generation's first one.
+    /// Members can be ahead of this one by so many steps: nobody ends a step before everybody has begun its shards, but
+    /// a member may have none in a generation's first one.
     private static var ahead: Int { 2 }
     /// A step has one recipe; whoever says otherwise can't fill the memory with sums that nobody will finish.
     private static var most: Int { 8 }

@@ -70,8 +70,8 @@ extension Coordinator {
         noteHolder(job)
     }
 
-    /// Has jobs let go of `count` workers beyond what the plan gives them, the last in line first: such as the jobs that
-    /// are `short` of workers can use.
+    /// Has jobs let go of `count` workers beyond what the plan gives them, the last in line first: such as the jobs
+    /// that are `short` of workers can use.
     private mutating func withdraw(
         _ count: Int, for short: [Int], _ plan: PlacementPlan, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
@@ -122,7 +122,8 @@ extension Coordinator {
         }
     }
 
-    /// Notes which of the free workers have too little memory for a job: they are as unfit as those that tried and failed.
+    /// Notes which of the free workers have too little memory for a job: they are as unfit as those that tried and
+    /// failed.
     private mutating func noteTooSmall(
         _ free: [Int], for job: Int, _ now: Instant, _ output: inout CoordinatorOutput
     ) {

@@ -3,7 +3,8 @@ package import Recipes
 package import Terms
 
 extension Coordinator {
-    /// Replays one journal entry, oldest first, before any event. Entries that no longer decode are the shell's concern.
+    /// Replays one journal entry, oldest first, before any event. Entries that no longer decode are the shell's
+    /// concern.
     package mutating func restore(_ entry: JournalEntry, at now: Instant) throws(DescriptionError) {
         switch entry {
         case .submitted(let id, let bytes):
@@ -54,7 +55,8 @@ extension Coordinator {
 
     /// The first thing of a job that the journal keeps and on which the two cores differ, by name; nil = they agree.
     ///
-    /// Looks in place: this is asked after every event of a simulation, and a copy of a job costs more than the comparison.
+    /// Looks in place: this is asked after every event of a simulation, and a copy of a job costs more than the
+    /// comparison.
     ///
     /// - Parameter inDetail: the long texts and lists too.
     package func durableDifference(from other: Coordinator, inDetail: Bool) -> (job: JobID, what: String)? {

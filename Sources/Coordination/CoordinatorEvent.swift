@@ -22,7 +22,8 @@ package enum CoordinatorEvent: Sendable {
     case limited(JobID, Budget)
     /// What the jobs of a project may spend together, from now on.
     case projectLimited(String, Budget)
-    /// The store holds a complete checkpoint of the step: the answer to `.collect`, or found there at start (attempt 0).
+    /// The store holds a complete checkpoint of the step: the answer to `.collect`, or found there at start (attempt
+    /// 0).
     case published(JobID, step: Step, attempt: UInt32)
     case publishFailed(JobID, step: Step, attempt: UInt32, problem: String)
     /// The shell can't go on with a job: its folder or its store has failed.

@@ -40,8 +40,8 @@ extension JobRun {
         }
         if state == .queued, bug != .queuedJobRuns { move(to: .starting, reason: "\(workers.count) workers", &output) }
         gatheredAt = gatheredAt ?? now
-        // Workers that are still loading are worth a short wait: the first generation is then the only one. So are those
-        // that will come back to a coordinator that was away: they hold the newest state.
+        // Workers that are still loading are worth a short wait: the first generation is then the only one. So are
+        // those that will come back to a coordinator that was away: they hold the newest state.
         let more = returns || crew.indices.contains { crew[$0].load == .loading }
         let isOver = now >= (gatheredAt ?? now) + gatherWindow(times)
         guard !more || workers.count == description.memberLimit || isOver, now >= opensAfter else { return }
@@ -188,7 +188,8 @@ extension JobRun {
         }
     }
 
-    /// True when the worker's state is one that this job can go on from: it counts, and its digest is the one on record.
+    /// True when the worker's state is one that this job can go on from: it counts, and its digest is the one on
+    /// record.
     ///
     /// After a rewind a worker may come back with a state beyond what counts and without the reports that would make it
     /// count again. Going on from there would leave steps out.
@@ -197,7 +198,8 @@ extension JobRun {
         return step <= committed && (step == 0 || digests[step] == standing.digest)
     }
 
-    /// Shards of the first step: whoever holds sums keeps them, the rest goes to the members in proportion to `intervals`.
+    /// Shards of the first step: whoever holds sums keeps them, the rest goes to the members in proportion to
+    /// `intervals`.
     private mutating func firstShards(_ standings: [Standing], _ intervals: [ShardRange], _ target: Step)
         -> [[ShardRange]]
     {

@@ -11,8 +11,9 @@ extension JobRun {
         return event.trunk
     }
 
-    /// The end brought forward to `end`, or what is left of an ending that has begun: its trunk stays, and the rate goes
-    /// to 0 from where it is. `annealing` = steps of an ending that begins only now, nil = as many as the plan wants.
+    /// The end brought forward to `end`, or what is left of an ending that has begun: its trunk stays, and the rate
+    /// goes to 0 from where it is. `annealing` = steps of an ending that begins only now, nil = as many as the plan
+    /// wants.
     private func cut(to end: Step, after: Step, limit: String?, annealing: Int? = nil) -> PlanEvent? {
         guard let current = plan.last, let schedule = job?.learningRate else { return nil }
         let isInside = after >= current.trunk && current.trunk < current.end

@@ -10,7 +10,8 @@ extension JobRun {
             rest(.budgetExhausted, reason: "held: \(fault)", &output)
             return true
         }
-        // Progress that is in no checkpoint yet needs workers to save it, and an ended plan its trunk and its final one.
+        // Progress that is in no checkpoint yet needs workers to save it, and an ended plan its trunk and its final
+        // one.
         guard let event = plan.last, let limit = event.limit, event.end <= committed, committed == saved,
             committed < plannedSteps, trunkStep == nil || trunk == trunkStep
         else { return false }
@@ -37,8 +38,8 @@ extension JobRun {
         return "budget.\(key) allows \(limit)\(smallest), \(spent) are spent\(next)"
     }
 
-    /// Whether the last steps of a job that is over may be computed again when their checkpoint is lost: steps and tokens
-    /// of lost work count as unused, but no measured limit that is used up pays for it twice.
+    /// Whether the last steps of a job that is over may be computed again when their checkpoint is lost: steps and
+    /// tokens of lost work count as unused, but no measured limit that is used up pays for it twice.
     package var mayRecompute: Bool {
         guard state == .budgetExhausted else { return state == .done }
         return !isMeasured && BudgetUnit.allCases.contains { $0.isExact && $0.key == plan.last?.limit }

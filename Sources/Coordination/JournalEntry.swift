@@ -34,7 +34,8 @@ package enum JournalEntry: Sendable, Equatable {
     case trunk(JobID, Step)
     /// What the jobs of a project may spend together, about no single job.
     case projectLimited(String, Budget)
-    /// The store was found to hold this checkpoint as the newest, after a start: later ones are lost, or were not noted.
+    /// The store was found to hold this checkpoint as the newest, after a start: later ones are lost, or were not
+    /// noted.
     case found(JobID, step: Step)
     /// A client's request was carried out; asked again, it gets this answer again.
     case answered(JobID, key: RequestKey, state: JobState)

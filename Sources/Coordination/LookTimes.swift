@@ -1,7 +1,7 @@
 import Terms
 
-/// When each job is to be looked at next though nothing happens to it; nobody walks through all jobs to find out that it
-/// is too early.
+/// When each job is to be looked at next though nothing happens to it; nobody walks through all jobs to find out that
+/// it is too early.
 struct LookTimes: Sendable {
     /// Nanoseconds, `.max` = not without a reason: a tree of minima. The root is at 1, the children of a node at its
     /// double and the one behind; the second half holds the jobs, by place.

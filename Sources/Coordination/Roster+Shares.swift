@@ -8,8 +8,8 @@ extension Roster {
         step == Step(clamping: target) + 1 ? members[rank].firstShards : [members[rank].shards]
     }
 
-    /// Of the others the one that owes `rank` most shards of a step, when that one holds the sums over `held`; at a later
-    /// `turn` the next one after it; nil = nobody owes any.
+    /// Of the others the one that owes `rank` most shards of a step, when that one holds the sums over `held`; at a
+    /// later `turn` the next one after it; nil = nobody owes any.
     package func late(in step: Step, holding held: [ShardRange], at rank: Int, turn: Int) -> NodeID? {
         func missing(_ rank: Int) -> Int {
             shards(of: rank, in: step).reduce(0) { count, range in

@@ -22,15 +22,15 @@ package struct ShardPace: Sendable, Equatable {
     /// No shard is believed to take longer.
     static let longest = Span.seconds(3600)
 
-    /// What a shard is expected to take after it has taken `elapsed`: the rest of the usual time. One that takes a quarter
-    /// longer than that is no usual one, and is expected to take as long again as it has.
+    /// What a shard is expected to take after it has taken `elapsed`: the rest of the usual time. One that takes a
+    /// quarter longer than that is no usual one, and is expected to take as long again as it has.
     func left(after elapsed: Span) -> Span {
         guard let usual else { return elapsed }
         return elapsed * 4 < usual * 5 ? max(.zero, usual - elapsed) : min(elapsed, Self.longest)
     }
 
-    /// How many of `waiting` shards to give away so that both are done soonest: to somebody who takes `theirs` for each,
-    /// by somebody who takes `own` and is busy for `busy` first. The fewest of those that are equally good.
+    /// How many of `waiting` shards to give away so that both are done soonest: to somebody who takes `theirs` for
+    /// each, by somebody who takes `own` and is busy for `busy` first. The fewest of those that are equally good.
     static func share(of waiting: Int, own: Span, theirs: Span, busy: Span) -> Int {
         func end(_ given: Int) -> Span { max(theirs * Int64(given), busy + own * Int64(waiting - given)) }
         var best = 0
@@ -38,7 +38,7 @@ package struct ShardPace: Sendable, Equatable {
         return best
     }
 
-    /// Whether a shard that will take `left` still is worth computing a second time by somebody who takes `theirs`: sums
-    /// have to travel, too, and nobody knows the future that well.
+    /// Whether a shard that will take `left` still is worth computing a second time by somebody who takes `theirs`:
+    /// sums have to travel, too, and nobody knows the future that well.
     static func isWorthRepeating(left: Span, theirs: Span) -> Bool { left * 4 > theirs * 5 }
 }

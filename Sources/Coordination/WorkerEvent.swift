@@ -18,15 +18,16 @@ package enum WorkerEvent: Sendable {
     /// The state of the target step is in memory.
     case healed(JobID, Generation, digest: UInt64)
     case healFailed(JobID, Generation, problem: String)
-    /// Every own shard of the step is computed, or what was left of them given up: the time and the number of those that are
-    /// whole, or of the one that was given up when there are none.
+    /// Every own shard of the step is computed, or what was left of them given up: the time and the number of those
+    /// that are whole, or of the one that was given up when there are none.
     case computed(JobID, Generation, step: Step, microseconds: UInt64, shards: Int)
     /// A member that is done asks this one for shards.
     case begged(WorkerSession.Plea)
     /// The answer of a member that was asked: a node to compute, empty = nothing. It computes that one too when
     /// `isLoan`, which can come without having asked.
     case granted(JobID, Generation, step: Step, ShardRange, isLoan: Bool)
-    /// What `.takeOver` came to: so many shards of a late member were computed here, for so many microseconds beside it.
+    /// What `.takeOver` came to: so many shards of a late member were computed here, for so many microseconds beside
+    /// it.
     case helped(JobID, Generation, step: Step, shards: Int, repeated: UInt64)
     /// A loss or gradient of the step is infinite or not a number.
     case nonFinite(JobID, Generation, step: Step, problem: String)
@@ -71,8 +72,8 @@ package enum WorkerCommand: Sendable, Equatable {
     case heal(Roster, rank: Int, from: StateSource)
     /// Compute these shards, send their sums; answer with `.computed`, later `.gathered`.
     case compute(JobID, Generation, Recipe, [ShardRange])
-    /// Ask a member that is late in this step for shards, the one that owes most or at a later `turn` the next one; answer
-    /// with `.granted`.
+    /// Ask a member that is late in this step for shards, the one that owes most or at a later `turn` the next one;
+    /// answer with `.granted`.
     case help(JobID, Generation, Recipe, shardTime: Span, turn: Int)
     /// Answer a plea with at most so many shards that are not begun.
     case give(WorkerSession.Plea, most: Int)
@@ -80,7 +81,8 @@ package enum WorkerCommand: Sendable, Equatable {
     case lend(WorkerSession.Plea)
     /// Compute what a late member has given away or lent; answer with `.helped`.
     case takeOver(JobID, Generation, Recipe, ShardRange, isLoan: Bool)
-    /// The step's sum is here: end whatever is still computed for it as soon as can be; `.computed` and `.helped` follow.
+    /// The step's sum is here: end whatever is still computed for it as soon as can be; `.computed` and `.helped`
+    /// follow.
     case abandon(JobID, Generation, step: Step)
     /// Update the state with the gathered sum; answer with `.applied`.
     case apply(JobID, Generation, Recipe)

@@ -7,14 +7,14 @@ import Wire
 ///
 /// Whoever has nothing left to compute asks the member that owes most (`.help`). That one answers by its pace and the
 /// other's: it *gives away* shards that it has not begun, which are the other's alone from then on; or, when nothing is
-/// left but the shard in progress and that one is expected to take longer than computing it anew, it *lends* that shard to
-/// the fastest of those that have asked. A shard that is lent is computed twice, and the first result counts.
+/// left but the shard in progress and that one is expected to take longer than computing it anew, it *lends* that shard
+/// to the fastest of those that have asked. A shard that is lent is computed twice, and the first result counts.
 ///
-/// The bits stay the same whoever computes what: a shard's sum is a function of state, recipe and shard alone, so the two
-/// results are the same bits. A shard that is lent travels as a leaf of the tree from both, and never as a part of a larger
-/// node: its lender publishes what it has added up so far without it, before the borrower is told. So the two are the
-/// same node, and the owner of a slice takes of each chunk the one that comes first, and drops whatever overlaps what it
-/// holds (`TreeFold`). Nothing is added twice, and the tree keeps its shape.
+/// The bits stay the same whoever computes what: a shard's sum is a function of state, recipe and shard alone, so the
+/// two results are the same bits. A shard that is lent travels as a leaf of the tree from both, and never as a part of
+/// a larger node: its lender publishes what it has added up so far without it, before the borrower is told. So the two
+/// are the same node, and the owner of a slice takes of each chunk the one that comes first, and drops whatever
+/// overlaps what it holds (`TreeFold`). Nothing is added twice, and the tree keeps its shape.
 ///
 /// It is decided here and not by the coordinator: it pays within a step, which can be shorter than a round trip. And a
 /// member gives or lends only of the step it computes, so that nobody gets further ahead of it than without help.

@@ -10,8 +10,8 @@ import Synchronization
 import Terms
 import Wire
 
-/// Makes checkpoints of what workers bring: pieces that they have put into the store themselves, or the bytes of pieces,
-/// which are put here. Publishes when all are there, and serves checkpoints again at a heal.
+/// Makes checkpoints of what workers bring: pieces that they have put into the store themselves, or the bytes of
+/// pieces, which are put here. Publishes when all are there, and serves checkpoints again at a heal.
 ///
 /// One collection at a time (the core asks for no second one). Of a piece that comes as bytes no more is in memory than
 /// until it is written, and of all of them never more than `mostPieces` and one a worker.
@@ -104,8 +104,8 @@ final class CheckpointDesk: @unchecked Sendable {
 
     /// The newest sound checkpoint's step, 0 = there is none; tells what had to be passed over. `step` asks for one.
     ///
-    /// - Parameter run: the job as its journal knows it; a checkpoint of a state that is not on its record is passed over.
-    ///   nil = the journal does not know it yet.
+    /// - Parameter run: the job as its journal knows it; a checkpoint of a state that is not on its record is passed
+    ///   over. nil = the journal does not know it yet.
     func recover(step: Step? = nil, of run: JobRun?, at milliseconds: Int) throws -> (step: Step, rejected: [String]) {
         let found = try step == 0 ? nil : recovery(step, run, milliseconds)
         guard let recovery = found else {
@@ -230,7 +230,8 @@ final class CheckpointDesk: @unchecked Sendable {
                 let record = try publish(current, current.digests.compactMap(\.self))
                 // Every object was read back from the disk by whoever put it.
                 store.noteVerified(record)
-                // While another collection is under way nothing goes: it may have put objects that no manifest names yet.
+                // While another collection is under way nothing goes: it may have put objects that no manifest names
+                // yet.
                 if awaited.withLock({ $0 == attempt }) { prune() }
                 report(.published(job, step: current.step, attempt: attempt))
             } catch {
@@ -296,8 +297,8 @@ final class CheckpointDesk: @unchecked Sendable {
         return publication.record
     }
 
-    /// Sees to it that a checkpoint fits on the disk: prunes by policy when it does not, and gives up before anything is
-    /// written when that is not enough.
+    /// Sees to it that a checkpoint fits on the disk: prunes by policy when it does not, and gives up before anything
+    /// is written when that is not enough.
     private func makeRoom(_ bytes: Int) throws {
         // Objects are rounded up to blocks, and the journal beside them must not run dry.
         let needed = bytes + bytes / 50 + (8 << 20)
@@ -361,8 +362,8 @@ final class CheckpointDesk: @unchecked Sendable {
         queue.sync { parent = (try? store.scan(Self.run).records)?.first { $0.manifest.step == step } }
     }
 
-    /// Refuses a store that has checkpoints of the start `epoch` of the coordinator, or of a later one, before it has made
-    /// any: its journal was lost, or an older copy of it was put back, and what it tells is not what happened.
+    /// Refuses a store that has checkpoints of the start `epoch` of the coordinator, or of a later one, before it has
+    /// made any: its journal was lost, or an older copy of it was put back, and what it tells is not what happened.
     func refuseLater(than epoch: UInt64) throws {
         guard let record = try store.scan(Self.run).records.first(where: { $0.manifest.coordinatorEpoch >= epoch })
         else { return }

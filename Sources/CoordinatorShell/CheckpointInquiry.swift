@@ -4,8 +4,8 @@ import Foundation
 package import StorageShell
 package import Terms
 
-/// What can be asked of one job's checkpoints, answered from their store: the same for a run's folder and for a job of a
-/// coordinator.
+/// What can be asked of one job's checkpoints, answered from their store: the same for a run's folder and for a job of
+/// a coordinator.
 package struct CheckpointInquiry: Sendable {
     private let folder: String
     /// nil = nobody in this process has it open.

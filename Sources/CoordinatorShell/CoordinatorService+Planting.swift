@@ -5,7 +5,8 @@ import Foundation
 import StorageShell
 import Terms
 
-/// Jobs that begin with another job's checkpoint. Its state is copied beside the loop, which goes on for everybody else.
+/// Jobs that begin with another job's checkpoint. Its state is copied beside the loop, which goes on for everybody
+/// else.
 extension CoordinatorService {
     /// A job that a client has submitted.
     struct NewJob: Sendable {
@@ -28,7 +29,8 @@ extension CoordinatorService {
     /// What a start finds there is of tasks that nobody waits for any more.
     func clearNursery() { try? FileManager.default.removeItem(atPath: nursery) }
 
-    /// `{"job": J, "step": S}`: begins to copy the state of that checkpoint; `{"task": N}` has the new job as its answer.
+    /// `{"job": J, "step": S}`: begins to copy the state of that checkpoint; `{"task": N}` has the new job as its
+    /// answer.
     func plant(_ origin: JSONValue, for new: NewJob) throws -> JSONValue {
         guard let job = origin["job"]?.int.flatMap({ UInt32(exactly: $0) }).map({ JobID($0) }), core.job(job) != nil,
             let step = origin["step"]?.int, step > 0

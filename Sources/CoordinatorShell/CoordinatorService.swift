@@ -14,7 +14,8 @@ import ZeroMQShell
 /// `+Admission` (who may say what) · `+Jobs` (folders,
 /// logs, checkpoints) · `+Data` (chunks) · `+Files` (files that clients bring and take) · `+Planting` (jobs that
 /// begin with another one's checkpoint) · `+Requests` (clients) ·
-/// `+Following` (clients that are told of a job's events) · `+Workers` · `+Trouble` (what one job's trouble costs) · `+Retiring`.
+/// `+Following` (clients that are told of a job's events) · `+Workers` · `+Trouble` (what one job's trouble costs) ·
+/// `+Retiring`.
 package final class CoordinatorService: @unchecked Sendable {
     package struct Options: Sendable {
         /// `tcp://HOST:PORT`; port `*` = any.
@@ -24,8 +25,8 @@ package final class CoordinatorService: @unchecked Sendable {
         /// Folder of a job's log and checkpoints.
         package var jobFolder: @Sendable (JobID) -> String
         package var times = CoordinatorTimes()
-        /// False only for a coordinator whose workers are its own child processes on loopback: then nobody is asked for a
-        /// key. Everywhere else every connection proves one.
+        /// False only for a coordinator whose workers are its own child processes on loopback: then nobody is asked for
+        /// a key. Everywhere else every connection proves one.
         package var isClosed = false
         /// What energy and money are taken to be.
         package var rates = RateCard()
@@ -126,7 +127,8 @@ package final class CoordinatorService: @unchecked Sendable {
         dataOptions.usesIPv6 = controlOptions.usesIPv6
         if let gate {
             controlOptions.curve = .server(gate.keys, domain: Gate.domain)
-            // On loopback the chunks go plain: their digests are on record, and encryption costs four fifths of the rate.
+            // On loopback the chunks go plain: their digests are on record, and encryption costs four fifths of the
+            // rate.
             if !PeerAddress.isLoopback(options.listen) { dataOptions.curve = controlOptions.curve }
         }
         control = try ZeroMQSocket(.router, controlOptions)
@@ -164,7 +166,8 @@ package final class CoordinatorService: @unchecked Sendable {
         waker.wake()
     }
 
-    /// Runs until `.end` or `.retire`. Throws when the journal fails: what can't be made durable must not become visible.
+    /// Runs until `.end` or `.retire`. Throws when the journal fails: what can't be made durable must not become
+    /// visible.
     package func run() throws {
         while !isEnding, !hasRetired { try turn() }
         if retirement == nil { for connection in connections { send(.shutdown, to: connection.session) } }

@@ -5,8 +5,8 @@ import Hashing
 package import StorageShell
 package import Terms
 
-/// The whole journal of a coordinator that does not run, entry by entry: what `drover fsck` holds against its snapshots,
-/// its ledgers and the stores.
+/// The whole journal of a coordinator that does not run, entry by entry: what `drover fsck` holds against its
+/// snapshots, its ledgers and the stores.
 package struct JournalAudit {
     package private(set) var core = Coordinator(epoch: 0, dataEndpoint: "")
     /// Lines of every job's ledger, in order.
@@ -14,8 +14,8 @@ package struct JournalAudit {
     /// What is wrong with the snapshots, a sentence each.
     private var snapshotFaults: [String] = []
 
-    /// Reads the journal in `folder`, every page and every entry; nothing is changed. Throws when somebody runs it, or when
-    /// it is damaged.
+    /// Reads the journal in `folder`, every page and every entry; nothing is changed. Throws when somebody runs it, or
+    /// when it is damaged.
     package init(_ folder: String) throws {
         let journal = try RestingJournal(folder: folder)
         try journal.check()

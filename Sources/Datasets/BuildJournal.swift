@@ -9,9 +9,9 @@ import Terms
 
 /// How far an interrupted building of a token cache came: marks in a file beside the unfinished cache.
 ///
-/// A mark is appended only after the payload before it is durable, and carries the digest of all payload so far, so that whatever
-/// a crash leaves behind, what is taken over is what was written. A mark: its length (8 bytes), JSON text, the lengths
-/// and trained counts of the samples since the last mark (4 bytes each), SHA-256 of all of it.
+/// A mark is appended only after the payload before it is durable, and carries the digest of all payload so far, so
+/// that whatever a crash leaves behind, what is taken over is what was written. A mark: its length (8 bytes), JSON
+/// text, the lengths and trained counts of the samples since the last mark (4 bytes each), SHA-256 of all of it.
 struct BuildJournal: ~Copyable {
     /// Where a build stands between two batches of rows.
     struct Mark: Equatable {

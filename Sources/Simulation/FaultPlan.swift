@@ -93,7 +93,8 @@ struct FaultPlan {
     var bursts = 0
     /// A fault strikes just where something delicate goes on: a heal, an update, a standstill, a copy.
     var weakSpots = 0
-    /// A data connection breaks with a chunk on it when the cluster is calm already: nothing that strikes later mends it.
+    /// A data connection breaks with a chunk on it when the cluster is calm already: nothing that strikes later mends
+    /// it.
     var lastBreaks = 0
     /// After a crash the coordinator is told to go back to its newest checkpoint.
     var rewindsAtStart = 0

@@ -139,8 +139,8 @@ extension Message {
 
 // MARK: Snapshots
 extension SimulatedCluster {
-    /// The core of a start that begins with a snapshot of some earlier moment; `whole` is that of one that read the whole
-    /// journal. Invariant: both know the same. Every third start; the others are the whole journal's.
+    /// The core of a start that begins with a snapshot of some earlier moment; `whole` is that of one that read the
+    /// whole journal. Invariant: both know the same. Every third start; the others are the whole journal's.
     func startedFromSnapshot(_ whole: Coordinator) -> Coordinator? {
         guard (head.journal.count + head.life) % 3 == 0 else { return whole }
         let place = Int(

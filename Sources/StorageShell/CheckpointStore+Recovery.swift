@@ -16,8 +16,9 @@ package struct Recovery: Sendable, Equatable {
 extension CheckpointStore {
     /// Finds where a run goes on: newest first, fully verified, never by HEAD; nil when it never published anything.
     ///
-    /// `step` asks for one step; `accepts` refuses those of another line of the run. Opened for writing, it also makes the found checkpoint durable (the process that
-    /// published it may have died before its last fsync), puts HEAD right and writes the rejections to the history.
+    /// `step` asks for one step; `accepts` refuses those of another line of the run. Opened for writing, it also makes
+    /// the found checkpoint durable (the process that published it may have died before its last fsync), puts HEAD
+    /// right and writes the rejections to the history.
     package func recover(
         _ run: String, step: Step? = nil, at nowUnixMilliseconds: Int,
         accepts: (CheckpointRecord) -> Bool = { _ in true }

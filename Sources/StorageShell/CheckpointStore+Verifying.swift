@@ -31,8 +31,8 @@ package struct VerifyReport: Sendable, Equatable {
 extension CheckpointStore {
     /// Reads every byte of a store, referenced or not, and names every bad file; changes nothing, takes no lock.
     ///
-    /// - Parameter share: of the objects, drawn anew each time, that are read and hashed, in 0…1. The others are only there
-    ///   in their right length.
+    /// - Parameter share: of the objects, drawn anew each time, that are read and hashed, in 0…1. The others are only
+    ///   there in their right length.
     package static func verify(
         _ root: String, share: Double = 1, fileSystem: any FileSystem = POSIXFileSystem(), threads: Int = 8
     ) throws(StorageError) -> VerifyReport {

@@ -1,7 +1,7 @@
 import CSystem
 
-/// An open file whose transfers go between the disk and the caller's memory, past the system's cache (`O_DIRECT`), until
-/// `end`.
+/// An open file whose transfers go between the disk and the caller's memory, past the system's cache (`O_DIRECT`),
+/// until `end`.
 struct DirectTransfer {
     /// Bytes of a disk block, at least: memory, place in the file and length have to be multiples of it.
     static let block = 4096

@@ -74,8 +74,8 @@ package final class ObjectStore: Sendable {
 
     /// Stores 1 byte to 4 MiB under their digest; the content is durable on return.
     ///
-    /// - Parameter isReadBack: read what was written from the disk again and compare it with `bytes`: then the object is
-    ///   known to be right without hashing it once more.
+    /// - Parameter isReadBack: read what was written from the disk again and compare it with `bytes`: then the object
+    ///   is known to be right without hashing it once more.
     @discardableResult
     package func put(
         _ bytes: UnsafeRawBufferPointer, isReadBack: Bool = false

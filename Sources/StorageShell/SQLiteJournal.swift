@@ -24,7 +24,8 @@ package final class SQLiteJournal: Journal {
 
     /// Opens or makes the journal in `folder`, which this process then holds alone.
     ///
-    /// Checks the file (`quick_check`, while it is small), every durability setting, the tail of the chain; makes the new epoch durable.
+    /// Checks the file (`quick_check`, while it is small), every durability setting, the tail of the chain; makes the
+    /// new epoch durable.
     ///
     /// - Parameters:
     ///   - fileSystem: the disk that `folder` is on.

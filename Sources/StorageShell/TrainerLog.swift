@@ -34,8 +34,8 @@ package final class TrainerLog: Sendable {
 
     private static let head = Array("{\"current_steps\":".utf8)
 
-    /// The step of a line that looks as `append` wrote it, at a glance: a long run has very many. nil = look closely, as
-    /// at two lines in one, which is what a torn write leaves.
+    /// The step of a line that looks as `append` wrote it, at a glance: a long run has very many. nil = look closely,
+    /// as at two lines in one, which is what a torn write leaves.
     private static func step(of line: ArraySlice<UInt8>) -> Step? {
         line.withUnsafeBufferPointer { bytes in
             func isHead(_ place: Int) -> Bool {

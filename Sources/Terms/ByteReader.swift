@@ -66,7 +66,8 @@ package struct ByteReader {
         return text
     }
 
-    /// A count (u32, at most `limit`), then each element by `read`; nothing is allocated beyond what the bytes can hold.
+    /// A count (u32, at most `limit`), then each element by `read`; nothing is allocated beyond what the bytes can
+    /// hold.
     @inlinable
     package mutating func list<Element>(
         limit: Int, _ read: (inout ByteReader) throws(ByteError) -> Element

@@ -195,7 +195,8 @@ final class DataLinks {
     var interests: [ZeroMQPoller.Interest] {
         links.flatMap { entry -> [ZeroMQPoller.Interest] in
             let isSending = !entry.link.urgent.isEmpty || !entry.link.waiting.isEmpty && !entry.link.lacksRoom
-            // Peers answer on this worker's own socket: a link to one is looked at only while something waits to go out.
+            // Peers answer on this worker's own socket: a link to one is looked at only while something waits to go
+            // out.
             guard isSending || entry.node == .coordinator else { return [.init(entry.link.monitor)] }
             return [.init(entry.link.socket, sending: isSending), .init(entry.link.monitor)]
         }

@@ -99,8 +99,8 @@ package final class Exchange {
         var header = header(.node, state)
         header.shards = sum.shards
         header.lossSum = sum.lossSum
-        // A chunk to everybody, then the next one, each member beginning behind itself: all get on at once, and a sum is
-        // whole while its parts are still in the processor's cache.
+        // A chunk to everybody, then the next one, each member beginning behind itself: all get on at once, and a sum
+        // is whole while its parts are still in the processor's cache.
         let others = (1..<slices.count).map { (rank + $0) % slices.count }
         let chunks = others.map { Chunks.cut(slices[$0]) }
         for place in 0..<(chunks.map(\.count).max() ?? 0) {

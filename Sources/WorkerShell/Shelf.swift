@@ -11,8 +11,8 @@ import Wire
 /// waits; a reader that has made room then sends `.room`. Nobody can shrink the memory, so that reading it never traps;
 /// its contents are looked at like any bytes from outside.
 final class Shelf {
-    /// Head: nonce at 0; "sender waits" at 64; from 256 on a word a reader, 1 = has it open, 2 = has let go; from 512 on
-    /// a word a place, the bits of those who have yet to read it; from 1024 on a word a place, its turn.
+    /// Head: nonce at 0; "sender waits" at 64; from 256 on a word a reader, 1 = has it open, 2 = has let go; from 512
+    /// on a word a place, the bits of those who have yet to read it; from 1024 on a word a place, its turn.
     private enum Layout {
         static let (waits, readers, places, turns, head) = (64, 256, 512, 1024, 4096)
         static let placeBytes = WireLimits.chunkBytes

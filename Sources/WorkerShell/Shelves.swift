@@ -17,7 +17,8 @@ final class Shelves {
 
     /// The payload of a data message from `node`: its second frame, or what lies where that says.
     ///
-    /// - Parameter frames: all but the routing frame: a header and the payload, or a header, a place and an empty frame.
+    /// - Parameter frames: all but the routing frame: a header and the payload, or a header, a place and an empty
+    ///   frame.
     /// - Returns: false when there is no such place.
     func withPayload(
         _ frames: ArraySlice<ZeroMQFrame>, from node: NodeID, _ body: (UnsafeRawBufferPointer) -> Void

@@ -7,9 +7,9 @@ import Wire
 
 /// One worker's share of the state at a step boundary, on its way to a checkpoint while training goes on.
 ///
-/// The state changes in the optimizer pass only. Until then pieces are taken straight from it, first to last, by those who
-/// store them; `keep` meanwhile copies pieces from the last one on, for as many as will not be out in time. What is left
-/// when the pass comes is copied by `settle`, for which training stands still.
+/// The state changes in the optimizer pass only. Until then pieces are taken straight from it, first to last, by those
+/// who store them; `keep` meanwhile copies pieces from the last one on, for as many as will not be out in time. What is
+/// left when the pass comes is copied by `settle`, for which training stands still.
 final class Snapshot: @unchecked Sendable {
     let order: SaveOrder
     /// The share: every piece whose first element lies in the order's range.

@@ -94,8 +94,8 @@ final class StepWork {
         return true
     }
 
-    /// Between two layers: when the shard in progress, the last one, is lent, what is added up without it goes out before
-    /// that is told, and nothing is added to it any more. False when the memory has changed.
+    /// Between two layers: when the shard in progress, the last one, is lent, what is added up without it goes out
+    /// before that is told, and nothing is added to it any more. False when the memory has changed.
     private func lendIfAsked(_ shard: Int) -> Bool {
         guard let plea = plan.takeBorrower() else { return true }
         guard publish() else { return false }

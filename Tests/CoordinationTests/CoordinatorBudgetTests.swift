@@ -233,7 +233,8 @@ import Wire
         #expect(run.plan.contains { $0.cause == .limit })
     }
 
-    /// However short: a trunk (saves here take ten times what is expected of them before the first) of full-rate steps, and from there the rates of the run that was never limited.
+    /// However short: a trunk (saves here take ten times what is expected of them before the first) of full-rate steps,
+    /// and from there the rates of the run that was never limited.
     @Test(arguments: [400, 1700])
     func `whatever a measured limit leaves, the job ends with a trunk to go on from`(milliseconds: Int64) throws {
         let free = running(Stage.description(steps: 40) { $0.schedule = .wsd })
