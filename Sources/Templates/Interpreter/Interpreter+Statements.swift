@@ -79,11 +79,12 @@ extension Interpreter {
         }
     }
 
-    /// Each turn has a scope of its own, so what is set in one is gone in the next.
+    /// Each turn has a scope of its own, so what is set in one is gone in the next. What stands behind `else` is for loops
+    /// of which no turn came to the end of the body: none was there, or each was left by `break` or `continue`.
     private func run(_ loop: Loop, _ scope: Scope) throws(TemplateError) -> Flow {
         var elements = try elements(of: try evaluate(loop.sequence, scope))
         if let condition = loop.condition { elements = try kept(elements, loop.target, condition, scope) }
-        guard !elements.isEmpty else { return try execute(loop.otherwise, Scope(parent: scope)) }
+        var isUntouched = true
         let state = LoopState(elements)
         for (index, element) in elements.enumerated() {
             try tick()
@@ -91,9 +92,11 @@ extension Interpreter {
             let turn = Scope(parent: scope)
             turn.set(Template.loopSymbol, .loop(state))
             try assign(loop.target, element, turn)
-            if try execute(loop.body, turn) == .exit { break }
+            let flow = try execute(loop.body, turn)
+            if flow == .normal { isUntouched = false }
+            if flow == .exit { break }
         }
-        return .normal
+        return isUntouched ? try execute(loop.otherwise, Scope(parent: scope)) : .normal
     }
 
     private func kept(

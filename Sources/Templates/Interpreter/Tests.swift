@@ -43,9 +43,7 @@ extension Interpreter {
         case "sameas":
             return isSame(value, try other(name, arguments))
         case "divisibleby":
-            let divisor = try integerArgument(try other(name, arguments), name)
-            guard divisor != 0 else { throw failure("division by zero") }
-            return try integerArgument(value, name).isMultiple(of: divisor)
+            return try combine(.modulo, value, try other(name, arguments)).equals(.integer(0))
         default: return nil
         }
         return try holds(comparison, value, try other(name, arguments))
