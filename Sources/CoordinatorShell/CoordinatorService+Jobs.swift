@@ -295,7 +295,15 @@ extension CoordinatorService {
     /// `model_sha256` of the checkpoint of the newest committed step, nil = there is none.
     private func modelDigest(of run: JobRun) -> Digest? {
         guard let (store, record) = record(of: run, at: run.committed) else { return nil }
-        return try? store.modelDigest(of: record)
+        if let known = record.manifest.modelDigest ?? models[record.digest] { return known }
+        do {
+            let digest = try store.modelDigest(of: record)
+            models[record.digest] = digest
+            return digest
+        } catch {
+            log.error("the checkpoint of step \(run.committed) of job \(run.id) can't be read: \(error)")
+            return nil
+        }
     }
 
     /// `{"event": name, …}` before the members of `line`.

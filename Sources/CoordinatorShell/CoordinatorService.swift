@@ -89,6 +89,8 @@ package final class CoordinatorService: @unchecked Sendable {
     /// Jobs that this process can't go on with, and why; they fail at the end of the turn.
     var troubled: [(job: JobID, reason: String)] = []
     var complaints = RateLimit(pause: .seconds(5))
+    /// By checkpoint: the `model_sha256` of those that were saved without one, read and hashed once for their end lines.
+    var models: [Digest: Digest] = [:]
     let observer: Observer
     /// `tcp://HOST:PORT` that workers connect to.
     package let endpoint: String
