@@ -32,6 +32,31 @@ void dk_wire_add(float *y, const void *a, const void *b, long count) {
     dk_floats_leave(found);
 }
 
+void dk_wire_copy(float *y, const void *x, long count) {
+    typedef float quad __attribute__((vector_size(16)));
+    const char *from = x;
+    // 1. Up to the first whole line of the target.
+    long head = (long)((64 - ((uintptr_t)y & 63)) & 63) / 4;
+    if (head > count) head = count;
+    memcpy(y, from, (size_t)head * 4);
+    // 2. Whole lines.
+    long i = head;
+    for (; i + 16 <= count; i += 16) {
+        for (int part = 0; part < 4; part++) {
+            quad four;
+            memcpy(&four, from + 4 * (i + 4 * part), sizeof four);
+            __builtin_nontemporal_store(four, (quad *)(y + i + 4 * part));
+        }
+    }
+    // 3. The rest; then all of it is there for other threads.
+    memcpy(y + i, from + 4 * i, (size_t)(count - i) * 4);
+#if defined(__x86_64__)
+    __builtin_ia32_sfence();
+#else
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
+
 // Works on the bits: no floating-point mode has a say.
 static inline uint16_t bf16_of(float x) {
     uint32_t bits = bits_of(x);

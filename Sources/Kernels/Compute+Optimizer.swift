@@ -1,4 +1,5 @@
 internal import CKernels
+import Terms
 
 /// The constants of one AdamW update.
 package struct AdamWStep: Sendable, Equatable {
@@ -116,13 +117,9 @@ extension Compute {
 func decaySegments(of block: Range<Int>, _ ranges: [Range<Int>]) -> [(part: Range<Int>, decay: Bool)] {
     var segments: [(part: Range<Int>, decay: Bool)] = []
     var at = block.lowerBound
-    // The first range that ends inside or behind the block, by bisection.
-    var (low, high) = (0, ranges.count)
-    while low < high {
-        let middle = (low + high) / 2
-        if ranges[middle].upperBound <= at { low = middle + 1 } else { high = middle }
-    }
-    for range in ranges[low...] where range.lowerBound < block.upperBound {
+    // The first range that ends inside or behind the block.
+    let first = ranges.indices.partitionPoint { ranges[$0].upperBound <= at }
+    for range in ranges[first...] where range.lowerBound < block.upperBound {
         let decayed = range.clamped(to: block)
         if at < decayed.lowerBound { segments.append((at..<decayed.lowerBound, false)) }
         if !decayed.isEmpty { segments.append((decayed, true)) }

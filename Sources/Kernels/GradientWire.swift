@@ -98,6 +98,11 @@ package struct GradientWire: Sendable {
         }
     }
 
+    /// Copies elements that are read again only when the whole vector is here.
+    package static func keep(_ from: UnsafeRawPointer, _ count: Int, to values: UnsafeMutablePointer<Float>) {
+        dk_wire_copy(values, from, count)
+    }
+
     /// Reads the elements `range` to `values` on; false when `bytes` are not of that many elements.
     package func decode(
         _ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, to values: UnsafeMutablePointer<Float>
@@ -105,7 +110,7 @@ package struct GradientWire: Sendable {
         guard bytes.count == self.bytes(of: range) else { return false }
         guard let start = bytes.baseAddress else { return true }
         switch format {
-        case .fp32: UnsafeMutableRawPointer(values).copyMemory(from: start, byteCount: bytes.count)
+        case .fp32: Self.keep(start, range.count, to: values)
         case .bf16: dk_wire_from_bf16(values, start.assumingMemoryBound(to: UInt16.self), range.count)
         case .int8:
             let integers = start.assumingMemoryBound(to: Int8.self)

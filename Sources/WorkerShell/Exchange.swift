@@ -182,7 +182,7 @@ package final class Exchange {
         guard let whole = state.folds[place].takeRoot(), let owner = whole.owner else { return [] }
         let range = state.folds[place].range
         let values = whole.start.assumingMemoryBound(to: Float.self)
-        (root!.pointer + range.lowerBound).update(from: values, count: range.count)
+        GradientWire.keep(values, range.count, to: root!.pointer + range.lowerBound)
         _ = state.roots[rank].note(offset: UInt64(range.lowerBound), count: UInt64(range.count))
         state.lossSum = whole.lossSum
         var header = header(.root, state)

@@ -19,6 +19,8 @@ package final class ExchangeBench {
     private let pool: BufferPool
     private var exchange: Exchange?
     private var step = 0
+    /// What the next round adds.
+    private var next: NodeSum?
     /// Chunks that came through shared memory, and through the connections.
     private var chunks = (memory: 0, sockets: 0)
     /// `tcp://127.0.0.1:PORT`.
@@ -57,12 +59,20 @@ package final class ExchangeBench {
         try links.keep(members.filter { $0.node != node }.map { ($0.node, $0.dataEndpoint) })
     }
 
-    /// Adds one gradient of every member; returns the seconds it took, and the first and last element of the sum.
-    package func round() throws -> (seconds: Double, first: Float, last: Float) {
-        guard let exchange else { preconditionFailure("a member connects before it works") }
+    /// Writes the gradient that this member brings to the next round.
+    package func prepare() {
         step += 1
         let sum = NodeSum(shards: ShardRange(rank, rank + 1), lossSum: Double(rank), from: pool)
         for index in 0..<count { sum.pointer[index] = Float((index &+ step) & 1023) * Float(rank + 1) }
+        next = sum
+    }
+
+    /// Adds one gradient of every member; returns the seconds it took, and the first and last element of the sum.
+    package func round() throws -> (seconds: Double, first: Float, last: Float) {
+        guard let exchange, let sum = next else {
+            preconditionFailure("a member connects and prepares before it works")
+        }
+        next = nil
         let start = DispatchTime.now().uptimeNanoseconds
         var gathered = forward(exchange.add(sum, step: step, tag: UInt64(step)))
         while true {

@@ -40,6 +40,9 @@ struct BenchAllReduce: ParsableCommand {
 
     private var elements: Int { mib << 18 }
 
+    /// Rounds that are not counted.
+    private static let warmUp = 3
+
     func run() throws {
         if let member { return try take(part: member) }
         var processes: [(process: Process, input: FileHandle, output: FileHandle)] = []
@@ -61,6 +64,11 @@ struct BenchAllReduce: ParsableCommand {
         let endpoints = processes.map { Self.line($0.output) }
         let everybody = Data((endpoints.joined(separator: " ") + "\n").utf8)
         for member in processes { try member.input.write(contentsOf: everybody) }
+        // Nobody begins a round before everybody has a gradient for it.
+        for _ in 0..<rounds + Self.warmUp {
+            for member in processes { _ = Self.line(member.output) }
+            for member in processes { try member.input.write(contentsOf: Data("\n".utf8)) }
+        }
         let lines = processes.map { Self.line($0.output) }
         for member in processes { try? member.input.close() }
         for member in processes { member.process.waitUntilExit() }
@@ -103,13 +111,16 @@ struct BenchAllReduce: ParsableCommand {
         guard let line = readLine() else { return }
         try member.connect(line.split(separator: " ").map(String.init))
         var times: [Double] = []
-        for round in 0..<rounds + 3 {
-            if round == 3 { member.beginCounting() }
+        for round in 0..<rounds + Self.warmUp {
+            if round == Self.warmUp { member.beginCounting() }
+            member.prepare()
+            Output.line("")
+            _ = readLine()
             let (seconds, first, last) = try member.round()
             guard first == member.expected(0), last == member.expected(elements - 1) else {
                 throw Failure.failed("the exchange gave a wrong sum")
             }
-            if round >= 3 { times.append(seconds) }
+            if round >= Self.warmUp { times.append(seconds) }
         }
         Output.line((times.map { "\($0)" } + [member.transport]).joined(separator: " "))
         // What the sockets still hold is the others' last sum: nobody leaves before everybody has it.

@@ -64,6 +64,28 @@ import Testing
         #expect(Array(Self.rounded(values, wire)[..<5]) == [100, 0, 2, -2, 63])
     }
 
+    @Test(arguments: [0, 1, 15, 16, 17, 100, 1000]) func `what is kept past the caches is a copy, at any address`(
+        count: Int
+    ) {
+        let values = Self.values(count + 40)
+        for (from, to) in [(0, 0), (1, 0), (0, 3), (5, 7), (16, 15)] {
+            var target = [Float](repeating: 7, count: count + 40)
+            values.withUnsafeBytes { source in
+                target.withUnsafeMutableBufferPointer {
+                    GradientWire.keep(source.baseAddress! + 4 * from + 2, count, to: $0.baseAddress! + to)
+                }
+            }
+            var wanted = [Float](repeating: 7, count: count + 40)
+            values.withUnsafeBytes { source in
+                wanted.withUnsafeMutableBytes {
+                    $0.baseAddress!.advanced(by: 4 * to)
+                        .copyMemory(from: source.baseAddress! + 4 * from + 2, byteCount: 4 * count)
+                }
+            }
+            #expect(target.map(\.bitPattern) == wanted.map(\.bitPattern))
+        }
+    }
+
     @Test func `two tensors never share a scale`() {
         let wire = GradientWire(.int8, tensors: [32, 32])
         let values = [Float](repeating: 1000, count: 32) + [Float](repeating: 0.001, count: 32)

@@ -14,6 +14,9 @@
 // y[count] = a[count] + b[count]; a and b are floats at any address, y may be one of them.
 void dk_wire_add(float *y, const void *a, const void *b, long count);
 
+// y[count] = x[count], past the processor's caches: for what is not read again soon. x is floats at any address.
+void dk_wire_copy(float *y, const void *x, long count);
+
 // The nearest bf16, ties to even; one that is not a number stays one.
 void dk_wire_to_bf16(uint16_t *y, const float *x, long count);
 void dk_wire_from_bf16(float *y, const uint16_t *x, long count);
