@@ -1,3 +1,5 @@
+import Terms
+
 /// Where each trained tensor lies in the flat fp32 vector of P elements: in byte order of names, without gaps.
 package struct ParameterLayout: Sendable, Equatable {
     /// One trained tensor.
@@ -56,13 +58,10 @@ package struct ParameterLayout: Sendable, Equatable {
 
     /// The entry called `name`.
     package subscript(name: String) -> Entry? {
-        var (low, high) = (0, entries.count)
-        while low < high {
-            let middle = (low + high) / 2
-            let precedes = entries[middle].name.utf8.lexicographicallyPrecedes(name.utf8)
-            if precedes { low = middle + 1 } else { high = middle }
+        let place = entries.indices.partitionPoint {
+            entries[$0].name.utf8.lexicographicallyPrecedes(name.utf8)
         }
-        return low < entries.count && entries[low].name == name ? entries[low] : nil
+        return place < entries.count && entries[place].name == name ? entries[place] : nil
     }
 
     /// Where weight decay applies: ascending, apart, neighbours joined.

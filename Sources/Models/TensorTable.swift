@@ -1,3 +1,5 @@
+import Terms
+
 /// What a tensor is for.
 package enum TensorRole: Sendable, Equatable {
     case embedding, positions, head
@@ -67,13 +69,10 @@ package struct TensorTable: Sendable, Equatable {
 
     /// The tensor called `name`.
     package subscript(name: String) -> TensorSpecification? {
-        var (low, high) = (0, tensors.count)
-        while low < high {
-            let middle = (low + high) / 2
-            let precedes = tensors[middle].name.utf8.lexicographicallyPrecedes(name.utf8)
-            if precedes { low = middle + 1 } else { high = middle }
+        let place = tensors.indices.partitionPoint {
+            tensors[$0].name.utf8.lexicographicallyPrecedes(name.utf8)
         }
-        return low < tensors.count && tensors[low].name == name ? tensors[low] : nil
+        return place < tensors.count && tensors[place].name == name ? tensors[place] : nil
     }
 
     /// Which of `found` holds each tensor, in the order of `tensors`.

@@ -1,6 +1,7 @@
-import Terms
+package import Terms
 
-/// The order of the sequences in one epoch: a bijection of `0 ..< count`, computable at any position alone.
+/// The order of the sequences in one epoch, or of other things: a bijection of `0 ..< count`, computable at any position
+/// alone.
 ///
 /// A balanced Feistel network over the smallest even number of bits that holds `count`, with Philox as round
 /// function, walked along its cycle until the value falls inside. No table, no state: resuming at position
@@ -14,13 +15,14 @@ package struct Permutation: Sendable {
 
     /// - Parameters:
     ///   - count: elements, > 0.
+    ///   - purpose: what is ordered.
     ///   - epoch: from 0; every epoch has an order of its own.
-    package init(count: Int, seed: UInt64, epoch: Int) {
+    package init(count: Int, seed: UInt64, purpose: RandomPurpose = .shuffle, epoch: Int) {
         precondition(count > 0, "a permutation needs at least one element")
         self.count = UInt64(count)
         let bits = UInt64(64 - (UInt64(count) - 1).leadingZeroBitCount)
         halfBits = max(1, (bits + 1) / 2)
-        random = Philox(seed: seed, purpose: .shuffle, stream: UInt64(epoch))
+        random = Philox(seed: seed, purpose: purpose, stream: UInt64(epoch))
     }
 
     /// The element at `position`, both in `0 ..< count`.

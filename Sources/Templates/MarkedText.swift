@@ -1,3 +1,5 @@
+import Terms
+
 /// UTF-8 text that remembers which of its bytes came from data rather than from a template.
 ///
 /// The mark follows a byte through every operation of the interpreter, so that the encoder can tell a turn marker
@@ -82,12 +84,8 @@ package struct MarkedText: Sendable, Hashable {
 
     /// Whether any byte of `range` came from data.
     package func containsData(_ range: Range<Int>) -> Bool {
-        var (low, high) = (0, dataRanges.count)
-        while low < high {
-            let middle = (low + high) / 2
-            if dataRanges[middle].upperBound <= range.lowerBound { low = middle + 1 } else { high = middle }
-        }
-        return low < dataRanges.count && dataRanges[low].overlaps(range)
+        let first = dataRanges.indices.partitionPoint { dataRanges[$0].upperBound <= range.lowerBound }
+        return first < dataRanges.count && dataRanges[first].overlaps(range)
     }
 
     private mutating func mark(_ range: Range<Int>) {

@@ -76,4 +76,5 @@ package enum RandomPurpose: UInt32, Sendable {
     case probe = 8
     case simulation = 9
     case identity = 10
+    case excerpt = 11
 }
