@@ -30,6 +30,7 @@ extension Ledger {
             presumption.lost.write(into: &writer)
         }
         writer.list(state.warned) { $0.integer($1.rawValue) }
+        writer.list(state.energyMethods) { $0.integer($1.rawValue) }
     }
 
     private static let listLimit = 1 << 24
@@ -59,6 +60,10 @@ extension Ledger {
         state.warned = try reader.list(limit: BudgetUnit.allCases.count) { reader throws(ByteError) in
             guard let unit = BudgetUnit(rawValue: try reader.integer()) else { throw .invalid("unit") }
             return unit
+        }
+        state.energyMethods = try reader.list(limit: EnergyMethod.allCases.count) { reader throws(ByteError) in
+            guard let method = EnergyMethod(rawValue: try reader.integer()) else { throw .invalid("energy method") }
+            return method
         }
         guard state.conservationFault == nil else { throw .invalid("ledger") }
         self.init(state, forgotten: forgotten, digest: digest, postings: postings)

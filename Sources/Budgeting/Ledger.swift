@@ -73,6 +73,8 @@ package struct Ledger: Sendable, Equatable {
     package func balance(_ account: Account) -> Costs { state.balance(account) }
     /// Everything that is gone, lost work, overhead and overrun included.
     package var spent: Costs { state.spent }
+    /// How the energy spent was found, in their order; none = modelled, like all of it.
+    package var energyMethods: [EnergyMethod] { state.energyMethods }
     /// Promised to leases or set aside for the ending.
     package var reserved: Costs { state.reserved }
     /// Limited units of which at least the budget's warning share is spent, in their order.

@@ -25,6 +25,7 @@ struct LedgerDraft {
             case .rewound(let step): try rewind(step)
             case .warned(let units):
                 state.warned = BudgetUnit.allCases.filter { state.warned.contains($0) || units.contains($0) }
+            case .metered(let method): state.note(method)
             }
             return nil
         } catch {

@@ -84,6 +84,9 @@ extension LedgerEvent {
         case .repeated(let lease, let cost):
             writeLease(12, lease, into: &writer)
             cost.write(into: &writer)
+        case .metered(let method):
+            writer.integer(UInt8(13))
+            writer.integer(method.rawValue)
         }
     }
 
@@ -131,6 +134,9 @@ extension LedgerEvent {
         case 12:
             let lease = try reader.integer(UInt64.self)
             self = .repeated(lease: lease, cost: try Costs(reading: &reader))
+        case 13:
+            guard let method = EnergyMethod(rawValue: try reader.integer()) else { throw .invalid("energy method") }
+            self = .metered(method)
         default: throw .invalid("event")
         }
         guard isWellFormed else { throw .invalid("event") }

@@ -78,13 +78,15 @@ package enum LedgerEvent: Sendable, Hashable {
     case rewound(to: Step)
     /// Units that reached the warning level.
     case warned([BudgetUnit])
+    /// Energy from here on was found this way as well; without such a line it is modelled.
+    case metered(EnergyMethod)
 }
 
 extension LedgerEvent {
     /// False for what no caller that is right ever says: amounts below 0, a lease that does not reserve its own steps.
     package var isWellFormed: Bool {
         switch self {
-        case .limited, .closed, .expired, .warned: true
+        case .limited, .closed, .expired, .warned, .metered: true
         case .inherited(let position, let costs):
             position >= 1 && costs.steps == Int64(position) && costs.isNonNegative && costs.measured == .zero
         case .endingReserved(let costs): costs.isNonNegative

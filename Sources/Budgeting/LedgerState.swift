@@ -30,6 +30,8 @@ struct LedgerState: Sendable, Equatable {
     var presumptions: [Presumption] = []
     /// Units whose warning was given, in their order.
     var warned: [BudgetUnit] = []
+    /// How the energy so far was found, in their order; none before the first line that says so.
+    var energyMethods: [EnergyMethod] = []
 
     init(budget: Budget) { self.budget = budget }
 
@@ -44,6 +46,14 @@ struct LedgerState: Sendable, Equatable {
 
     var spent: Costs { sum([.atRisk, .covered, .lost, .overhead, .overrun]) }
     var reserved: Costs { sum([.reserved, .ending]) }
+
+    /// Takes note of how energy is found; what was spent before anybody said is modelled.
+    mutating func note(_ method: EnergyMethod) {
+        let isFirst = energyMethods.isEmpty && spent.energy > 0
+        energyMethods = EnergyMethod.allCases.filter {
+            $0 == method || energyMethods.contains($0) || (isFirst && $0 == .modelled)
+        }
+    }
 
     /// Limited units of which at least the budget's warning share is spent, in their order.
     var unitsAtWarning: [BudgetUnit] { budget.unitsAtWarning(spent) }

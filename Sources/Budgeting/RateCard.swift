@@ -1,4 +1,4 @@
-/// What a coordinator takes energy and money to be: declared by whoever runs it, never measured.
+/// What a coordinator takes energy and money to be where nothing measures them: declared by whoever runs it.
 package struct RateCard: Sendable, Hashable {
     /// Milliwatts that a busy core draws with its part of the machine; 0 = not declared.
     package var milliwattsPerCore: Int64
@@ -8,6 +8,8 @@ package struct RateCard: Sendable, Hashable {
     package var moneyPerKilowattHour: Int64
     /// Three capital letters; nil = no prices are declared.
     package var currency: String?
+    /// Every worker reads its machine's own energy counters, so that a budget of energy needs no declared power.
+    package var isEnergyMeasured = false
 
     package init(
         milliwattsPerCore: Int64 = 0, moneyPerCoreHour: Int64 = 0, moneyPerKilowattHour: Int64 = 0,
@@ -22,27 +24,30 @@ package struct RateCard: Sendable, Hashable {
     /// Millijoules that so many core-milliseconds take, rounded up.
     package func energy(coreTime: Int64) -> Int64 { Self.product(coreTime, milliwattsPerCore, per: 1_000) }
 
-    /// Millionths of the currency that so many core-milliseconds cost with their energy, each part rounded up.
-    package func money(coreTime: Int64) -> Int64 {
-        let cores = Self.product(coreTime, moneyPerCoreHour, per: 3_600_000)
-        let power = Self.product(energy(coreTime: coreTime), moneyPerKilowattHour, per: 3_600_000_000)
-        return cores &+ power
+    /// Millionths of the currency that so many core-milliseconds cost with so many millijoules, each part rounded up.
+    private func money(coreTime: Int64, energy: Int64) -> Int64 {
+        Self.product(coreTime, moneyPerCoreHour, per: 3_600_000)
+            &+ Self.product(energy, moneyPerKilowattHour, per: 3_600_000_000)
     }
 
     /// Measured time with what it costs; amounts that no longer fit stay at the largest.
-    package func costs(coreTime: Int64, wallClock: Int64) -> Costs {
-        Costs(
-            coreTime: coreTime, wallClock: wallClock, energy: energy(coreTime: coreTime),
-            money: money(coreTime: coreTime))
+    ///
+    /// - Parameter energy: in millijoules; nil = what the card says.
+    package func costs(coreTime: Int64, wallClock: Int64, energy: Int64? = nil) -> Costs {
+        let energy = energy ?? self.energy(coreTime: coreTime)
+        return Costs(
+            coreTime: coreTime, wallClock: wallClock, energy: energy,
+            money: money(coreTime: coreTime, energy: energy))
     }
 
     /// Why a limit of this budget can't be kept with this card; nil when all can.
     package func fault(with budget: Budget) -> String? {
-        if budget[.energy] != nil, milliwattsPerCore == 0 {
+        if budget[.energy] != nil, milliwattsPerCore == 0, !isEnergyMeasured {
             return "budget.energy needs watts_per_core in the rate card"
         }
         guard budget[.money] != nil else { return nil }
-        guard let currency, moneyPerCoreHour > 0 || (moneyPerKilowattHour > 0 && milliwattsPerCore > 0) else {
+        let knowsEnergy = milliwattsPerCore > 0 || isEnergyMeasured
+        guard let currency, moneyPerCoreHour > 0 || (moneyPerKilowattHour > 0 && knowsEnergy) else {
             return "budget.money needs prices in the rate card"
         }
         guard budget.currency == nil || budget.currency == currency else {

@@ -78,21 +78,17 @@ package struct SavePlan: Sendable, Equatable {
 
     /// The piece of `role` that holds the element `offset`; nil when there is none.
     package func piece(_ role: TensorRole, holding offset: Int) -> Int? {
-        var (low, high) = (0, pieces.count)
-        while low < high {
-            let middle = (low + high) / 2
-            let piece = pieces[middle]
+        let place = pieces.indices.partitionPoint { index in
+            let piece = pieces[index]
             let tensor = layout.tensors[piece.tensor]
-            let isBefore =
-                if offset >= tensor.offset + tensor.elements { true } else if offset < tensor.offset {
-                    false
-                } else if piece.role != role { piece.role < role } else { offset >= piece.offset + piece.elements }
-            if isBefore { low = middle + 1 } else { high = middle }
+            if offset >= tensor.offset + tensor.elements { return true }
+            if offset < tensor.offset { return false }
+            return piece.role == role ? offset >= piece.offset + piece.elements : piece.role < role
         }
-        guard low < pieces.count, pieces[low].role == role, pieces[low].offset <= offset,
-            offset < pieces[low].offset + pieces[low].elements
+        guard place < pieces.count, pieces[place].role == role, pieces[place].offset <= offset,
+            offset < pieces[place].offset + pieces[place].elements
         else { return nil }
-        return low
+        return place
     }
 
     /// The manifest's tensor list; `digests[i]` names the object of `pieces[i]`.

@@ -45,6 +45,8 @@ package struct SessionRecord: Sendable {
     var unfit: [Unfitness] = []
     /// Shards a second, smoothed over its reports; nil until measured.
     package var rate: Double?
+    /// What its machine's own counters say that it draws; nil = nobody reads them.
+    var milliwatts: Int64?
 }
 
 extension Coordinator {

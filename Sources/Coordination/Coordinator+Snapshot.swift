@@ -8,7 +8,7 @@ import Wire
 /// It holds nothing that the entries do not give, and everything that they do: two cores whose journals are the same
 /// have the same bytes, whatever else they know. 16 bytes a step (its digest, its tokens) are all that grows with them.
 extension Coordinator {
-    private static let format = "drover-core 1"
+    private static let format = "drover-core 2"
 
     /// What the journal so far adds up to.
     package func snapshot() -> [UInt8] {
@@ -140,7 +140,7 @@ extension JobRun {
         }
         nextLease = try reader.integer()
         ledger = try reader.bool() ? try Ledger(reading: &reader) : nil
-        meter = Meter(wallMilliseconds: ledger?.spent.wallClock ?? 0, coreMilliseconds: ledger?.spent.coreTime ?? 0)
+        meter = Meter(spent: ledger?.spent ?? .zero)
         digests = try reader.list(limit: Int(UInt32.max)) { reader throws(ByteError) in try reader.integer() }
         history = try reader.list(limit: Int(UInt32.max)) { reader throws(ByteError) in try reader.count() }
         committed = history.count

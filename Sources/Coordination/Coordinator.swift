@@ -156,6 +156,7 @@ package struct Coordinator: Sendable {
         case .report(let report):
             measure(report, index)
             update(report.position.job) { $0.reported(report, from: session, now, &output) }
+        case .power(let reading): draw(reading, index)
         case .evaluated(let result): update(result.order.job) { $0.evaluated(result, from: session, now, &output) }
         case .snapshotTaken(let order): update(order.job) { $0.snapshotTaken(order, from: session, now, &output) }
         case .trouble(let trouble): self.trouble(trouble, index, now, &output)
@@ -164,6 +165,16 @@ package struct Coordinator: Sendable {
             // Only the coordinator says these, or the shell answers them; from a worker they change nothing.
             break
         }
+    }
+
+    /// A worker's machine says what the worker draws.
+    private mutating func draw(_ reading: PowerReading, _ index: Int) {
+        guard reading.milliwatts <= PowerReading.most else { return }
+        let milliwatts = Int64(reading.milliwatts)
+        sessions[index].milliwatts = milliwatts
+        guard let job = sessions[index].job else { return }
+        let session = sessions[index].id
+        update(job) { $0.noteDraw(milliwatts, of: session) }
     }
 
     mutating func update(_ job: JobID, _ change: (inout JobRun) -> Void) {

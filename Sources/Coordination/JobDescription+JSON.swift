@@ -14,7 +14,7 @@ extension JobDescription {
     package func encoded() -> [UInt8] {
         func optional(_ value: Int?) -> JSONValue { value.map(JSONValue.int) ?? .null }
         func bits(_ value: Double) -> JSONValue { .string(String(value.bitPattern, radix: 16)) }
-        let value = JSONValue.members([
+        var value = JSONValue.members([
             "format": .string("drover-job/1"), "name": .string(name), "project": .string(project),
             "priority": .int(priority),
             "workers_min": .int(workersMin), "workers_max": .int(workersMax),
@@ -49,11 +49,15 @@ extension JobDescription {
                     .members([
                         "kind": .string(file.kind.rawValue), "name": .string(file.name),
                         "sha256": .string(file.digest.hex),
-                        "bytes": .int(file.size), "path": .string(file.path),
+                        "bytes": .int(file.size), "path": .string(file.path), "state": .string(file.state),
                     ])
                 }),
             "training": training,
         ])
+        if let wholeSequences, var object = value.object {
+            object["whole_sequences"] = .int(wholeSequences)
+            value = .object(object)
+        }
         return Array(value.canonicalText.utf8)
     }
 
@@ -98,6 +102,7 @@ extension JobDescription {
         keepBest = try reader.count("keep_best", most: 1 << 20)
         keepEvery = try reader.count("keep_every")
         tensors = try reader.tensors()
+        if root["whole_sequences"] != nil { wholeSequences = try reader.positive("whole_sequences") }
         // Earlier releases did not say.
         if root["eval_first"] != nil { evaluatesFirst = try reader.count("eval_first", most: 1) == 1 }
         if root["memory_bytes"] != nil { memoryBytes = try reader.count("memory_bytes", most: 1 << 60) }
@@ -209,7 +214,9 @@ private struct FieldReader {
             guard !name.isEmpty, !name.hasPrefix("/"), !name.split(separator: "/").contains("..") else {
                 throw DescriptionError(problem: "a file name leaves its folder")
             }
-            files.append(JobFile(kind: kind, name: name, digest: digest, size: size, path: path))
+            // Earlier releases kept none.
+            let state = entry["state"]?.string ?? ""
+            files.append(JobFile(kind: kind, name: name, digest: digest, size: size, path: path, state: state))
         }
         return files
     }

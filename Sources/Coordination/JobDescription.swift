@@ -14,13 +14,16 @@ package struct JobFile: Sendable, Equatable {
     package var size: Int
     /// Where the submitter has it; a worker on the same machine reads it there after checking the digest.
     package var path: String
+    /// What the submitter's file system said about the file before its digest was taken; empty = unknown.
+    package var state: String
 
-    package init(kind: Kind, name: String, digest: Digest, size: Int, path: String) {
+    package init(kind: Kind, name: String, digest: Digest, size: Int, path: String, state: String = "") {
         self.kind = kind
         self.name = name
         self.digest = digest
         self.size = size
         self.path = path
+        self.state = state
     }
 }
 
@@ -50,6 +53,8 @@ package struct JobDescription: Sendable, Equatable {
     /// P: trained parameters.
     package var parameters: Int
     package var sequences: Int
+    /// Sequences that all of the dataset would have, about, when `sequences` is an excerpt of it; nil = they are all.
+    package var wholeSequences: Int?
     package var globalBatch: Int
     package var microBatch: Int
     package var virtualShards: Int

@@ -1,3 +1,5 @@
+import Terms
+
 /// The jobs that are not at rest, in the order in which workers go to them.
 ///
 /// Higher priority first. Among equals a job that has workers keeps its minimum; then the project with the fewest
@@ -58,11 +60,7 @@ struct JobQueue: Sendable {
     mutating func note(_ holding: Holding?, of job: Int, priority: Int, project: String) {
         let place = place(priority, project)
         guard isLane(place, priority, project) else { return }
-        var (found, upper) = (0, lanes[place].holdings.count)
-        while found < upper {
-            let middle = (found + upper) / 2
-            if lanes[place].holdings[middle].job < job { found = middle + 1 } else { upper = middle }
-        }
+        let found = lanes[place].holdings.indices.partitionPoint { lanes[place].holdings[$0].job < job }
         let isNoted = found < lanes[place].holdings.count && lanes[place].holdings[found].job == job
         switch (holding, isNoted) {
         case (let holding?, true): lanes[place].holdings[found] = holding
@@ -75,15 +73,9 @@ struct JobQueue: Sendable {
 
     /// Where the lane is, or would be.
     private func place(_ priority: Int, _ project: String) -> Int {
-        var (lower, upper) = (0, lanes.count)
-        while lower < upper {
-            let middle = (lower + upper) / 2
-            let isBefore =
-                lanes[middle].priority == priority
-                ? lanes[middle].project < project : lanes[middle].priority > priority
-            if isBefore { lower = middle + 1 } else { upper = middle }
+        lanes.indices.partitionPoint {
+            lanes[$0].priority == priority ? lanes[$0].project < project : lanes[$0].priority > priority
         }
-        return lower
     }
 
     private func isLane(_ place: Int, _ priority: Int, _ project: String) -> Bool {

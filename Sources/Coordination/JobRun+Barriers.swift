@@ -48,16 +48,16 @@ extension JobRun {
     /// Between two checkpoints by time; nil = only steps count.
     var saveInterval: Span? {
         if description.savesByCost {
-            return Self.interval(stall: pace.stallMilliseconds ?? 0, ran: meter.wall, failures)
+            return Self.interval(cost: pace.saveCost, ran: meter.wall, failures)
         }
         return description.saveMilliseconds > 0 ? .milliseconds(Int64(description.saveMilliseconds)) : nil
     }
 
-    /// √(2·C·μ) for a stall of C and a mean time μ between failures (Young 1974; Daly 2006, §2), which begins at a day;
-    /// at least 50·C, so that saving costs at most 2 %, at least 10 s, at most an hour.
-    package static func interval(stall: Int64, ran: Span, _ failures: Int) -> Span {
+    /// √(2·C·μ) for a save that costs C of training and a mean time μ between failures (Young 1974; Daly 2006, §2),
+    /// which begins at a day; at least 50·C, so that saving costs at most 2 %, at least 10 s, at most an hour.
+    package static func interval(cost: Int64, ran: Span, _ failures: Int) -> Span {
         let meanLife = (ran.seconds + 86_400) / Double(failures + 1)
-        let cost = Double(max(1, stall)) / 1000
+        let cost = Double(max(1, cost)) / 1000
         let seconds = max((2 * cost * meanLife).squareRoot(), 50 * cost)
         return .milliseconds(Int64(min(max(seconds, 10), 3600) * 1000))
     }
@@ -184,6 +184,7 @@ extension JobRun {
             step: applied, attempt: saveAttempts, reason: reason, copied: Array(repeating: false, count: members.count))
         wantsSave = nil
         lastSaveAt = now
+        savedBesideStep = true
         postOverhead(&output)
         output.commands.append(
             .collect(
@@ -227,6 +228,7 @@ extension JobRun {
         let run = saving?.attempt == attempt && saving?.step == step ? saving : nil
         if let run {
             saving = nil
+            savedBesideStep = true
             failedSaves = 0
             pace.saveMilliseconds = (now - lastSaveAt).nanoseconds / 1_000_000
             pace.stallMilliseconds = (run.halt + run.wait).nanoseconds / 1_000_000
@@ -256,6 +258,7 @@ extension JobRun {
     ) {
         guard let run = saving, run.attempt == attempt else { return }
         saving = nil
+        savedBesideStep = true
         failedSaves += 1
         wantsSave = run.reason
         saveAgainAt = now + Self.savePause * Int64(failedSaves)

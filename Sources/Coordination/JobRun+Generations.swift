@@ -64,7 +64,10 @@ extension JobRun {
         abandonSave(&output)
         postOverhead(&output)
         if members.map(\.node) != workers.map(\.node) { rebalancings = 0 }
-        members = workers.map { MemberRecord(session: $0.id, node: $0.node, threads: $0.threads) }
+        members = workers.map {
+            MemberRecord(
+                session: $0.id, node: $0.node, threads: $0.threads, milliwatts: $0.milliwatts, drawnSince: meter.wall)
+        }
         tick(now)
         if bug != .generationNotJournalled { output.journal.append(.generation(id, generation)) }
         if profile == nil, description.isExact, let first = workers.first {

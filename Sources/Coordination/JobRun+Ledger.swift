@@ -58,7 +58,7 @@ extension JobRun {
         else { throw fault() }
         ledger?.forget()
         if case .reserved(let number, _, _, _) = entry.event { nextLease = max(nextLease, number + 1) }
-        meter = Meter(wallMilliseconds: ledger?.spent.wallClock ?? 0, coreMilliseconds: ledger?.spent.coreTime ?? 0)
+        meter = Meter(spent: ledger?.spent ?? .zero)
     }
 
     // MARK: Measured costs
@@ -68,11 +68,13 @@ extension JobRun {
         guard let spent = ledger?.spent else { return .zero }
         return rates.costs(
             coreTime: max(0, meter.coreMilliseconds - spent.coreTime),
-            wallClock: max(0, meter.wallMilliseconds - spent.wallClock))
+            wallClock: max(0, meter.wallMilliseconds - spent.wallClock),
+            energy: max(0, meter.energy.millijoules - spent.energy))
     }
 
     /// Accounts the time since the last posting as overhead: restoring, evaluating, saving, waiting.
     mutating func postOverhead(_ output: inout CoordinatorOutput) {
+        postMethods(&output)
         let costs = unposted
         if costs != .zero { post(.spent(overhead: costs, isEnding: isEnding(committed + 1)), &output) }
     }
@@ -81,6 +83,42 @@ extension JobRun {
     func isEnding(_ step: Step) -> Bool {
         guard let event = plan.last, event.limit != nil else { return false }
         return step > event.trunk
+    }
+
+    // MARK: Energy
+
+    /// What a member draws, in milliwatts: by its machine's counters, else by the rate card, else like what was
+    /// measured so far.
+    private func draw(of member: MemberRecord) -> Int64 {
+        if let measured = member.milliwatts { return measured }
+        if rates.milliwattsPerCore > 0 { return min(rates.milliwattsPerCore, 1 << 40) * Int64(member.threads) }
+        // Asked at every event: as long as nobody measures, the accounts are not added up.
+        guard let ledger, !ledger.energyMethods.isEmpty else { return 0 }
+        let spent = ledger.spent
+        guard spent.coreTime > 0 else { return 0 }
+        return Int64(min(Double(spent.energy) * 1000 / Double(spent.coreTime), 1e12) * Double(member.threads))
+    }
+
+    /// What all members draw, in milliwatts; so bounded that an hour of it fits.
+    var draw: Int64 { members.reduce(0) { min($0 + draw(of: $1), 1 << 50) } }
+
+    /// A member's machine says what it drew on average since it last said so: until now this was taken to be what it
+    /// had been before.
+    mutating func noteDraw(_ milliwatts: Int64, of session: SessionID) {
+        guard let rank = members.firstIndex(where: { $0.session == session }) else { return }
+        let correction = milliwatts - draw(of: members[rank])
+        meter.energy.add(milliwatts: correction, for: meter.wall - members[rank].drawnSince)
+        members[rank].milliwatts = milliwatts
+        members[rank].drawnSince = meter.wall
+    }
+
+    /// Writes down when energy is found in another way than the ledger says so far.
+    private mutating func postMethods(_ output: inout CoordinatorOutput) {
+        guard let ledger else { return }
+        let isMeasured = members.contains { $0.milliwatts != nil }
+        let isModelled = members.contains { $0.milliwatts == nil && draw(of: $0) > 0 }
+        if isMeasured, !ledger.energyMethods.contains(.measured) { post(.metered(.measured), &output) }
+        if isModelled, isMeasured || ledger.energyMethods == [.measured] { post(.metered(.modelled), &output) }
     }
 
     // MARK: Leases
@@ -115,6 +153,7 @@ extension JobRun {
             guard reserve(step...step, tokens: recipe.inputTokens, &output) else { return false }
         }
         guard let lease = ledger?.leases.first(where: { $0.steps.contains(step) }) else { return false }
+        postMethods(&output)
         var cost = unposted
         let used = cost
         takeRepeated(from: &cost, lease.number, &output)
@@ -124,7 +163,11 @@ extension JobRun {
             return false
         }
         if step == lease.steps.upperBound { post(.closed(lease: lease.number), &output) }
-        if phase == .running { pace.note(used, total: ledger?.spent ?? .zero) }
+        if phase == .running {
+            pace.note(used, total: ledger?.spent ?? .zero)
+            pace.noteStep(milliseconds: used.wallClock, besideSave: saving != nil || savedBesideStep)
+            savedBesideStep = false
+        }
         return true
     }
 
@@ -139,7 +182,9 @@ extension JobRun {
     private mutating func takeRepeated(from cost: inout Costs, _ lease: UInt64, _ output: inout CoordinatorOutput) {
         let milliseconds = min(repeatedMicroseconds / 1000, cost.coreTime)
         guard milliseconds > 0 else { return }
-        let lost = rates.costs(coreTime: milliseconds, wallClock: 0)
+        // What the time costs besides is its part of what all of it costs.
+        func part(_ amount: Int64) -> Int64 { Int64(Double(amount) * Double(milliseconds) / Double(cost.coreTime)) }
+        let lost = Costs(coreTime: milliseconds, energy: part(cost.energy), money: part(cost.money))
         guard post(.repeated(lease: lease, cost: lost), &output) == nil else { return }
         repeatedMicroseconds -= milliseconds * 1000
         for unit in BudgetUnit.allCases { cost[unit] = max(0, cost[unit] - lost[unit]) }

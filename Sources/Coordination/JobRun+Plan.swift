@@ -152,10 +152,12 @@ extension JobRun {
 
     /// What the whole generation costs in so much time.
     private func costOf(milliseconds: Double, _ unit: BudgetUnit) -> Double {
-        let threads = Double(max(1, members.reduce(0) { $0 + $1.threads }))
         if unit == .wallClock { return milliseconds }
-        let scale = rates.costs(coreTime: 3_600_000, wallClock: 0)
-        return milliseconds * threads * Double(scale[unit]) / 3.6e6
+        let threads = Int64(max(1, members.reduce(0) { $0 + $1.threads }))
+        // In an hour; milliwatts times seconds are millijoules.
+        let scale = rates.costs(
+            coreTime: 3_600_000 * threads, wallClock: 0, energy: members.isEmpty ? nil : draw * 3600)
+        return milliseconds * Double(scale[unit]) / 3.6e6
     }
 
     /// What is still due besides steps before the job can rest: checkpoints with their verification, an evaluation.

@@ -81,6 +81,8 @@ package struct JobRun: Sendable {
     var saving: SaveRun?
     var saveAttempts: UInt32 = 0
     var failedSaves = 0
+    /// A checkpoint began or ended since the newest step counted.
+    var savedBesideStep = false
     var lastSaveAt: Instant
     /// No checkpoint is tried before.
     var saveAgainAt = Instant(nanoseconds: 0)
@@ -130,6 +132,10 @@ package struct JobRun: Sendable {
         var threads: Int
         var standing: Standing?
         var isReady = false
+        /// What it draws by its machine's own counters; nil = nobody reads them.
+        var milliwatts: Int64?
+        /// What the meter showed when that was read last, or when it became a member.
+        var drawnSince: Span
         /// Steps it has reported in this generation.
         var step: Step = 0
     }
@@ -204,7 +210,7 @@ package struct JobRun: Sendable {
     /// Reads the meter; called before an event can change the members.
     mutating func tick(_ now: Instant) {
         clock = max(clock, now.nanoseconds / 1_000_000 + clockOffset)
-        meter.read(threads: phase == .gathering ? nil : members.reduce(0) { $0 + $1.threads }, now)
+        meter.read(threads: phase == .gathering ? nil : members.reduce(0) { $0 + $1.threads }, milliwatts: draw, now)
     }
 
     mutating func rest(_ state: JobState, reason: String, _ output: inout CoordinatorOutput) {

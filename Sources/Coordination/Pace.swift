@@ -16,7 +16,15 @@ struct Pace: Sendable, Equatable {
     /// Milliseconds that an evaluation takes.
     var evaluationMilliseconds: Int64 = 0
 
+    /// Wall-clock milliseconds of the newest steps beside which nothing was saved, oldest first.
+    private var quiet: [Int64] = []
+    /// By how much the newest saves made the steps beside them longer, milliseconds, oldest first.
+    private var burdens: [Int64] = []
+    /// The same for the save that goes on.
+    private var burden: Int64?
+
     private static let window = 16
+    private static let saves = 4
     private static let longWindow = 64
     /// Steps before a first estimate.
     static let enough = 3
@@ -31,8 +39,34 @@ struct Pace: Sendable, Equatable {
         totals.append(total)
     }
 
-    /// Another generation runs: what gathering it took was no step's.
-    mutating func restart() { totals = [] }
+    /// Notes how long a step took, and whether a checkpoint was on its way out meanwhile.
+    mutating func noteStep(milliseconds: Int64, besideSave: Bool) {
+        if besideSave {
+            guard quiet.count >= Self.enough else { return }
+            burden = (burden ?? 0) + milliseconds - quiet.sorted()[quiet.count / 2]
+            return
+        }
+        if let burden {
+            if burdens.count == Self.saves { burdens.removeFirst() }
+            burdens.append(burden)
+        }
+        burden = nil
+        if quiet.count == Self.window { quiet.removeFirst() }
+        quiet.append(milliseconds)
+    }
+
+    /// Milliseconds of training that a save costs: for which it stands still, or by which the steps beside it are
+    /// longer, whichever is more.
+    var saveCost: Int64 {
+        max(stallMilliseconds ?? 0, burdens.isEmpty ? 0 : burdens.reduce(0, +) / Int64(burdens.count))
+    }
+
+    /// Another generation runs: what gathering it took was no step's, and its steps take another time.
+    mutating func restart() {
+        totals = []
+        quiet = []
+        burden = nil
+    }
 
     var isKnown: Bool { count >= Self.enough }
 

@@ -71,12 +71,7 @@ package struct SessionTable: Sendable, RandomAccessCollection {
 
     /// The first place whose session is not below `id`.
     private func place(from id: SessionID) -> Int {
-        var (lower, upper) = (0, records.count)
-        while lower < upper {
-            let middle = (lower + upper) / 2
-            if records[middle].id < id { lower = middle + 1 } else { upper = middle }
-        }
-        return lower
+        records.indices.partitionPoint { records[$0].id < id }
     }
 
     /// What of a record the counts and lists are made of.
@@ -131,12 +126,7 @@ struct Crew: RandomAccessCollection {
 extension Array where Element: Comparable {
     /// The place of the first element that is not below `element`; the array ascends.
     func partition(before element: Element) -> Int {
-        var (lower, upper) = (0, count)
-        while lower < upper {
-            let middle = (lower + upper) / 2
-            if self[middle] < element { lower = middle + 1 } else { upper = middle }
-        }
-        return lower
+        indices.partitionPoint { self[$0] < element }
     }
 
     /// Puts an element into an array that ascends, once, or takes it out.

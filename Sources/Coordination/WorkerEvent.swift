@@ -44,6 +44,10 @@ package enum WorkerEvent: Sendable {
     case peerLost(NodeID)
     /// Something local failed while working on a job.
     case failed(JobID, problem: String)
+    /// What the machine's own counters say that this process drew on average since they were read last.
+    case powerRead(PowerReading)
+    /// What was computed could not be used; the state is sound, and it may be tried again.
+    case hindered(JobID, problem: String)
     /// The process was asked to end.
     case stopRequested
     case deadline

@@ -32,6 +32,9 @@ extension WorkerSession {
         case .failed(let id, let problem):
             guard let job, job.id == id else { return }
             complain(.local, problem, job, &output)
+        case .hindered(let id, let problem):
+            guard let job, job.id == id, job.isMember else { return }
+            complain(.stalled, problem, job, &output)
         default: stepProgress(event, &output)
         }
     }

@@ -23,6 +23,9 @@ package struct WorkerSession: Sendable {
     private var lastHeard = Instant(nanoseconds: 0)
     /// The instant of the event in hand.
     private(set) var clock = Instant(nanoseconds: 0)
+    /// What it drew when that was read last: said again in every new session, so that none takes it for a worker that
+    /// measures nothing.
+    private var power: PowerReading?
     /// The job it holds, with where it stands.
     package internal(set) var job: Course?
 
@@ -140,6 +143,9 @@ package struct WorkerSession: Sendable {
         case .stopRequested: drain(now, &output)
         case .deadline: break
         case .peerLost(let node): peerLost(node, &output)
+        case .powerRead(let reading):
+            power = reading
+            if isWelcome { output.sends.append(.power(reading)) }
         default: progress(event, &output)
         }
         if let leavesBy, now >= leavesBy { leave(&output) }
@@ -234,6 +240,7 @@ package struct WorkerSession: Sendable {
         hello.lastEpoch = welcome.epoch
         heartbeat = .milliseconds(Int64(min(max(100, welcome.heartbeatMilliseconds), 60_000)))
         output.notices.append(.welcomed(epoch: welcome.epoch))
+        if let power { output.sends.append(.power(power)) }
     }
 
     /// Does what the coordinator of this session says.
@@ -269,8 +276,7 @@ package struct WorkerSession: Sendable {
             self.job!.evaluation = nil
             self.job!.isBusy = false
         case .hello, .welcome, .refuse, .heartbeat, .heartbeatReply, .goodbye, .drain, .assigned, .prepared, .ready,
-            .report,
-            .evaluated, .snapshotTaken, .trouble, .request, .reply:
+            .report, .power, .evaluated, .snapshotTaken, .trouble, .request, .reply:
             break
         }
     }

@@ -120,7 +120,8 @@ package enum BudgetReport {
         object["plan"] = .array(run.plan.map(\.json))
         object["trunk"] = run.trunk.map(JSONValue.int) ?? .null
         object["measured"] = .members([
-            "core_hours": .string("measured"), "wall_clock": .string("measured"), "energy": .string("modelled"),
+            "core_hours": .string("measured"), "wall_clock": .string("measured"),
+            "energy": .string(EnergyMethod.text(ledger.energyMethods)),
             "money": .string("modelled"),
         ])
         return .object(object)

@@ -283,12 +283,16 @@ extension CoordinatorService {
     package func end(_ id: JobID) -> JSONValue {
         guard let run = core.job(id) else { return .null }
         let digest = modelDigest(of: run)
+        let energy = run.ledger.flatMap { $0.spent.energy > 0 ? $0 : nil }
         return .members([
             "event": .string("end"), "state": .string(run.state.rawValue),
             "reason": .string(desk(id)?.lastReason ?? run.reason),
             "steps": .int(run.committed), "tokens": .int(run.tokens),
             "loss": run.newest.map { .double($0.loss) } ?? .null,
             "model_sha256": digest.map { .string($0.hex) } ?? .null, "trunk": run.trunk.map(JSONValue.int) ?? .null,
+            // Millijoules; null where nothing measures or declares them.
+            "energy_wh": energy.map { .double(Double($0.spent.energy) / 3.6e6) } ?? .null,
+            "energy_method": energy.map { .string(EnergyMethod.text($0.energyMethods)) } ?? .null,
         ])
     }
 

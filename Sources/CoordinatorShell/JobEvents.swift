@@ -59,7 +59,8 @@ struct JobEvents {
         let samples = min(step.step * description.globalBatch, description.totalSequences)
         return .members([
             "current_steps": .int(step.step), "total_steps": .int(totalSteps), "loss": .double(step.loss),
-            "lr": .double(step.learningRate), "epoch": .double(Double(samples) / Double(max(1, description.sequences))),
+            "lr": .double(step.learningRate),
+            "epoch": .double(Double(samples) / Double(max(1, description.wholeSequences ?? description.sequences))),
             "grad_norm": .double(step.gradientNorm), "tokens": .int(tokens), "total_tokens": .int(totalTokens),
             "throughput": throughput, "elapsed_time": .double(elapsed), "remaining_time": remaining,
             "workers": .int(step.workers), "generation": .int(Int(step.generation.number)),

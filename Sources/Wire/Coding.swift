@@ -140,6 +140,11 @@ extension Heartbeat: WireCodable {
     }
 }
 
+extension PowerReading: WireCodable {
+    func write(into writer: inout ByteWriter) { writer.integer(milliwatts) }
+    init(from reader: inout ByteReader) throws(ByteError) { milliwatts = try reader.integer() }
+}
+
 extension Assignment: WireCodable {
     func write(into writer: inout ByteWriter) {
         job.write(into: &writer)

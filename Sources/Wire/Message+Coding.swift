@@ -14,7 +14,7 @@ extension Message {
         case prepare = 32
         case prepared, begin, ready
         case lease = 48
-        case report, evaluate, evaluated, save, snapshotTaken, trouble
+        case report, evaluate, evaluated, save, snapshotTaken, trouble, power
         case request = 64
         case reply
     }
@@ -90,6 +90,9 @@ extension Message {
         case .trouble(let value):
             begin(.trouble)
             value.write(into: &writer)
+        case .power(let value):
+            begin(.power)
+            value.write(into: &writer)
         case .request(let id, let body):
             begin(.request)
             writer.integer(id)
@@ -132,6 +135,7 @@ extension Message {
         case .save: self = .save(try SaveOrder(from: &reader))
         case .snapshotTaken: self = .snapshotTaken(try SaveOrder(from: &reader))
         case .trouble: self = .trouble(try Trouble(from: &reader))
+        case .power: self = .power(try PowerReading(from: &reader))
         case .request:
             self = .request(id: try reader.integer(), body: try reader.blob(limit: WireLimits.controlBytes))
         case .reply:

@@ -45,6 +45,8 @@ package enum Message: Sendable, Equatable {
     case lease(Lease)
     /// Worker → coordinator: a step was applied.
     case report(StepReport)
+    /// Worker → coordinator: what it draws, where its machine can tell.
+    case power(PowerReading)
     /// Coordinator → worker: compute the held-out loss of the given shards at a frozen step.
     case evaluate(EvaluationOrder)
     /// Worker → coordinator: the sums of those shards.
@@ -173,6 +175,15 @@ package struct Heartbeat: Sendable, Equatable {
         self.session = session
         self.sentAt = sentAt
     }
+}
+
+/// What a worker's process drew on average since it last said so: its part of its machine's processors.
+package struct PowerReading: Sendable, Equatable {
+    package var milliwatts: UInt64
+    /// More is no machine: 100 kW.
+    package static let most: UInt64 = 100_000_000
+
+    package init(milliwatts: UInt64) { self.milliwatts = milliwatts }
 }
 
 /// A job to load.

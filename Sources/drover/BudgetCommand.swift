@@ -55,7 +55,9 @@ struct BudgetCommand: ParsableCommand {
             Output.line(Output.table(["UNIT", "LIMIT", "SPENT", "RESERVED", "LOST", "OVERHEAD"], rows))
             if let postings = report["postings"]?.int {
                 let chain = report["chain_ok"]?.bool == true ? "the chain holds" : "THE CHAIN IS BROKEN"
-                Output.line("\(postings) postings, \(chain); energy and money are modelled from core time")
+                let method = report["measured"]?["energy"]?.string ?? "modelled"
+                Output.line(
+                    "\(postings) postings, \(chain); energy is \(method), money is reckoned from it and core time")
             }
         }
     }

@@ -19,7 +19,7 @@ import Testing
     /// A random event, sensible or not.
     private func event(_ dice: inout Dice, _ ledger: Ledger) -> LedgerEvent {
         let lease = UInt64(dice.roll(6))
-        switch dice.roll(16) {
+        switch dice.roll(17) {
         case 0:
             var budget = Budget(currency: dice.roll(2) == 0 ? nil : "EUR", warnAt: dice.roll(1_000_000) + 1)
             for unit in BudgetUnit.allCases where dice.roll(3) > 0 { budget[unit] = dice.roll(3000) + 1 }
@@ -39,6 +39,7 @@ import Testing
             (cost.tokens, cost.steps) = (dice.roll(100), count)
             let steps = first...first + Int(count) - 1
             return .reserved(lease: lease, steps: steps, cost: cost, isEnding: dice.roll(4) == 0)
+        case 13: return .metered(dice.roll(2) == 0 ? .measured : .modelled)
         default:
             var cost = dice.costs(60)
             (cost.tokens, cost.steps) = (dice.roll(30), 1)

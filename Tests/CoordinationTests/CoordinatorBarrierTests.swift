@@ -291,6 +291,41 @@ import Wire
         #expect(stage.saves().count == 1)
     }
 
+    @Test func `saves by cost count what the steps beside a save take longer`() {
+        let (stage, job, sessions) = running(Stage.description(steps: 400) { $0.savesByCost = true })
+        func step(_ span: Span) {
+            stage.wait(span)
+            for session in sessions { stage.say(.heartbeat(Heartbeat(session: 1, sentAt: 1)), session) }
+            stage.run(job, to: stage.committed(job) + 1, sessions)
+        }
+        func runToSave(_ number: Int) {
+            for _ in 0..<40 where stage.saves().count < number { step(.seconds(1)) }
+            for session in sessions {
+                guard case .save(let order)? = stage.messages(to: session).last(where: { $0.isSave }) else { continue }
+                stage.say(.snapshotTaken(order), session)
+            }
+        }
+        func publish() {
+            guard let save = stage.saves().last else { return }
+            stage.feed(.published(job, step: save.step, attempt: save.attempt))
+        }
+        // As long as nothing is known, a save is taken for next to nothing.
+        runToSave(1)
+        #expect(stage.saves().count == 1)
+        // One that slows nothing down changes nothing.
+        step(.seconds(1))
+        publish()
+        runToSave(2)
+        #expect(stage.saves().count == 2)
+        // This one makes two steps longer by two seconds each: it is worth while only after minutes.
+        step(.seconds(3))
+        step(.seconds(3))
+        publish()
+        for _ in 0..<60 { step(.seconds(1)) }
+
+        #expect(stage.saves().count == 2 && stage.state(job) == .running)
+    }
+
     @Test func `an interval saves at the first boundary after it`() {
         let (stage, job, sessions) = running(Stage.description { $0.saveMilliseconds = 5000 })
         stage.run(job, to: 2, sessions)
@@ -301,4 +336,8 @@ import Wire
 
         #expect(stage.saves().map(\.step) == [6])
     }
+}
+
+extension Message {
+    fileprivate var isSave: Bool { if case .save = self { true } else { false } }
 }

@@ -18,23 +18,6 @@ import Wire
         return (stage, job, sessions)
     }
 
-    /// Lets every leased step take `span`, saves take half a second, until the job rests.
-    private func runOut(_ stage: Stage, _ job: JobID, _ sessions: [SessionID], step span: Span) {
-        var saves = 0
-        for _ in 0..<2000 where stage.state(job) == .running {
-            let committed = stage.committed(job)
-            if stage.saves().count > saves {
-                saves = stage.saves().count
-                stage.wait(.milliseconds(500))
-                stage.publish(job, sessions)
-            } else if stage.leased(to: sessions[0]).contains(committed + 1) {
-                stage.wait(span)
-                for session in sessions { stage.say(.heartbeat(Heartbeat(session: 1, sentAt: 0)), session) }
-                for session in sessions { stage.say(.report(stage.report(job, committed + 1)), session) }
-            }
-        }
-    }
-
     private func leaveAndReturn(_ stage: Stage, _ job: JobID, _ sessions: [SessionID]) {
         sessions.forEach(stage.load)
         stage.standStill(job, sessions)
@@ -72,7 +55,7 @@ import Wire
     @Test func `a step limit ends in trunk, anneal and a final checkpoint`() throws {
         let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.stepLimit = 20 })
 
-        runOut(stage, job, sessions, step: .seconds(1))
+        stage.runOut(job, sessions, step: .seconds(1))
 
         #expect(stage.state(job) == .budgetExhausted && stage.committed(job) == 20)
         #expect(stage.saves().map(\.kind) == [.trunk, .final] && stage.saves().map(\.step) == [17, 20])
@@ -88,7 +71,7 @@ import Wire
         throws
     {
         let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.stepLimit = 20 })
-        runOut(stage, job, sessions, step: .seconds(1))
+        stage.runOut(job, sessions, step: .seconds(1))
         #expect(stage.core.job(job)?.mayRecompute == true)
 
         stage.adjust { $0.rewind(job, to: 17) }
@@ -118,7 +101,7 @@ import Wire
         // 40 tokens a step: two fit, three do not.
         let (stage, job, sessions) = running(Stage.description { $0.tokenLimit = 119 })
 
-        runOut(stage, job, sessions, step: .seconds(1))
+        stage.runOut(job, sessions, step: .seconds(1))
 
         #expect(stage.state(job) == .budgetExhausted && stage.core.job(job)?.tokens == 80)
         #expect(stage.core.job(job)?.ledger?.spent.tokens == 80)
@@ -139,13 +122,13 @@ import Wire
         kind: LearningRateSchedule.Kind
     ) throws {
         let free = running(Stage.description(steps: 40) { $0.schedule = kind })
-        runOut(free.stage, free.job, free.sessions, step: .seconds(1))
+        free.stage.runOut(free.job, free.sessions, step: .seconds(1))
         let (stage, job, sessions) = running(
             Stage.description(steps: 40) {
                 $0.schedule = kind
                 $0.stepLimit = 20
             })
-        runOut(stage, job, sessions, step: .seconds(1))
+        stage.runOut(job, sessions, step: .seconds(1))
         var more = Budget()
         more[.steps] = 60
 
@@ -154,7 +137,7 @@ import Wire
         #expect(stage.notices.contains(.rewound(job, to: 17)))
         leaveAndReturn(stage, job, sessions)
         #expect(stage.roster(job)?.target == 17)
-        runOut(stage, job, sessions, step: .seconds(1))
+        stage.runOut(job, sessions, step: .seconds(1))
 
         #expect(stage.state(job) == .done && stage.committed(job) == 40)
         #expect(rates(stage, job) == rates(free.stage, free.job))
@@ -164,7 +147,7 @@ import Wire
 
     @Test func `topped up, a job may go on from its annealed state instead`() {
         let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.stepLimit = 20 })
-        runOut(stage, job, sessions, step: .seconds(1))
+        stage.runOut(job, sessions, step: .seconds(1))
         var more = Budget()
         more[.steps] = 30
 
@@ -172,14 +155,14 @@ import Wire
         stage.feed(.ordered(.resumeAnnealed, job))
         leaveAndReturn(stage, job, sessions)
         #expect(stage.roster(job)?.target == 20)
-        runOut(stage, job, sessions, step: .seconds(1))
+        stage.runOut(job, sessions, step: .seconds(1))
 
         #expect(stage.state(job) == .budgetExhausted && stage.committed(job) == 30)
     }
 
     @Test func `without more budget a job that ran out stays where it is`() {
         let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.stepLimit = 20 })
-        runOut(stage, job, sessions, step: .seconds(1))
+        stage.runOut(job, sessions, step: .seconds(1))
         stage.forget()
 
         stage.feed(.ordered(.resume, job))
@@ -200,7 +183,7 @@ import Wire
                 $0.schedule = .wsd
             })
 
-        runOut(stage, job, sessions, step: .seconds(1))
+        stage.runOut(job, sessions, step: .seconds(1))
 
         let run = try #require(stage.core.job(job))
         let spent = try #require(run.ledger?.spent[unit])
@@ -225,7 +208,7 @@ import Wire
             stage.wait(.seconds(1))
             for session in sessions { stage.say(.report(stage.report(job, next)), session) }
         }
-        runOut(stage, job, sessions, step: .seconds(3))
+        stage.runOut(job, sessions, step: .seconds(3))
 
         let run = try #require(stage.core.job(job))
         #expect(run.state == .budgetExhausted)
@@ -238,14 +221,14 @@ import Wire
     @Test(arguments: [400, 1700])
     func `whatever a measured limit leaves, the job ends with a trunk to go on from`(milliseconds: Int64) throws {
         let free = running(Stage.description(steps: 40) { $0.schedule = .wsd })
-        runOut(free.stage, free.job, free.sessions, step: .milliseconds(milliseconds))
+        free.stage.runOut(free.job, free.sessions, step: .milliseconds(milliseconds))
         for limit in stride(from: 1000, through: 14_000, by: 1000) {
             let (stage, job, sessions) = running(
                 Stage.description(steps: 40) {
                     $0.schedule = .wsd
                     $0.wallMillisecondsLimit = limit
                 })
-            runOut(stage, job, sessions, step: .milliseconds(milliseconds))
+            stage.runOut(job, sessions, step: .milliseconds(milliseconds))
             let run = try #require(stage.core.job(job))
             #expect(run.state == .budgetExhausted, "\(limit): \(run.state)")
             #expect(try #require(run.ledger?.spent.wallClock) <= max(Int64(limit), milliseconds) + 1000, "\(limit)")
@@ -260,7 +243,7 @@ import Wire
             stage.feed(.ordered(.resume, job))
             leaveAndReturn(stage, job, sessions)
             #expect(stage.roster(job)?.target == UInt64(trunk))
-            runOut(stage, job, sessions, step: .milliseconds(milliseconds))
+            stage.runOut(job, sessions, step: .milliseconds(milliseconds))
             #expect(stage.state(job) == .done && rates(stage, job) == rates(free.stage, free.job), "\(limit)")
         }
     }
@@ -280,7 +263,7 @@ import Wire
         var less = Budget()
         less[.steps] = 96
         stage.feed(.limited(job, less))
-        runOut(stage, job, sessions, step: .milliseconds(10))
+        stage.runOut(job, sessions, step: .milliseconds(10))
 
         let run = try #require(stage.core.job(job))
         #expect(run.state == .budgetExhausted && run.committed == 96 && run.trunk == 85 && run.branchPoint == 85)
@@ -290,13 +273,13 @@ import Wire
 
     @Test func `a top-up that is used up before its first step ends at the trunk, and the next one goes on`() throws {
         let free = running(Stage.description(steps: 40) { $0.schedule = .wsd })
-        runOut(free.stage, free.job, free.sessions, step: .seconds(1))
+        free.stage.runOut(free.job, free.sessions, step: .seconds(1))
         let (stage, job, sessions) = running(
             Stage.description(steps: 40) {
                 $0.schedule = .wsd
                 $0.wallMillisecondsLimit = 20_000
             })
-        runOut(stage, job, sessions, step: .seconds(1))
+        stage.runOut(job, sessions, step: .seconds(1))
         let trunk = try #require(stage.core.job(job)?.trunk)
 
         var more = Budget()
@@ -309,7 +292,7 @@ import Wire
         for session in sessions { stage.say(.heartbeat(Heartbeat(session: 1, sentAt: 0)), session) }
         stage.standStill(job, sessions)
         stage.getReady(job, sessions)
-        runOut(stage, job, sessions, step: .seconds(1))
+        stage.runOut(job, sessions, step: .seconds(1))
         let run = try #require(stage.core.job(job))
         #expect(run.state == .budgetExhausted && run.committed >= trunk && run.trunk != nil)
         #expect(run.ledger?.conservationFault == nil)
@@ -318,7 +301,7 @@ import Wire
         stage.feed(.limited(job, more))
         stage.feed(.ordered(.resume, job))
         leaveAndReturn(stage, job, sessions)
-        runOut(stage, job, sessions, step: .seconds(1))
+        stage.runOut(job, sessions, step: .seconds(1))
         #expect(stage.state(job) == .done && rates(stage, job) == rates(free.stage, free.job))
     }
 
@@ -359,21 +342,9 @@ import Wire
                 $0.script = [event]
             })
 
-        runOut(stage, job, sessions, step: .seconds(1))
+        stage.runOut(job, sessions, step: .seconds(1))
 
         #expect(stage.committed(job) == 10 && stage.core.job(job)?.plan == [event])
-    }
-
-    @Test func `energy and money follow a rate card, and are held without one`() {
-        let card = RateCard(
-            milliwattsPerCore: 5000, moneyPerCoreHour: 20_000, moneyPerKilowattHour: 300_000, currency: "EUR")
-
-        #expect(card.energy(coreTime: 3_600_000) == 18_000_000)
-        #expect(card.money(coreTime: 3_600_000) == 20_000 + 1_500)
-        let (stage, job, _) = running(Stage.description { $0.budget[.energy] = 1_000_000 })
-        #expect(stage.state(job) == .budgetExhausted)
-        #expect(
-            stage.core.job(job)?.reason == "held: budget.energy needs watts_per_core in the rate card")
     }
 
     @Test func `a branch begins with the past of another run`() throws {
@@ -385,14 +356,14 @@ import Wire
 
         #expect(stage.roster(job)?.target == 8 && stage.roster(job)?.digest == 77)
         #expect(stage.core.job(job)?.ledger?.spent.steps == 8)
-        runOut(stage, job, sessions, step: .seconds(1))
+        stage.runOut(job, sessions, step: .seconds(1))
         #expect(stage.state(job) == .budgetExhausted && stage.committed(job) == 12)
     }
 
-    @Test func `saves by cost are as far apart as their stall makes worth while`() {
-        #expect(JobRun.interval(stall: 100, ran: .seconds(0), 0) == .milliseconds(131_453))
-        #expect(JobRun.interval(stall: 0, ran: .seconds(0), 100) >= .seconds(10))
-        #expect(JobRun.interval(stall: 60_000, ran: .seconds(0), 0) == .milliseconds(3_219_937))
+    @Test func `saves by cost are as far apart as what they cost makes worth while`() {
+        #expect(JobRun.interval(cost: 100, ran: .seconds(0), 0) == .milliseconds(131_453))
+        #expect(JobRun.interval(cost: 0, ran: .seconds(0), 100) >= .seconds(10))
+        #expect(JobRun.interval(cost: 60_000, ran: .seconds(0), 0) == .milliseconds(3_219_937))
     }
 
     @Test func `on resume only the limits that were named change, and what was granted stays in force`() throws {
@@ -423,7 +394,7 @@ import Wire
         let (stage, job, sessions) = running(Stage.description(steps: 20) { $0.stepLimit = before })
         stage.run(job, to: 4, sessions)
         stage.feed(.ordered(.pause, job))
-        runOut(stage, job, sessions, step: .seconds(1))
+        stage.runOut(job, sessions, step: .seconds(1))
         #expect(stage.state(job) == .paused)
         var other = try #require(stage.core.job(job)?.description)
         other.stepLimit = after
@@ -431,7 +402,7 @@ import Wire
         stage.adjust { $0.amend(job, to: other, limiting: [.steps]) }
         stage.feed(.ordered(.resume, job))
         leaveAndReturn(stage, job, sessions)
-        runOut(stage, job, sessions, step: .seconds(1))
+        stage.runOut(job, sessions, step: .seconds(1))
 
         #expect(stage.committed(job) == min(20, after ?? 20))
         #expect(stage.state(job) == (after == 12 ? .budgetExhausted : .done))
@@ -442,7 +413,7 @@ import Wire
 
     @Test func `a limit that pays for no step at all is told with the numbers`() throws {
         let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.wallMillisecondsLimit = 1 })
-        runOut(stage, job, sessions, step: .seconds(1))
+        stage.runOut(job, sessions, step: .seconds(1))
 
         #expect(stage.state(job) == .budgetExhausted && stage.committed(job) == 0)
         let reason = try #require(stage.core.job(job)?.reason)

@@ -13,6 +13,7 @@ import Testing
         job.schedule = .wsd
         job.peakRate = 1.0 / 3
         job.shuffleSeed = .max
+        job.wholeSequences = 1 << 40
         job.saveSteps = 500
         job.saveMilliseconds = 1_200_000
         job.evaluationSteps = 200
@@ -36,7 +37,7 @@ import Testing
             JobFile(
                 kind: .model, name: "sub/model.safetensors", digest: Digest(bytes: Array(repeating: 7, count: 32))!,
                 size: 12,
-                path: "/models/x/model.safetensors")
+                path: "/models/x/model.safetensors", state: "1:2:12:3:4:5:6")
         ]
         job.training = .members(["list": .array([.double(0.5), .null]), "rank": .int(16)])
         return job
@@ -59,7 +60,7 @@ import Testing
         let optional = [
             "shuffle_seed", "step_limit", "token_limit", "wall_ms_limit", "core_ms_limit", "energy_mj_limit",
             "money_limit", "memory_bytes", "eval_first",
-            "currency", "branch", "training",
+            "currency", "branch", "training", "whole_sequences",
         ]
 
         for key in keys {

@@ -1,3 +1,4 @@
+import Budgeting
 import Collectives
 import Coordination
 import Recipes
@@ -14,7 +15,12 @@ final class Stage {
     private(set) var notices: [Notice] = []
     private(set) var deadline: Instant?
 
-    init(epoch: UInt64 = 1) { core = Coordinator(epoch: epoch, dataEndpoint: "head") }
+    private let rates: RateCard
+
+    init(epoch: UInt64 = 1, rates: RateCard = RateCard()) {
+        self.rates = rates
+        core = Coordinator(epoch: epoch, dataEndpoint: "head", rates: rates)
+    }
 
     /// A job of `steps` steps of one sequence a shard.
     static func description(
@@ -193,9 +199,26 @@ final class Stage {
         if let save = saves().last { feed(.published(job, step: save.step, attempt: save.attempt)) }
     }
 
+    /// Lets every leased step take `span`, saves take half a second, until the job rests.
+    func runOut(_ job: JobID, _ sessions: [SessionID], step span: Span) {
+        var seen = 0
+        for _ in 0..<2000 where state(job) == .running {
+            let done = committed(job)
+            if saves().count > seen {
+                seen = saves().count
+                wait(.milliseconds(500))
+                publish(job, sessions)
+            } else if leased(to: sessions[0]).contains(done + 1) {
+                wait(span)
+                for session in sessions { say(.heartbeat(Heartbeat(session: 1, sentAt: 0)), session) }
+                for session in sessions { say(.report(report(job, done + 1)), session) }
+            }
+        }
+    }
+
     /// A coordinator that replayed this one's journal.
     func restarted() throws -> Stage {
-        let next = Stage(epoch: core.epoch + 1)
+        let next = Stage(epoch: core.epoch + 1, rates: rates)
         next.now = now
         next.journal = journal
         for entry in journal { try next.core.restore(entry, at: now) }

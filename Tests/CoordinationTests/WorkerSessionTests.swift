@@ -54,6 +54,23 @@ import Wire
         #expect(bench.session.hello.lastEpoch == 2)
     }
 
+    @Test func `what a worker draws is said in every session, also when it was read before`() {
+        let (first, second) = (PowerReading(milliwatts: 30_000), PowerReading(milliwatts: 40_000))
+        bench.feed(.powerRead(first))
+        bench.feed(.connected)
+        bench.forget()
+        bench.welcome(session: 1)
+        #expect(bench.sends == [.power(first)])
+
+        bench.feed(.powerRead(second))
+        #expect(bench.sends == [.power(first), .power(second)])
+        bench.feed(.disconnected)
+        bench.feed(.connected)
+        bench.forget()
+        bench.welcome(session: 2, epoch: 2)
+        #expect(bench.sends == [.power(second)])
+    }
+
     @Test func `a hello without an answer is said again`() {
         bench.feed(.connected)
 
@@ -182,6 +199,20 @@ import Wire
         bench.hear(.prepare(bench.job, Generation(2)))
         bench.feed(.quiesced(bench.job, Generation(2), held: [], tag: 0))
         #expect(bench.standing?.hasState == false)
+    }
+
+    @Test func `what can't be used is told with its reason, and the state stays`() {
+        bench.load()
+        bench.feed(.hindered(bench.job, problem: "too early"))
+        bench.enter(1)
+        bench.lease(1, 1...1)
+        bench.feed(.hindered(bench.job, problem: "model.safetensors changed"))
+
+        let troubles = bench.sends.compactMap { if case .trouble(let trouble) = $0 { trouble } else { nil } }
+        #expect(troubles.map(\.kind) == [.stalled] && troubles.first?.text == "model.safetensors changed")
+        bench.hear(.prepare(bench.job, Generation(2)))
+        bench.feed(.quiesced(bench.job, Generation(2), held: [], tag: 0))
+        #expect(bench.standing?.hasState == true)
     }
 
     @Test func `a sum that is complete before its lease arrives is not lost`() {

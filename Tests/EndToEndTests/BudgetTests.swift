@@ -70,6 +70,59 @@ import Testing
         #expect(FileManager.default.fileExists(atPath: scene.folder.appendingPathComponent("run/adapter").path))
     }
 
+    /// Files in place of a processor's counters, which count on at forty watts until they are let go.
+    private final class Counters: @unchecked Sendable {
+        let root: URL
+        private let zone: URL
+        private let timer = DispatchSource.makeTimerSource(queue: DispatchQueue(label: "counters"))
+        private let begin = DispatchTime.now().uptimeNanoseconds
+
+        init(in folder: URL) throws {
+            root = folder.appendingPathComponent("powercap")
+            zone = root.appendingPathComponent("intel-rapl:0")
+            try FileManager.default.createDirectory(at: zone, withIntermediateDirectories: true)
+            try "package-0\n".write(to: zone.appendingPathComponent("name"), atomically: true, encoding: .utf8)
+            try "262143328850\n".write(
+                to: zone.appendingPathComponent("max_energy_range_uj"), atomically: true, encoding: .utf8)
+            try count()
+            timer.schedule(deadline: .now(), repeating: .milliseconds(20))
+            timer.setEventHandler { [unowned self] in try? count() }
+            timer.resume()
+        }
+
+        func stop() { timer.cancel() }
+
+        private func count() throws {
+            // It comes round in the middle of the job.
+            let microjoules =
+                (262_143_328_850 - 60_000_000) + 40 * (DispatchTime.now().uptimeNanoseconds - begin) / 1000
+            try "\(microjoules % 262_143_328_851)\n".write(
+                to: zone.appendingPathComponent("energy_uj"), atomically: true, encoding: .utf8)
+        }
+    }
+
+    @Test func `where the processors count energy, a budget of it needs no declared power and is measured`() throws {
+        let scene = try Scene(epochs: 12_000)
+        let counters = try Counters(in: scene.folder)
+        defer { counters.stop() }
+        let begin = Date()
+
+        let outcome = try scene.run(
+            "train", "job.yaml", "budget.energy=0.03Wh", "--workers", "2", "--threads", "1", "--powercap",
+            counters.root.path, "--json")
+
+        #expect(outcome.code == 3, "\(outcome.errors)")
+        let seconds = Date().timeIntervalSince(begin)
+        let spent = try report(scene)
+        let joules = number(spent, "spent", "energy") * 3.6e6
+        // Readings come once a second: what is drawn until the next one may pass the limit.
+        #expect(joules > 40 && joules <= 108 + 40 && joules <= 40 * seconds, "\(joules) J in \(seconds) s")
+        #expect(spent["measured"]?["energy"]?.string == "measured")
+        #expect(outcome.end["energy_method"]?.string == "measured")
+        #expect(abs((outcome.end["energy_wh"]?.double ?? 0) * 3600 - joules) < 0.01)
+        #expect(try scene.run("fsck", "run", "--json").end["sound"]?.bool == true)
+    }
+
     @Test func `a job that its budget leaves no room for is held with the numbers`() throws {
         let scene = try Scene()
         let outcome = try scene.run("train", "job.yaml", "budget.tokens=3", "--json")

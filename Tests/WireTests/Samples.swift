@@ -46,6 +46,7 @@ enum Samples {
         .refuse(Refusal(code: .duplicate, text: "another process has this key")),
         .heartbeat(Heartbeat(session: 12, sentAt: 1_000_000_007)),
         .heartbeatReply(Heartbeat(session: 12, sentAt: 1_000_000_008)),
+        .power(PowerReading(milliwatts: 87_654)),
         .goodbye,
         .shutdown,
         .drain,

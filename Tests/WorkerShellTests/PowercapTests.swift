@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import drover
+@testable import WorkerShell
 
 /// A tree of files in place of the machine's counters.
 @Suite struct PowercapTests {
@@ -34,7 +34,7 @@ import Testing
         }
         counters.read()
 
-        #expect(counters.packages == 2 && counters.wattHours == 2)
+        #expect(counters.microjoules == 7_200_000_000)
     }
 
     @Test func `a counter that came round is no negative energy`() throws {
@@ -45,7 +45,7 @@ import Testing
         try write("3599999999", root, "intel-rapl:0", "energy_uj")
         counters.read()
 
-        #expect(counters.wattHours == 1)
+        #expect(counters.microjoules == 3_600_000_000)
     }
 
     @Test func `where nothing can be read there are no counters`() throws {

@@ -4,15 +4,12 @@ import ModelFiles
 
 /// The processors' own energy counters (RAPL), as Linux shows them below `/sys/class/powercap`; most systems let only
 /// root read them. They count whole packages, with whatever else runs there, without disks, fans and power supply.
-struct Powercap {
-    static let standardPath = "/sys/class/powercap"
-    /// Seconds after which a counter is read again: a package comes round within minutes at the earliest.
-    static let interval = 20.0
-
+package struct Powercap {
+    package static let standardPath = "/sys/class/powercap"
     private var zones: [(path: String, counter: EnergyCounter)] = []
 
     /// The counters of all packages below `root`; nil when there is none that can be read.
-    init?(_ root: String = standardPath) {
+    package init?(_ root: String = standardPath) {
         let names = ((try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []).sorted()
         for name in names where name.hasPrefix("intel-rapl:") && name.split(separator: ":").count == 2 {
             let path = joinPath(root, name)
@@ -28,7 +25,7 @@ struct Powercap {
     }
 
     /// Reads every counter once more.
-    mutating func read() {
+    package mutating func read() {
         for index in zones.indices {
             guard let reading = Self.text(joinPath(zones[index].path, "energy_uj")).flatMap({ UInt64($0) }) else {
                 continue
@@ -37,13 +34,10 @@ struct Powercap {
         }
     }
 
-    /// How many packages are counted.
-    var packages: Int { zones.count }
-
     /// Used between the first reading and the newest.
-    var wattHours: Double { zones.reduce(0) { $0 + Double($1.counter.microjoules) } / 3.6e9 }
+    package var microjoules: UInt64 { zones.reduce(0) { $0 &+ $1.counter.microjoules } }
 
-    private static func text(_ path: String) -> String? {
+    static func text(_ path: String) -> String? {
         guard let data = FileManager.default.contents(atPath: path) else { return nil }
         return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
     }

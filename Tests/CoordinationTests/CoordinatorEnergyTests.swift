@@ -1,0 +1,109 @@
+import Budgeting
+import Coordination
+import Terms
+import Testing
+import Wire
+
+/// Energy and money: declared by a rate card, or measured by the workers' machines. Two workers of four threads.
+@Suite struct CoordinatorEnergyTests {
+    @Test func `energy and money follow a rate card, and are held without one`() {
+        let card = RateCard(
+            milliwattsPerCore: 5000, moneyPerCoreHour: 20_000, moneyPerKilowattHour: 300_000, currency: "EUR")
+
+        #expect(card.energy(coreTime: 3_600_000) == 18_000_000)
+        #expect(card.costs(coreTime: 3_600_000, wallClock: 0).money == 20_000 + 1_500)
+        let stage = Stage()
+        let job = stage.submit(Stage.description { $0.budget[.energy] = 1_000_000 })
+        let sessions = (1...2).map { stage.hello($0) }
+        sessions.forEach(stage.load)
+        stage.start(job, sessions)
+        #expect(stage.state(job) == .budgetExhausted)
+        #expect(
+            stage.core.job(job)?.reason == "held: budget.energy needs watts_per_core in the rate card")
+    }
+
+    /// A coordinator whose workers all read counters, without a declared power.
+    private static let measuring: RateCard = {
+        var card = RateCard()
+        card.isEnergyMeasured = true
+        return card
+    }()
+
+    private func power(_ watts: UInt64) -> Message { .power(PowerReading(milliwatts: watts * 1000)) }
+
+    @Test func `energy that counters measure is charged as measured, and ends a job like any limit`() throws {
+        let stage = Stage(rates: Self.measuring)
+        let job = stage.submit(Stage.description(steps: 40) { $0.budget[.energy] = 2_000_000 })
+        let sessions = (1...2).map { stage.hello($0) }
+        for session in sessions {
+            stage.load(session)
+            stage.say(power(30), session)
+        }
+        stage.start(job, sessions)
+
+        stage.runOut(job, sessions, step: .seconds(1))
+
+        let ledger = try #require(stage.core.job(job)?.ledger)
+        let joules = Double(ledger.spent.energy) / 1000
+        // Sixty watts for every second that the job had its workers.
+        #expect(abs(joules - 60 * Double(ledger.spent.wallClock) / 1000) < 1)
+        #expect(stage.state(job) == .budgetExhausted && joules <= 2000 && joules > 1600)
+        #expect(ledger.energyMethods == [.measured] && ledger.conservationFault == nil)
+        let next = try stage.restarted()
+        #expect(next.core.job(job)?.ledger?.energyMethods == [.measured])
+        #expect(next.core.snapshot() == stage.core.snapshot())
+    }
+
+    @Test func `a reading says what was drawn since the last one, and until then that one is believed`() throws {
+        var card = RateCard(milliwattsPerCore: 10_000)
+        card.isEnergyMeasured = false
+        let stage = Stage(rates: card)
+        let job = stage.submit(Stage.description(steps: 40))
+        let sessions = [stage.hello(1)]
+        sessions.forEach(stage.load)
+        stage.start(job, sessions)
+        func spent() -> Int64 { stage.core.job(job)?.ledger?.spent.energy ?? 0 }
+        func step(_ number: Int) {
+            stage.wait(.seconds(1))
+            stage.say(.report(stage.report(job, number)), sessions[0])
+        }
+
+        // Four threads of ten watts, as the card says, until it turns out to have been a hundred.
+        step(1)
+        #expect(spent() == 40_000)
+        stage.wait(.seconds(1))
+        stage.say(power(100), sessions[0])
+        stage.say(.report(stage.report(job, 2)), sessions[0])
+        #expect(spent() == 200_000)
+        #expect(stage.core.job(job)?.ledger?.energyMethods == [.modelled, .measured])
+        step(3)
+        #expect(spent() == 300_000)
+        // Less than was believed: nothing more is charged until that is made up for.
+        stage.wait(.seconds(1))
+        stage.say(power(50), sessions[0])
+        #expect(spent() == 300_000)
+        stage.say(.report(stage.report(job, 4)), sessions[0])
+        #expect(spent() == 300_000)
+        step(5)
+        #expect(spent() == 350_000)
+        // No machine draws so much.
+        stage.say(.power(PowerReading(milliwatts: .max)), sessions[0])
+        step(6)
+        #expect(spent() == 400_000)
+    }
+
+    @Test func `a worker that measures nothing costs what the card says, beside one that does`() throws {
+        let stage = Stage(rates: RateCard(milliwattsPerCore: 1000))
+        let job = stage.submit(Stage.description(steps: 40))
+        let sessions = (1...2).map { stage.hello($0) }
+        sessions.forEach(stage.load)
+        stage.say(power(6), sessions[0])
+        stage.start(job, sessions)
+        stage.wait(.seconds(2))
+        for session in sessions { stage.say(.report(stage.report(job, 1)), session) }
+
+        let ledger = try #require(stage.core.job(job)?.ledger)
+        #expect(ledger.spent.energy == 2 * (6000 + 4 * 1000))
+        #expect(EnergyMethod.text(ledger.energyMethods) == "measured and modelled")
+    }
+}
