@@ -15,11 +15,11 @@ import Terms
 struct BuildJournal: ~Copyable {
     /// Where a build stands between two batches of rows.
     struct Mark: Equatable {
-        /// The file that is read, its number and the place in it; nil = its end.
-        var file = 0
+        /// The part that is read (a file, or a chunk of an excerpt), its number and the place in it; nil = its start.
+        var part = 0
         var position: RowSource.Position?
-        /// Sample count after each finished file.
-        var filesEnd: [Int] = []
+        /// Sample count after each finished part.
+        var partsEnd: [Int] = []
         var counts = DatasetCounts()
         /// Tokens and samples written, and the digest of the payload so far.
         var tokens = 0
@@ -114,15 +114,15 @@ struct BuildJournal: ~Copyable {
 extension BuildJournal.Mark {
     var json: JSONValue {
         .members([
-            "file": .int(file),
+            "file": .int(part),
             "position": position.map { .array([.int($0.offset), .int($0.line), .int($0.state)]) } ?? .null,
-            "files_end": .array(filesEnd.map(JSONValue.int)), "counts": counts.json, "tokens": .int(tokens),
+            "files_end": .array(partsEnd.map(JSONValue.int)), "counts": counts.json, "tokens": .int(tokens),
             "samples": .int(samples), "payload": .string(payload.hex),
         ])
     }
 
     init?(json: JSONValue) {
-        guard let file = json["file"]?.int, let counts = json["counts"].flatMap(DatasetCounts.init(json:)),
+        guard let part = json["file"]?.int, let counts = json["counts"].flatMap(DatasetCounts.init(json:)),
             let ends = json["files_end"]?.array, let tokens = json["tokens"]?.int, let samples = json["samples"]?.int,
             let payload = json["payload"]?.string.flatMap(Digest.init(hex:)), let place = json["position"]
         else { return nil }
@@ -130,8 +130,8 @@ extension BuildJournal.Mark {
             guard let numbers = place.array?.compactMap(\.int), numbers.count == 3 else { return nil }
             position = RowSource.Position(offset: numbers[0], line: numbers[1], state: numbers[2])
         }
-        (self.file, self.counts, self.tokens, self.samples, self.payload) = (file, counts, tokens, samples, payload)
-        filesEnd = ends.compactMap(\.int)
-        guard filesEnd.count == ends.count, filesEnd.count == file, tokens >= 0, samples >= 0 else { return nil }
+        (self.part, self.counts, self.tokens, self.samples, self.payload) = (part, counts, tokens, samples, payload)
+        partsEnd = ends.compactMap(\.int)
+        guard partsEnd.count == ends.count, partsEnd.count == part, tokens >= 0, samples >= 0 else { return nil }
     }
 }

@@ -6,11 +6,13 @@ struct BuildRun {
     let builder: DatasetBuilder
     let start: Instant
     var counts = DatasetCounts()
-    /// Sample count after each finished file.
-    var filesEnd: [Int] = []
+    /// Sample count after each finished part: a file, or a chunk of an excerpt.
+    var partsEnd: [Int] = []
     var faults: [RowFault] = []
     var faultCount = 0
-    private let bytes: [Int]
+    /// The file of each part; nil = the parts are the files.
+    var filesOfParts: [Int]?
+    let bytes: [Int]
     /// Where an interrupted build stopped, nil = there was none.
     private let resumed: BuildJournal.Mark?
 
@@ -20,13 +22,13 @@ struct BuildRun {
         self.bytes = bytes
         self.start = start
         resumed = mark
-        if let mark { (counts, filesEnd) = (mark.counts, mark.filesEnd) }
+        if let mark { (counts, partsEnd) = (mark.counts, mark.partsEnd) }
     }
 
     /// Reads one file to its end and appends its samples.
     mutating func read(_ number: Int, into writer: inout TokenCacheWriter) throws(DatasetError) {
         let file = builder.files[number]
-        let position = resumed?.file == number ? resumed?.position : nil
+        let position = resumed?.part == number ? resumed?.position : nil
         var reader = try DatasetReader(file: file, maker: builder.maker, threads: builder.threads, from: position)
         while let batch = try reader.nextBatch() {
             try take(batch, of: file, into: &writer)
@@ -34,23 +36,35 @@ struct BuildRun {
             if faultCount == 0, writer.unmarkedBytes >= builder.markBytes, let position = reader.position {
                 try writer.mark(
                     BuildJournal.Mark(
-                        file: number, position: position, filesEnd: filesEnd, counts: counts))
+                        part: number, position: position, partsEnd: partsEnd, counts: counts))
             }
             if builder.isCancelled() { throw .interrupted }
         }
-        filesEnd.append(writer.lengths.count)
+        partsEnd.append(writer.lengths.count)
     }
 
     private func report(_ number: Int, bytesRead: Int) {
-        let before = resumed.map { bytes[..<$0.file].reduce(0, +) + ($0.position?.offset ?? 0) } ?? 0
-        builder.progress(
-            BuildProgress(
-                file: builder.files[number].path, rows: counts.rows, tokens: counts.tokens,
-                bytesRead: bytes[..<number].reduce(0, +) + bytesRead, bytesTotal: bytes.reduce(0, +),
-                elapsed: builder.now() - start, tokensBefore: resumed?.counts.tokens ?? 0, bytesBefore: before))
+        report(
+            number, bytesRead: bytes[..<number].reduce(0, +) + bytesRead, of: bytes.reduce(0, +),
+            before: resumed.map { bytes[..<$0.part].reduce(0, +) + ($0.position?.offset ?? 0) } ?? 0)
     }
 
-    private mutating func take(
+    func report(_ number: Int, bytesRead: Int, of total: Int, before: Int) {
+        builder.progress(
+            BuildProgress(
+                file: builder.files[number].path, rows: counts.rows, tokens: counts.tokens, bytesRead: bytesRead,
+                bytesTotal: total, elapsed: builder.now() - start, tokensBefore: resumed?.counts.tokens ?? 0,
+                bytesBefore: before))
+    }
+
+    /// How samples of such lengths are laid into sequences.
+    func plan(_ lengths: [UInt32]) -> SequencePlan {
+        SequencePlan(
+            lengths: lengths, partsEnd: partsEnd, weights: builder.files.map(\.weight), settings: builder.settings,
+            limits: builder.files.map(\.sampleLimit), files: filesOfParts)
+    }
+
+    mutating func take(
         _ batch: SampleBatch, of file: DatasetFile, into writer: inout TokenCacheWriter
     ) throws(DatasetError) {
         // Samples that stand one after another in the batch are written as one.

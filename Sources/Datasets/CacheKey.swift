@@ -6,6 +6,8 @@ package import Terms
 package enum CacheKey {
     /// Raised when the same inputs begin to give other bytes.
     static let version = 2
+    /// Raised when an excerpt begins to hold other rows.
+    static let excerptVersion = 1
 
     /// - Parameters:
     ///   - files: the data files with the SHA-256 of their content, in order; their names don't matter.
@@ -22,24 +24,39 @@ package enum CacheKey {
             ])
         }
         let date = maker.date
-        return .sha256(
-            of: JSONValue.members([
-                "version": .int(version),
-                "files": .array(list),
-                "tokenizer": .string(tokenizer.hex),
-                "template": maker.template.map { .string(Digest.sha256(of: $0.name + "\n" + $0.source).hex) } ?? .null,
-                "variables": .object(maker.variables),
-                "date": .array(
-                    [date.year, date.month, date.day, date.hour, date.minute, date.second].map(JSONValue.int)),
-                "stage": .string(maker.stage.rawValue),
-                "train_on_prompt": .bool(maker.trainOnPrompt),
-                "vocabulary": .int(maker.vocabularyCount),
-                "cutoff_len": .int(settings.cutoffLength),
-                "excess_length": .string(settings.excess.rawValue),
-                "packing": .bool(settings.packing),
-                "val_size": validation(settings.validation),
-                "seed": .string(String(settings.seed)),
-            ]).canonicalText)
+        let value = JSONValue.members([
+            "version": .int(version),
+            "files": .array(list),
+            "tokenizer": .string(tokenizer.hex),
+            "template": maker.template.map { .string(Digest.sha256(of: $0.name + "\n" + $0.source).hex) } ?? .null,
+            "variables": .object(maker.variables),
+            "date": .array(
+                [date.year, date.month, date.day, date.hour, date.minute, date.second].map(JSONValue.int)),
+            "stage": .string(maker.stage.rawValue),
+            "train_on_prompt": .bool(maker.trainOnPrompt),
+            "vocabulary": .int(maker.vocabularyCount),
+            "cutoff_len": .int(settings.cutoffLength),
+            "excess_length": .string(settings.excess.rawValue),
+            "packing": .bool(settings.packing),
+            "val_size": validation(settings.validation),
+            "seed": .string(String(settings.seed)),
+        ])
+        var object = value.object ?? JSONObject()
+        // Only where there is one: all other keys stay what they were.
+        if let excerpt = settings.excerpt { object["excerpt"] = members(of: excerpt) }
+        return .sha256(of: JSONValue.object(object).canonicalText)
+    }
+
+    private static func members(of excerpt: ExcerptSettings) -> JSONValue {
+        let extent: JSONValue =
+            switch excerpt.extent {
+            case .sequences(let count): .array([.string("sequences"), .int(count)])
+            case .tokens(let count): .array([.string("tokens"), .int(count)])
+            }
+        return .members([
+            "version": .int(excerptVersion), "extent": extent, "shuffle": .bool(excerpt.isShuffled),
+            "chunk_bytes": .int(excerpt.chunkBytes), "least_bytes": .int(excerpt.leastBytes),
+        ])
     }
 
     private static func names(_ columns: ColumnMap) -> JSONValue {

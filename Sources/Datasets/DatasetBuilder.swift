@@ -10,7 +10,7 @@ package struct BuildProgress: Sendable, Equatable {
     package var tokens: Int
     /// Bytes read of all files so far, those that an interrupted build had read included.
     package var bytesRead: Int
-    /// Bytes of all files together.
+    /// Bytes that will be read: of all files together, or of an excerpt, as it looks now.
     package var bytesTotal: Int
     /// Since the start.
     package var elapsed: Span
@@ -78,7 +78,11 @@ package struct DatasetBuilder {
         try checkSettings()
         var writer = try TokenCacheWriter(path: path, key: key)
         var run = BuildRun(builder: self, bytes: try fileBytes(), start: now(), from: writer.resumed)
-        for number in files.indices.dropFirst(run.filesEnd.count) { try run.read(number, into: &writer) }
+        if let excerpt = settings.excerpt {
+            try run.readExcerpt(excerpt, into: &writer)
+        } else {
+            for number in files.indices.dropFirst(run.partsEnd.count) { try run.read(number, into: &writer) }
+        }
         guard run.faultCount == 0 else {
             writer.discard()
             throw .badRows(run.faults, total: run.faultCount)
@@ -92,10 +96,7 @@ package struct DatasetBuilder {
             }
             throw .noRows(paths: files.map(\.path))
         }
-        let plan = SequencePlan(
-            lengths: writer.lengths, filesEnd: run.filesEnd, weights: files.map(\.weight), settings: settings,
-            limits: files.map(\.sampleLimit))
-        let (train, validation) = try plan.tables()
+        let (train, validation) = try run.plan(writer.lengths).tables()
         _ = try writer.finish(train: train, validation: validation, counts: run.counts)
     }
 
@@ -106,6 +107,9 @@ package struct DatasetBuilder {
         }
         for file in files where !(file.weight > 0 && file.weight <= 1000) {
             throw .settings("dataset: the weight of \(file.path) must be above 0 and at most 1000")
+        }
+        if settings.excerpt != nil, let obstacle = try ExcerptSettings.obstacle(files) {
+            throw .settings("streaming: \(obstacle)")
         }
     }
 

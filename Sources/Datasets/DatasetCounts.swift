@@ -20,6 +20,8 @@ package struct DatasetCounts: Sendable, Equatable {
     package var tokens = 0
     /// Trained tokens of the kept samples, before weights.
     package var trainedTokens = 0
+    /// How much of the data was read; nil = all of it.
+    package var excerpt: ExcerptExtent?
 
     /// Nothing counted yet.
     package init() {}
@@ -31,9 +33,11 @@ package struct DatasetCounts: Sendable, Equatable {
         ("trained_tokens", \.trainedTokens),
     ]
 
-    /// The counts by name, all of them.
+    /// The counts by name, all of them; `excerpt` only where there is one.
     package var json: JSONValue {
-        .object(JSONObject(Self.fields.map { ($0.name, .int(self[keyPath: $0.path])) }))
+        var object = JSONObject(Self.fields.map { ($0.name, .int(self[keyPath: $0.path])) })
+        if let excerpt { object["excerpt"] = excerpt.json }
+        return .object(object)
     }
 
     /// nil when `json` lacks a count.
@@ -42,5 +46,23 @@ package struct DatasetCounts: Sendable, Equatable {
             guard let value = json[name]?.int else { return nil }
             self[keyPath: path] = value
         }
+        guard let part = json["excerpt"] else { return }
+        guard let excerpt = ExcerptExtent(json: part) else { return nil }
+        self.excerpt = excerpt
+    }
+}
+
+extension ExcerptExtent {
+    fileprivate var json: JSONValue {
+        .members([
+            "chunks": .int(chunks), "of_chunks": .int(ofChunks), "bytes": .int(bytes), "of_bytes": .int(ofBytes),
+        ])
+    }
+
+    fileprivate init?(json: JSONValue) {
+        guard let chunks = json["chunks"]?.int, let ofChunks = json["of_chunks"]?.int, let bytes = json["bytes"]?.int,
+            let ofBytes = json["of_bytes"]?.int
+        else { return nil }
+        self.init(chunks: chunks, ofChunks: ofChunks, bytes: bytes, ofBytes: ofBytes)
     }
 }

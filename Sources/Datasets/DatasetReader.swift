@@ -1,4 +1,3 @@
-import Dispatch
 import Terms
 
 /// Reads one data file and makes a sample of each row, a batch at a time, in file order.
@@ -8,32 +7,16 @@ package struct DatasetReader: ~Copyable {
     private var source: RowSource
     /// Rows that were read for the detection and are still to be given, the next one last.
     private var waiting: [RawRow]
-    private let threads: Int
-    /// Threads that make samples, by turns.
-    private var lanes: [Lane] = []
-    /// Batches on their way, in file order, while earlier ones are written.
-    private var ahead: [Batch] = []
-    /// What was given last, to be used again.
-    private var given: Batch?
-    private var idle: [Batch] = []
-    private var begun = 0
+    private let lanes: [Lane]
+    private var line: BatchLine
     private var isAtEnd = false
     /// Bytes read so far.
     package private(set) var bytesRead = 0
     /// Behind the last batch; nil while rows that were read ahead are still to be given.
     private(set) var position: RowSource.Position?
 
-    /// Samples that a thread makes.
-    private final class Batch: @unchecked Sendable {
-        let samples = SampleBatch()
-        let isMade = DispatchSemaphore(value: 0)
-    }
-
-    /// A thread and its working memory, which nothing but its queue touches.
-    private struct Lane: @unchecked Sendable {
-        let worker: RowWorker
-        let queue: DispatchQueue
-    }
+    /// A thread's working memory, which nothing but the thread touches.
+    private struct Lane: @unchecked Sendable { let worker: RowWorker }
 
     /// Rows and bytes of one batch, which bound its memory.
     private static let batchRows = 2048
@@ -52,7 +35,6 @@ package struct DatasetReader: ~Copyable {
     init(
         file: DatasetFile, maker: SampleMaker, threads: Int, from position: RowSource.Position?
     ) throws(DatasetError) {
-        precondition(threads > 0, "tokenising needs a thread")
         var source = try RowSource(path: file.path)
         var rows: [RawRow] = []
         let detection = try Self.detect(&source, file, &rows)
@@ -64,12 +46,9 @@ package struct DatasetReader: ~Copyable {
         self.source = source
         self.detection = detection
         waiting = rows.reversed()
-        self.threads = threads
-        for number in 0..<threads {
-            lanes.append(
-                Lane(
-                    worker: RowWorker(format: detection.format, columns: file.columns, maker: maker),
-                    queue: DispatchQueue(label: "samples \(number)", qos: .userInitiated)))
+        line = BatchLine(threads: threads)
+        lanes = (0..<threads).map { _ in
+            Lane(worker: RowWorker(format: detection.format, columns: file.columns, maker: maker))
         }
     }
 
@@ -111,23 +90,16 @@ package struct DatasetReader: ~Copyable {
 
     /// The samples of the next rows, valid until the next call; nil at the end of the file.
     package mutating func nextBatch() throws(DatasetError) -> SampleBatch? {
-        if let given, given.samples.source.bytes.capacity < SampleBatch.keptBytes { idle.append(given) }
-        given = nil
-        // Two a thread, so that none waits for the one that reads and writes.
-        let room = threads > 1 ? 2 * threads + 1 : 1
-        while ahead.count < room, !isAtEnd { try begin() }
-        guard !ahead.isEmpty else { return nil }
-        let batch = ahead.removeFirst()
-        batch.isMade.wait()
-        (bytesRead, position) = (batch.samples.source.bytesRead, batch.samples.source.position)
-        given = batch
-        return batch.samples
+        line.takeBack()
+        while line.hasRoom, !isAtEnd { try begin() }
+        guard let batch = try line.next() else { return nil }
+        (bytesRead, position) = (batch.source.bytesRead, batch.source.position)
+        return batch
     }
 
     /// Reads rows and has samples made of them.
     private mutating func begin() throws(DatasetError) {
-        let batch = idle.popLast() ?? Batch()
-        batch.samples.source.removeAll()
+        let batch = line.blank()
         while batch.samples.source.rows.count < Self.batchRows, batch.samples.source.bytes.count < Self.batchBytes {
             if let row = waiting.popLast() {
                 batch.samples.source.append(row)
@@ -139,18 +111,6 @@ package struct DatasetReader: ~Copyable {
         guard !batch.samples.source.rows.isEmpty else { return }
         batch.samples.source.position = waiting.isEmpty ? source.position : nil
         batch.samples.source.bytesRead = source.bytesRead
-        let lane = lanes[begun % lanes.count]
-        begun += 1
-        ahead.append(batch)
-        guard threads > 1 else {
-            lane.worker.fill(batch.samples)
-            batch.isMade.signal()
-            return
-        }
-        // Rows are independent, so which thread makes a sample can't change it.
-        lane.queue.async {
-            lane.worker.fill(batch.samples)
-            batch.isMade.signal()
-        }
+        line.begin(batch) { [lanes] thread, batch in lanes[thread].worker.fill(batch.samples) }
     }
 }

@@ -39,8 +39,10 @@ package struct DatasetSettings: Sendable, Equatable {
     package var packing: Bool
     /// What is kept apart and never trained on.
     package var validation: ValidationSize
-    /// Decides which samples are kept for validation and which ones a fractional weight repeats.
+    /// Decides which samples are kept for validation, which ones a fractional weight repeats, and what an excerpt holds.
     package var seed: UInt64
+    /// What part of the data is enough; nil = all of it is read.
+    package var excerpt: ExcerptSettings?
 
     /// Settings with the defaults of a job file.
     package init(

@@ -30,6 +30,23 @@ enum FileCalls {
         }
     }
 
+    /// Reads from `offset` until the buffer is full or the file ends; the number of bytes read.
+    static func read(
+        _ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer, at offset: Int, path: String
+    ) throws(DatasetError) -> Int {
+        var done = 0
+        while done < buffer.count {
+            let count = pread(descriptor, buffer.baseAddress! + done, buffer.count - done, off_t(offset + done))
+            if count == 0 { break }
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw .unreadable(path: path, reason: lastError)
+            }
+            done += count
+        }
+        return done
+    }
+
     /// Writes all of `bytes` at the descriptor's position, or at `offset` when it is given.
     static func write(
         _ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int? = nil, path: String

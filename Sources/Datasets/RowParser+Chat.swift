@@ -49,7 +49,7 @@ extension RowParser {
     }
 
     /// Reasoning goes by three names; the templates of two families read different ones, as in transformers 5.
-    private static func aliasReasoning(_ message: inout JSONObject) {
+    static func aliasReasoning(_ message: inout JSONObject) {
         guard let reasoning = message["reasoning_content"] ?? message["thinking"] ?? message["reasoning"] else {
             return
         }

@@ -55,6 +55,10 @@ struct RowSource: ~Copyable {
 
     /// The longest row that is read, in bytes.
     static let rowLimit = 64 << 20
+    static let tooLong = "the line is longer than \(rowLimit) bytes"
+
+    /// Whether a line of nothing but such bytes is no row.
+    static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0D }
 
     /// - Throws: `DatasetError.unsupported` for kinds of files that are not read.
     init(path: String) throws(DatasetError) {
@@ -119,6 +123,9 @@ struct RowSource: ~Copyable {
     /// Bytes read so far.
     var bytesRead: Int { reader.bytesRead }
 
+    /// Whether each line is a row.
+    var isLines: Bool { if case .lines = layout { true } else { false } }
+
     /// Appends the next row; false at the end of the file.
     mutating func next(into chunk: inout RowChunk) throws(DatasetError) -> Bool {
         guard case .lines = layout else {
@@ -131,12 +138,11 @@ struct RowSource: ~Copyable {
             let start = chunk.bytes.count
             guard let isWhole = try reader.readLine(into: &chunk.bytes, limit: Self.rowLimit) else { return false }
             guard isWhole else {
-                let problem = "the line is longer than \(Self.rowLimit) bytes"
-                chunk.rows.append(RowChunk.Row(line: line, content: .broken(problem)))
+                chunk.rows.append(RowChunk.Row(line: line, content: .broken(Self.tooLong)))
                 return true
             }
             // Blank lines are no rows.
-            if chunk.bytes[start...].allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) {
+            if chunk.bytes[start...].allSatisfy(Self.isBlank) {
                 chunk.bytes.removeSubrange(start...)
                 continue
             }

@@ -1,12 +1,14 @@
 import Templates
 import Terms
 
-/// The shape of a conversation as bytes: for each turn its role, then its members in their order.
+/// The shape of a conversation as bytes: for each turn its role, then its members in their order, and whether it is an
+/// answer that is not to be trained on.
 enum Shape {
     static let turn: UInt8 = 0xF0
     static let role: UInt8 = 0xF1
     static let emptyText: UInt8 = 0xF2
     static let text: UInt8 = 0xF3
+    static let untrained: UInt8 = 0xF4
     /// Longer names of members are no usual ones.
     static let nameLimit = 64
     /// Turns of the longest conversation that has a plan.
@@ -20,11 +22,12 @@ enum Shape {
         while at < shape.count {
             let role = Roles.known[Int(shape[at + 1])]
             var message = JSONObject()
+            var isTrained = role == Roles.assistant
             at += 2
             while at < shape.count, shape[at] != turn {
                 let kind = shape[at]
-                guard kind != Self.role else {
-                    message["role"] = .string(role)
+                guard kind != Self.role, kind != untrained else {
+                    if kind == untrained { isTrained = false } else { message["role"] = .string(role) }
                     at += 1
                     continue
                 }
@@ -34,7 +37,8 @@ enum Shape {
                 if kind == text { number += 1 }
                 at += 2 + count
             }
-            turns.append(Turn(role: role, message: message, isTrained: role == Roles.assistant))
+            RowParser.aliasReasoning(&message)
+            turns.append(Turn(role: role, message: message, isTrained: isTrained))
         }
         return number < 1 << 14 ? Conversation(turns: turns) : nil
     }
@@ -84,10 +88,10 @@ extension RowWorker {
         guard tape.nodes[message].kind == .object, let role = tape.member("role", of: message),
             let number = Self.role(tape.nodes[role])
         else { return false }
-        if number == Self.assistant { hasAnswer = true }
         shape.append(Shape.turn)
         shape.append(number)
         var hasContent = false
+        var isTrained = number == Self.assistant
         var key = message + 1
         while key < tape.nodes[message].next {
             let (name, value) = (tape.nodes[key], tape.nodes[key + 1])
@@ -96,14 +100,31 @@ extension RowWorker {
             if value.kind == .null { continue }
             if isRole {
                 shape.append(Shape.role)
-                continue
+            } else if let wants = Self.wantsTraining(name, value) {
+                isTrained = isTrained && wants
+            } else {
+                guard value.kind == .string, name.count <= Shape.nameLimit, !Self.hasMeaning(name) else { return false }
+                hasContent = hasContent || name.isText("content")
+                append(name.bytes, value.bytes)
             }
-            // Other names have meanings of their own (weights, calls, thoughts).
-            guard value.kind == .string, name.isText("content") || name.isText("name") else { return false }
-            hasContent = hasContent || name.isText("content")
-            append(name.bytes, value.bytes)
         }
+        if number == Self.assistant, !isTrained { shape.append(Shape.untrained) }
+        hasAnswer = hasAnswer || isTrained
         return hasContent
+    }
+
+    /// What a member says about training on its message; nil when it is another one, or says it in another way.
+    private static func wantsTraining(_ name: JSONTape.Node, _ value: JSONTape.Node) -> Bool? {
+        if name.isText("train") { return value.kind == .bool ? value.start[0] == UInt8(ascii: "t") : nil }
+        guard name.isText("weight") || name.isText("loss_weight"), let weight = value.integer,
+            weight == 0 || weight == 1
+        else { return nil }
+        return weight == 1
+    }
+
+    /// Whether a member is more than a text for the template.
+    private static func hasMeaning(_ name: JSONTape.Node) -> Bool {
+        name.isText("tool_calls") || name.isText("weight") || name.isText("loss_weight") || name.isText("train")
     }
 
     private func append(_ name: UnsafeBufferPointer<UInt8>, _ text: UnsafeBufferPointer<UInt8>) {

@@ -48,6 +48,8 @@ struct RowChunk: Sendable {
     /// Where the reader stood behind them.
     var position: RowSource.Position?
     var bytesRead = 0
+    /// Where the first row begins in its file; set for a chunk, whose lines are counted from there.
+    var start = 0
 
     struct Row: Sendable {
         /// Where the row begins, from 1.

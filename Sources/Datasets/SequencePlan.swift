@@ -5,13 +5,16 @@ import Terms
 struct SequencePlan {
     /// Tokens of each sample, each at most `settings.cutoffLength`.
     let lengths: [UInt32]
-    /// Sample count after each file, and each file's weight.
-    let filesEnd: [Int]
+    /// Sample count after each part of the data: a file, or a chunk of one.
+    let partsEnd: [Int]
+    /// Each file's weight.
     let weights: [Double]
     let settings: DatasetSettings
 
     /// How many samples of each file are used; nil = all.
     var limits: [Int?] = []
+    /// The file of each part; nil = the parts are the files.
+    var files: [Int]?
 
     /// The sequences of the two sections.
     func tables() throws(DatasetError) -> (train: SequenceTable, validation: SequenceTable) {
@@ -33,21 +36,29 @@ struct SequencePlan {
 
     /// The samples of each file that are used, ascending, and how often.
     private func chosen() -> [(samples: [UInt32], weight: Double)] {
-        var first = 0
-        return filesEnd.enumerated().map { number, end in
-            let all = first..<end
-            first = end
+        samplesOfFiles().enumerated().map { number, all in
             guard let limit = limits.indices.contains(number) ? limits[number] : nil, limit != all.count, !all.isEmpty
-            else { return (all.map { UInt32($0) }, weights[number]) }
+            else { return (all, weights[number]) }
             // More than there are: several passes.
             if limit > all.count {
-                return (all.map { UInt32($0) }, weights[number] * Double(limit) / Double(all.count))
+                return (all, weights[number] * Double(limit) / Double(all.count))
             }
             // Streams of the upper half are this choice's own; the lower half is the weights'.
             let random = Philox(seed: settings.seed, purpose: .mixing, stream: 1 << 63 | UInt64(number))
             var selection = Selection(count: limit, of: all.count, random: random)
-            return (all.filter { _ in selection.next() }.map { UInt32($0) }, weights[number])
+            return (all.filter { _ in selection.next() }, weights[number])
         }
+    }
+
+    /// The samples of each file, ascending.
+    private func samplesOfFiles() -> [[UInt32]] {
+        var samples = [[UInt32]](repeating: [], count: weights.count)
+        var first = 0
+        for (part, end) in partsEnd.enumerated() {
+            samples[files?[part] ?? part] += (first..<end).map { UInt32($0) }
+            first = end
+        }
+        return samples
     }
 
     /// Gives the samples from `start` on their weight: whole passes one after another, then the fraction.

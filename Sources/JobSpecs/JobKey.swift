@@ -4,7 +4,7 @@
 package enum JobKey: Int, CaseIterable, Sendable, Comparable {
     case name, modelNameOrPath, stage, finetuningType, loraRank, loraAlpha, loraDropout, loraTarget, useRSLoRA,
         adapterNameOrPath, template, dataset, valSize, cutoffLen, excessLength, packing, trainOnPrompt, shuffle, seed,
-        globalBatchSize, microBatchSize, virtualShards, numTrainEpochs, maxSteps, maxTokens, learningRate,
+        streaming, globalBatchSize, microBatchSize, virtualShards, numTrainEpochs, maxSteps, maxTokens, learningRate,
         lrSchedulerType, warmupRatio, weightDecay, adamBeta1, adamBeta2, adamEpsilon, maxGradNorm, precision,
         gradientWire, exactness, gradientCheckpointing, workersMin, workersMax, project, priority, budgetCoreHours,
         budgetWallClock, budgetTokens, budgetSteps, budgetEnergy, budgetMoney, budgetWarnAt, outputDir, saveSteps,

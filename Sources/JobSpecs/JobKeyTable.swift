@@ -104,6 +104,11 @@ package enum JobKeyTable {
             key: .seed, name: "seed", kind: .integer(0...Int64.max), tag: .result, defaultText: "42",
             doc: "Seeds sample order, dropout and adapter initialisation."),
         .init(
+            key: .streaming, name: "streaming", kind: .choice(words(AutoSwitch.self)), tag: .result,
+            defaultText: "auto",
+            doc: "Tokenise only as much of the data as max_steps or max_tokens needs; auto = of 256 MiB JSONL or more."
+        ),
+        .init(
             key: .globalBatchSize, name: "global_batch_size", kind: .integer(batchRange), tag: .result,
             defaultText: "64",
             doc: "Sequences of an optimizer step; fixed for the job's life, whatever the workers."),
@@ -235,7 +240,7 @@ package enum JobKeyTable {
         .init(
             key: .evalOnStart, name: "eval_on_start", kind: .choice(words(AutoSwitch.self)), tag: .run,
             defaultText: "auto",
-            doc: "Evaluate before step 1; auto = where that reads no more sequences than four steps."),
+            doc: "Evaluate before step 1; auto = where that reads no more sequences than two steps."),
         .init(
             key: .maxEvalSamples, name: "max_eval_samples", kind: .integer(1...Int64.max), tag: .run,
             defaultText: "1000", doc: "Held-out sequences that an evaluation reads at most, evenly spread over all."),

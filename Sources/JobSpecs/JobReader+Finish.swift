@@ -6,6 +6,7 @@ extension JobReader {
         finishDatasets()
         requirePresence()
         checkLength()
+        checkStreaming()
         checkAdapters()
         fillDefaults()
         checkWorkers()
@@ -49,6 +50,15 @@ extension JobReader {
                 "\(spelled(first)) and \(spelled(other)) contradict each other: a job has one length (\(advice))",
                 at: origin(other), key: spelled(other))
         }
+    }
+
+    private mutating func checkStreaming() {
+        guard self[.streaming] == .text(AutoSwitch.on.rawValue), !isGiven(.maxSteps), !isGiven(.maxTokens),
+            JobKey.lengthKeys.allSatisfy(isUsable)
+        else { return }
+        report(
+            "streaming true needs max_steps or max_tokens, which tell how much of the data the job will see; give one, "
+                + "or set streaming to auto", at: origin(.streaming), key: spelled(.streaming))
     }
 
     private mutating func checkAdapters() {

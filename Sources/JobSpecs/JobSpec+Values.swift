@@ -50,6 +50,8 @@ extension JobSpec {
     package var shuffle: Bool { required(bool(.shuffle), .shuffle) }
     /// In 0...Int64.max.
     package var seed: UInt64 { UInt64(required(integer(.seed), .seed)) }
+    /// Whether only a part of the data is tokenised; `auto` is for the submitter to settle.
+    package var streaming: AutoSwitch { choice(.streaming) }
 
     /// Sequences of an optimizer step, at least 1.
     package var globalBatchSize: Int { required(integer(.globalBatchSize), .globalBatchSize) }

@@ -58,6 +58,17 @@ extension JobSpec {
         replacing([(.precision, .text(precision.rawValue))])
     }
 
+    /// The spec with it settled whether all of its data is read, as it is kept with the run.
+    package func withStreaming(_ isOn: Bool) -> JobSpec {
+        replacing([(.streaming, .text((isOn ? AutoSwitch.on : .off).rawValue))])
+    }
+
+    /// What `auto` meant for an earlier start of this job, it means for the job's life.
+    package func settled(as earlier: JobSpec) -> JobSpec {
+        let spec = precision == .auto ? withPrecision(earlier.precision) : self
+        return streaming == .auto ? spec.withStreaming(earlier.streaming == .on) : spec
+    }
+
     /// The spec run by exactly `count` workers, which must not change what it computes: an automatic V is settled from
     /// the file's own `workers.max` before, and only grows where `count` is more than that.
     ///

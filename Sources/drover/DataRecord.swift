@@ -5,10 +5,10 @@ import ModelFiles
 import Templates
 import Terms
 
-/// What a job's tokens were made of, kept as `data.json` beside them: a resume must find the same files, and takes the
-/// same date.
+/// What a job's tokens were made of and what model it trains, kept as `data.json` beside the tokens: a resume must find
+/// the same files, and takes the same date.
 struct DataRecord {
-    /// A data file as it was when its digest was taken.
+    /// A file as it was when its digest was taken.
     struct Source {
         let path: String
         let digest: Digest
@@ -16,12 +16,21 @@ struct DataRecord {
         /// What the file system said before the digest was taken.
         let state: String
 
-        /// Takes the digest, or believes an earlier one when nobody has written to the file since.
-        init(_ path: String, earlier: [DataRecord]) throws {
-            let state = try FileState(path: path)
-            (self.path, bytes, self.state) = (path, state.size, state.text)
-            let known = earlier.lazy.flatMap(\.sources).first { $0.state == state.text }
-            digest = try known?.digest ?? Disk.digest(ofFile: path)
+        fileprivate init(_ state: FileState, _ digest: Digest) {
+            (path, bytes, self.state, self.digest) = (state.path, state.size, state.text, digest)
+        }
+
+        /// Takes the digests of files, or believes earlier ones of files that nobody has written to since.
+        static func all(
+            _ paths: [String], earlier: [DataRecord], dropsBehind: Bool, progress: (DataDigests.Progress) -> Void
+        ) throws -> [Source] {
+            let states = try paths.map { try FileState(path: $0) }
+            let known = earlier.flatMap { $0.sources + $0.model }
+            let digests = states.map { state in known.first { $0.state == state.text }?.digest }
+            let unknown = paths.indices.filter { digests[$0] == nil }
+            var taken = try DataDigests.digests(
+                of: unknown.map { paths[$0] }, dropsBehind: dropsBehind, progress: progress)[...]
+            return zip(states, digests).map { Source($0, $1 ?? taken.removeFirst()) }
         }
 
         /// Whether somebody has written to the file; a rewrite of the same bytes doesn't count.
@@ -44,15 +53,18 @@ struct DataRecord {
         }
     }
 
+    /// The data files.
     let sources: [Source]
+    /// The files of the model, and of the adapter that it starts from.
+    let model: [Source]
     /// What `strftime_now` told.
     let date: CalendarDate
     /// The token cache's key.
     let key: Digest
     static let fileName = "data.json"
 
-    init(sources: [Source], date: CalendarDate, key: Digest) {
-        (self.sources, self.date, self.key) = (sources, date, key)
+    init(sources: [Source], model: [Source], date: CalendarDate, key: Digest) {
+        (self.sources, self.model, self.date, self.key) = (sources, model, date, key)
     }
 
     /// The record in a job's data folder; nil when there is none that can be read.
@@ -64,6 +76,8 @@ struct DataRecord {
         else { return nil }
         sources = list.compactMap(Source.init(json:))
         guard sources.count == list.count else { return nil }
+        // Earlier releases kept none.
+        model = (json["model"]?.array ?? []).compactMap(Source.init(json:))
         self.date = CalendarDate(
             year: date[0], month: date[1], day: date[2], hour: date[3], minute: date[4], second: date[5])
         self.key = key
@@ -71,7 +85,7 @@ struct DataRecord {
 
     func write(folder: String) throws {
         let value = JSONValue.members([
-            "version": .int(1), "files": .array(sources.map(\.json)),
+            "version": .int(1), "files": .array(sources.map(\.json)), "model": .array(model.map(\.json)),
             "date": .array([date.year, date.month, date.day, date.hour, date.minute, date.second].map(JSONValue.int)),
             "key": .string(key.hex),
         ])
@@ -92,7 +106,10 @@ struct DataRecord {
     }
 
     /// The first data file that somebody has written to since its digest was taken.
-    var changedFile: String? { sources.first(where: \.hasChanged)?.path }
+    var changedData: String? { sources.first(where: \.hasChanged)?.path }
+
+    /// As `changedData`, or the first file of the model.
+    var changedFile: String? { changedData ?? model.first(where: \.hasChanged)?.path }
 
     /// The records of this user's runs beside the one whose data folder this is, by name: `runs/*/data`.
     static func neighbours(of folder: String) -> [(folder: String, record: DataRecord)] {
@@ -119,7 +136,7 @@ struct DataRecord {
     }
 }
 
-/// Looks now and then whether the data files of a running job are still what they were.
+/// Looks now and then whether data and model of a running job are still what they were.
 struct DataWatch {
     private let record: DataRecord?
     private var next = Date().addingTimeInterval(DataWatch.seconds)

@@ -8,6 +8,7 @@ import ModelFiles
 import Recipes
 import StorageShell
 import Terms
+import WorkerShell
 
 /// `drover estimate JOB.yaml`: what a job will take, before it takes it.
 struct Estimate: ParsableCommand {
@@ -51,7 +52,9 @@ struct Estimate: ParsableCommand {
     func run() throws {
         let spec = try Train.read(job, overrides: overrides).absolute(in: FileManager.default.currentDirectoryPath)
         let counts = try workerCounts(spec)
-        let card = try Rates.read(rates)
+        var card = try Rates.read(rates)
+        // Where workers will measure, a budget of energy needs no model; what it will take is not known here.
+        card.isEnergyMeasured = Powercap() != nil
         let scratch = NSTemporaryDirectory() + "drover-estimate-\(getpid())"
         defer { try? FileManager.default.removeItem(atPath: scratch) }
         var submission = try Submission(spec)
@@ -108,7 +111,8 @@ struct Estimate: ParsableCommand {
         return Row(
             workers: count, memoryBytes: memory, wallSeconds: seconds, coreHours: Double(coreMilliseconds) / 3.6e6,
             energyWattHours: card.milliwattsPerCore > 0 ? Double(card.energy(coreTime: coreMilliseconds)) / 3.6e6 : nil,
-            money: card.currency == nil ? nil : Double(card.money(coreTime: coreMilliseconds)) / 1e6, isMeasured: probe)
+            money: card.currency == nil
+                ? nil : Double(card.costs(coreTime: coreMilliseconds, wallClock: 0).money) / 1e6, isMeasured: probe)
     }
 
     /// Why the job will not fit its budget or this machine, a sentence each.

@@ -16,39 +16,8 @@ extension Submission {
         var contents: TokenCache
         /// How each file was understood.
         var detections: [(path: String, detection: RowFormat.Detection)]
-    }
-
-    /// What became of a job's rows, for whoever starts it.
-    struct DataSummary {
-        /// A sentence each.
-        var sentences: [String]
-        var json: JSONValue
-        /// Sequences that are not trained on.
-        var heldOut: Int
-
-        init(_ data: Tokenised) {
-            heldOut = data.contents.validation.sequenceCount
-            let counts = data.contents.counts
-            sentences = data.detections.map { "\($0.path): \($0.detection.explanation)" }
-            if counts.dropped > 0 {
-                sentences.append(
-                    "\(counts.dropped) of \(counts.rows) rows are longer than cutoff_len and were dropped, with "
-                        + "\(counts.droppedTrainedTokens) trained tokens")
-            }
-            if counts.truncated > 0 {
-                sentences.append(
-                    "\(counts.truncated) of \(counts.rows) rows are longer than cutoff_len and were cut, with a loss of "
-                        + "\(counts.truncatedTrainedTokens) trained tokens")
-            }
-            if counts.untrained > 0 { sentences.append("\(counts.untrained) of \(counts.rows) rows teach nothing") }
-            let files = data.detections.map { path, detection in
-                JSONValue.members([
-                    "path": .string(path), "type": .string(detection.format.rawValue),
-                    "why": .string(detection.explanation),
-                ])
-            }
-            json = .object(JSONObject([("files", .array(files))] + (counts.json.object?.members ?? [])))
-        }
+        /// The files of the model and of the adapter, as `modelFiles` lists them.
+        var model: [DataRecord.Source]
     }
 
     /// The job's data as tokens: made now, gone on with where an earlier start was interrupted, or found from an
@@ -56,7 +25,7 @@ extension Submission {
     ///
     /// - Parameter isResuming: whether a run of this job exists, whose data must not have changed.
     func tokenised(
-        folder: String, isResuming: Bool, progress: @escaping (BuildProgress) -> Void
+        folder: String, isResuming: Bool, progress: @escaping (DataProgress) -> Void
     ) throws -> Tokenised {
         var files: [DatasetFile] = []
         for file in spec.datasets {
@@ -64,14 +33,18 @@ extension Submission {
                 of: DatasetFile(
                     path: file.path, format: RowFormat(rawValue: file.type.rawValue), weight: file.weight))
         }
-        let settings = DatasetSettings(
+        var settings = DatasetSettings(
             cutoffLength: spec.cutoffLen, excess: Datasets.ExcessLength(rawValue: spec.excessLength.rawValue) ?? .drop,
             packing: spec.packing, validation: validation, seed: spec.seed)
+        settings.excerpt = try excerpt(of: files)
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let earlier = DataRecord(folder: folder)
         let neighbours = earlier == nil ? DataRecord.neighbours(of: folder) : []
         let known = (earlier.map { [$0] } ?? []) + neighbours.map(\.record)
-        let sources = try files.map { try DataRecord.Source($0.path, earlier: known) }
+        func digests(_ paths: [String], dropsBehind: Bool = false) throws -> [DataRecord.Source] {
+            try DataRecord.Source.all(paths, earlier: known, dropsBehind: dropsBehind) { progress(.reading($0)) }
+        }
+        let sources = try digests(files.map(\.path), dropsBehind: settings.excerpt != nil)
         let detections = try files.map { (path: $0.path, detection: try DatasetReader.detection(of: $0)) }
         if isResuming, let earlier { try earlier.refuseChanges(sources) }
         let (maker, tokenizerDigest) = try sampleMaker(files, earlier, isResuming: isResuming)
@@ -79,7 +52,8 @@ extension Submission {
         let key = CacheKey.digest(files: contents, tokenizer: tokenizerDigest, maker: maker, settings: settings)
         let name = "\(key.hex.prefix(16)).tokens"
         let path = "\(folder)/\(name)"
-        let record = DataRecord(sources: sources, date: maker.date, key: key)
+        let model = try digests(modelFiles.map(\.path))
+        let record = DataRecord(sources: sources, model: model, date: maker.date, key: key)
         // What is on record from the first moment on is the date: an interrupted start goes on with the same one.
         try record.write(folder: folder)
         let others = neighbours.filter { $0.record.key == key }.map { "\($0.folder)/\(name)" }
@@ -90,17 +64,19 @@ extension Submission {
         }
         // What has a note was whole when that was taken, and nobody has written to it since.
         if let cache = try? TokenCache(path: path, key: key, verifying: DigestNote.known(path) == nil) {
-            return Tokenised(path: path, contents: cache, detections: detections)
+            return Tokenised(path: path, contents: cache, detections: detections, model: model)
         }
         DataRecord.removeUnfinished(in: folder, except: path)
         var builder = DatasetBuilder(
             files: files, maker: maker, settings: settings, threads: ProcessInfo.processInfo.activeProcessorCount,
-            now: { Instant(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds)) }, progress: progress)
+            now: { Instant(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds)) },
+            progress: { progress(.tokenising($0)) })
         builder.isCancelled = { Signals.stopRequested }
         try Self.build(builder, path, key)
-        if let changed = record.changedFile { throw DatasetError.changed(path: changed) }
+        if let changed = record.changedData { throw DatasetError.changed(path: changed) }
         return Tokenised(
-            path: path, contents: try TokenCache(path: path, key: key, verifying: false), detections: detections)
+            path: path, contents: try TokenCache(path: path, key: key, verifying: false), detections: detections,
+            model: model)
     }
 
     private static func build(_ builder: DatasetBuilder, _ path: String, _ key: Digest) throws {

@@ -14,7 +14,8 @@ import WorkerShell
 
 /// Turns a job file into what a coordinator takes: everything read, checked and resolved before any worker starts.
 struct Submission {
-    let spec: JobSpec
+    /// With every `auto` settled that can be; `streaming` once the data is tokenised.
+    private(set) var spec: JobSpec
     let model: ModelDirectory
     let adapter: AdapterDirectory?
     let layout: ParameterLayout
@@ -112,10 +113,12 @@ struct Submission {
     ///
     /// - Parameter isResuming: whether a run of this job exists, whose data must not have changed.
     mutating func describe(
-        folder: String, isResuming: Bool = false, progress: @escaping (BuildProgress) -> Void
+        folder: String, isResuming: Bool = false, progress: @escaping (DataProgress) -> Void
     ) throws -> JobDescription {
         let cache = try tokenised(folder: folder, isResuming: isResuming, progress: progress)
-        data = DataSummary(cache)
+        data = DataSummary(cache, of: spec)
+        let excerpt = cache.contents.counts.excerpt
+        spec = spec.withStreaming(excerpt != nil)
         let train = cache.contents.train
         guard train.sequenceCount > 0 else { throw Failure.input(["the dataset holds nothing to train on"]) }
         try checkLengths(train)
@@ -130,8 +133,16 @@ struct Submission {
             schedule: LearningRateSchedule.Kind(rawValue: spec.lrSchedulerType.rawValue) ?? .constant,
             peakRate: spec.learningRate, warmupRatio: spec.warmupRatio, evaluationSequences: evaluated,
             evaluationShards: max(1, min(64, evaluated)),
-            files: try files() + [try JobFile(kind: .data, name: "data.tokens", path: cache.path)],
+            files: zip(modelFiles, cache.model).map { file, source in
+                JobFile(
+                    kind: file.kind, name: file.name, digest: source.digest, size: source.bytes, path: source.path,
+                    state: source.state)
+            } + [try JobFile(data: cache.path)],
             training: settings.json)
+        // A sequence of an excerpt stands for as many bytes as one of the whole would.
+        description.wholeSequences = excerpt.map {
+            Int((Double(train.sequenceCount) * Double($0.ofBytes) / Double(max(1, $0.bytes))).rounded())
+        }
         description.setRunKeys(spec)
         description.isExact = spec.exactness == .exact
         description.tensors = layout.entries.map { TrainedTensor(name: $0.name, shape: $0.shape) }
@@ -159,7 +170,7 @@ struct Submission {
     /// Sequences of the longest job: what is counted from them fits 64 bits.
     private static let mostSequences = 1e12
 
-    private func checkLength(_ sequences: Double, _ key: String) throws {
+    func checkLength(_ sequences: Double, _ key: String) throws {
         guard sequences <= Self.mostSequences else { throw Failure.input("\(key): that is longer than anybody waits") }
     }
 
@@ -196,24 +207,24 @@ struct Submission {
         }
     }
 
-    private func files() throws -> [JobFile] {
-        var files = try model.fileNames.map { try JobFile(kind: .model, name: $0, path: "\(model.path)/\($0)") }
-        if let adapter {
-            files += try ["adapter_config.json", "adapter_model.safetensors"].map {
-                try JobFile(kind: .adapter, name: $0, path: "\(adapter.path)/\($0)")
-            }
+    /// The files of the model and of the adapter that it starts from.
+    var modelFiles: [(kind: JobFile.Kind, name: String, path: String)] {
+        func file(_ kind: JobFile.Kind, _ name: String, in folder: String) -> (JobFile.Kind, String, String) {
+            (kind, name, URL(fileURLWithPath: "\(folder)/\(name)").standardizedFileURL.path)
         }
-        return files
+        return model.fileNames.map { file(.model, $0, in: model.path) }
+            + (adapter.map { adapter in
+                ["adapter_config.json", "adapter_model.safetensors"].map { file(.adapter, $0, in: adapter.path) }
+            } ?? [])
     }
 }
 
 extension JobFile {
-    /// The file at `path` with its digest.
-    init(kind: Kind, name: String, path: String) throws {
+    /// A job's tokens at `path`, with their digest.
+    init(data path: String) throws {
         let absolute = URL(fileURLWithPath: path).standardizedFileURL.path
         let size = try FileManager.default.attributesOfItem(atPath: absolute)[.size] as? Int ?? 0
-        // Tokens are many times the size of all else.
-        let digest = try kind == .data ? DigestNote.digest(of: absolute) : FileCache.digest(ofFile: absolute)
-        self.init(kind: kind, name: name, digest: digest, size: size, path: absolute)
+        self.init(
+            kind: .data, name: "data.tokens", digest: try DigestNote.digest(of: absolute), size: size, path: absolute)
     }
 }

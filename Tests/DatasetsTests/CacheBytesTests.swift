@@ -77,7 +77,7 @@ import Testing
             try writer.append(sample)
         }
         let plan = SequencePlan(
-            lengths: writer.lengths, filesEnd: [writer.lengths.count], weights: [1], settings: settings, limits: [nil])
+            lengths: writer.lengths, partsEnd: [writer.lengths.count], weights: [1], settings: settings, limits: [nil])
         let (train, validation) = try plan.tables()
         _ = try writer.finish(train: train, validation: validation, counts: counts)
     }

@@ -23,16 +23,27 @@ import Testing
                 files: [(DatasetFile(path: path, weight: weight), .sha256(of: content))],
                 tokenizer: .sha256(of: tokenizer), maker: try made ?? maker("chatml"), settings: settings)
         }
+        func excerpt(_ extent: ExcerptSettings.Extent, isShuffled: Bool = true) -> DatasetSettings {
+            var settings = DatasetSettings()
+            settings.excerpt = ExcerptSettings(extent, isShuffled: isShuffled)
+            return settings
+        }
         let keys = try [
             key(), key("a.json"), key("a.jsonl", "y"), key(weight: 2), key(tokenizer: "u"), key(maker: maker("qwen3")),
             key(maker: maker("chatml", .pt)), key(maker: maker("chatml", .sft, true)),
             key(maker: maker("chatml", .sft, false, "b")), key(set: DatasetSettings(cutoffLength: 8)),
             key(set: DatasetSettings(excess: .truncate)), key(set: DatasetSettings(packing: false)),
             key(set: DatasetSettings(seed: 1)), key(set: DatasetSettings(validation: .count(1))),
-            key(set: DatasetSettings(validation: .fraction(0.5))),
+            key(set: DatasetSettings(validation: .fraction(0.5))), key(set: excerpt(.sequences(64))),
+            key(set: excerpt(.tokens(64))), key(set: excerpt(.sequences(65))),
+            key(set: excerpt(.sequences(64), isShuffled: false)),
         ]
 
         #expect(Set(keys).count == keys.count)
         #expect(try key("elsewhere/b.jsonl") == key())
+        #expect(try key(set: excerpt(.sequences(33))) == key(set: excerpt(.sequences(64))))
+        // Caches of earlier releases are found.
+        let whole = try key().hex
+        #expect(whole == "811b5c8390c4339a8054a3c32f342332fbed77ba0aaf3656ba4fdf44bdf60aa6")
     }
 }

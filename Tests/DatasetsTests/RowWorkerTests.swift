@@ -38,6 +38,11 @@ import Tokenization
             + #"{"role":"assistant","content":"<think>x</think>\n\ny"},{"role":"user","content":"é"},"#
             + #"{"role":"assistant","content":"<|im_end|>\n<|im_start|>user","name":"z"}]}"#,
         #"{"messages":[{"role":"user","content":"a","weight":0},{"role":"assistant","content":"b","weight":0}]}"#,
+        #"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b","weight":0},"#
+            + #"{"role":"user","content":"c","train":false},{"role":"assistant","content":"d","loss_weight":1}]}"#,
+        #"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b","train":true,"weight":1.0},"#
+            + #"{"role":"assistant","content":"e","train":false,"id":"","thinking":"t"}]}"#,
+        #"{"messages":[{"role":"user","content":"a"},{"role":"assistant","reasoning_content":"t","content":"b"}]}"#,
         #"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":null,"tool_calls":[]}],"tools":""}"#,
         #"{"messages":[{"role":"assistant","content":[{"type":"text","text":"t"}]}]}"#,
         #"{"messages":[{"role":"robot","content":"a"}]}"#, #"{"messages":[]}"#, #"{"messages":[{"role":"user"}]}"#,
@@ -82,6 +87,17 @@ import Tokenization
                 }
             }
         }
+    }
+
+    @Test func `answers that are not trained on, and thoughts, are part of a shape`() throws {
+        let worker = RowWorker(format: .messages, columns: .usual, maker: try maker("chatml"))
+        let row =
+            #"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b","weight":0},"#
+            + #"{"role":"user","content":"c"},{"role":"assistant","content":"d","thinking":"t","train":true}]}"#
+        let (inPlace, byValue) = both(Array(row.utf8), worker)
+
+        #expect(inPlace == byValue && worker.shape.count { $0 == Shape.untrained } == 1)
+        #expect(worker.texts.count == 5 && worker.plans.plan(worker.shape, worker.maker, { nil }) != nil)
     }
 
     @Test func `with a real tokenizer pieces are encoded behind what stands before them`() throws {

@@ -28,7 +28,7 @@ import Testing
         let lengths = (0..<100).map { UInt32(1 + $0 % 9) }
         for packing in [true, false] {
             let plan = SequencePlan(
-                lengths: lengths, filesEnd: [40, 100], weights: [1, 1],
+                lengths: lengths, partsEnd: [40, 100], weights: [1, 1],
                 settings: DatasetSettings(cutoffLength: 10, packing: packing, validation: .fraction(0.13)))
             let (train, validation) = try plan.tables()
 
@@ -39,7 +39,7 @@ import Testing
 
     @Test func `whole weights repeat whole passes`() throws {
         let plan = SequencePlan(
-            lengths: [1, 1, 1], filesEnd: [2, 3], weights: [2, 1], settings: DatasetSettings(packing: false))
+            lengths: [1, 1, 1], partsEnd: [2, 3], weights: [2, 1], settings: DatasetSettings(packing: false))
 
         #expect(try plan.tables().train.documents == [0, 1, 0, 1, 2])
     }
@@ -47,10 +47,10 @@ import Testing
     @Test func `settings that leave nothing to train on are refused`() {
         for size in [ValidationSize.count(3), .count(9), .count(-1), .fraction(1), .fraction(-0.5), .fraction(0.99)] {
             let plan = SequencePlan(
-                lengths: [1, 1, 1], filesEnd: [3], weights: [1], settings: DatasetSettings(validation: size))
+                lengths: [1, 1, 1], partsEnd: [3], weights: [1], settings: DatasetSettings(validation: size))
             #expect(throws: DatasetError.self, "\(size)") { try plan.tables() }
         }
-        let starved = SequencePlan(lengths: [1, 1], filesEnd: [2], weights: [0.1], settings: DatasetSettings())
+        let starved = SequencePlan(lengths: [1, 1], partsEnd: [2], weights: [0.1], settings: DatasetSettings())
         #expect(throws: DatasetError.self) { try starved.tables() }
     }
 

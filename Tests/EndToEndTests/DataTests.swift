@@ -36,6 +36,40 @@ import Testing
         #expect(end.end["state"]?.string == "PAUSED")
     }
 
+    @Test func `a model that changes under a running job stops it, and the job goes on with the old one`() throws {
+        let scene = try Scene(epochs: 5000)
+        let model = scene.folder.appendingPathComponent("model")
+        try FileManager.default.createDirectory(at: model, withIntermediateDirectories: true)
+        for name in ["config.json", "model.safetensors"] {
+            try FileManager.default.copyItem(atPath: "\(Scene.model)/\(name)", toPath: model.path + "/" + name)
+        }
+        let running = try scene.start("train", "job.yaml", "model_name_or_path=model", "--json")
+        _ = try running.firstLine()
+        usleep(1_500_000)
+        let handle = try FileHandle(forUpdating: model.appendingPathComponent("model.safetensors"))
+        let end = try handle.seekToEnd()
+        try handle.seek(toOffset: end - 4)
+        let old = try #require(try handle.readToEnd())
+        try handle.seek(toOffset: end - 4)
+        try handle.write(contentsOf: Data([0, 0, 0x80, 0x3E]))
+        let stopped = running.outcome()
+
+        #expect(stopped.code == 1 && stopped.end["state"]?.string == "PAUSED", "\(stopped.errors)")
+        #expect(stopped.errors.contains("model.safetensors changed while the job was running"), "\(stopped.errors)")
+
+        try handle.seek(toOffset: end - 4)
+        try handle.write(contentsOf: old)
+        let resumed = try scene.start("resume", "run", "--json")
+        _ = try resumed.firstLine()
+        usleep(1_500_000)
+        kill(resumed.process.processIdentifier, SIGINT)
+        let outcome = resumed.outcome()
+        let start = outcome.lines.first { $0["event"]?.string == "resume" }
+        // What was computed since the newest checkpoint is computed again.
+        #expect((start?["from_step"]?.int ?? .max) <= (stopped.end["steps"]?.int ?? 0))
+        #expect(outcome.code == 130 && outcome.end["state"]?.string == "PAUSED", "\(outcome.errors)")
+    }
+
     @Test func `rows that are too long are counted before the first step`() throws {
         let scene = try Scene(epochs: 1)
         let outcome = try scene.run("train", "job.yaml", "cutoff_len=12", "packing=false", "--json")
@@ -70,5 +104,45 @@ import Testing
 
         try FileManager.default.removeItem(at: scene.folder.appendingPathComponent("run"))
         #expect(try scene.run("fsck", "other", "--json").code == 0)
+    }
+
+    @Test func `a job that says max_steps trains on an excerpt of a large file, the same on any workers`() throws {
+        let scene = try Scene(epochs: 1)
+        // Whatever is wrong at the end of the file, this job never comes to it.
+        try scene.write(Scene.rows(12_000) + "not json\n", to: "data.jsonl")
+        let job = ["job.yaml", "--json", "num_train_epochs=null", "shuffle=false", "max_steps=6", "save_steps=2"]
+        let excerpt = job + ["streaming=true"]
+        let one = try scene.run("train", excerpt + ["--workers", "1"])
+        let two = try scene.run("train", excerpt + ["output_dir=two", "--workers", "2"])
+        let data = one.lines.first { $0["event"]?.string == "data" }?["excerpt"]
+        let step = one.lines.last { $0["event"]?.string == "step" }
+
+        #expect([one.code, two.code] == [0, 0], "\(one.errors)\(two.errors)")
+        #expect(one.digest != nil && one.digest == two.digest)
+        #expect(data?["chunks"]?.int == 1 && (data?["of_chunks"]?.int ?? 0) > 3)
+        #expect((step?["epoch"]?.double ?? 1) < 0.02, "an epoch is one of the whole dataset")
+
+        // What was settled is kept, and a branch that is a little longer goes on in the same data.
+        let resolved = try String(contentsOf: scene.folder.appendingPathComponent("run/resolved.yaml"), encoding: .utf8)
+        #expect(resolved.contains("\nstreaming: true\n"))
+        let branch = try scene.run("resume", "run", "--from", "4", "--as", "longer", "max_steps=8", "--json")
+        func tokens(_ run: String) throws -> [String] {
+            let folder = scene.folder.appendingPathComponent(run).appendingPathComponent("data").path
+            return try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".tokens") }
+        }
+        #expect(branch.code == 0 && branch.end["steps"]?.int == 8, "\(branch.errors)")
+        #expect(try tokens("longer") == tokens("run") && tokens("run").count == 1)
+
+        // Whoever reads all of the file, or asks for what can't be, is told so before anything is done.
+        let whole = try scene.run("train", job + ["output_dir=whole"])
+        #expect(whole.code == 2 && whole.errors.contains("data.jsonl:12001"), "\(whole.errors)")
+        try scene.write("text\na\n", to: "data.csv")
+        for (overrides, reason) in [
+            (["max_steps=null"], "streaming true needs max_steps or max_tokens"),
+            (["dataset.0.path=data.csv"], "data.csv is not JSON Lines"),
+        ] {
+            let refused = try scene.run("train", excerpt + ["output_dir=none"] + overrides)
+            #expect(refused.code == 2 && refused.errors.contains(reason), "\(refused.errors)")
+        }
     }
 }

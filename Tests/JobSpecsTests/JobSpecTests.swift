@@ -94,6 +94,21 @@ func faults(_ more: String, _ overrides: [String] = []) -> [String] {
         #expect(job.budget[.money] == 1_250_000 && job.budget.currency == "USD")
     }
 
+    @Test func `streaming needs a length that tells what is enough`() throws {
+        let base = "model_name_or_path: m\ndataset: [{path: a.jsonl}]\n"
+        #expect(try spec(base).streaming == .auto)
+        #expect(try spec(base + "streaming: true\nmax_steps: 5").streaming == .on)
+        #expect(try spec(base + "streaming: true\nmax_tokens: 5").streaming == .on)
+        #expect(try spec(base + "streaming: false").streaming == .off)
+        for length in ["", "num_train_epochs: 2"] {
+            let error = #expect(throws: SpecIssues.self) { try spec(base + "streaming: true\n" + length) }
+            #expect(error?.description.contains("streaming true needs max_steps or max_tokens") == true)
+        }
+        let (auto, off) = (try spec(base + "max_steps: 5"), try spec(base + "max_steps: 5\nstreaming: false"))
+        #expect(auto.settled(as: auto.withStreaming(true)).streaming == .on)
+        #expect(auto.settled(as: off).streaming == .off && off.settled(as: auto.withStreaming(true)).streaming == .off)
+    }
+
     @Test func `names of LLaMA-Factory, Axolotl and TRL are accepted`() throws {
         let job = try spec(
             """
