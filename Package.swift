@@ -55,11 +55,11 @@ let package = Package(
         module("Checkpoints", ["Terms"]),
         module("Templates", ["Terms"]),
         module("Tokenization", ["Terms"]),
-        module("Kernels", ["CKernels", "COpenBLAS", "COneDNN"]),
+        module("Kernels", ["Terms", "CKernels", "COpenBLAS", "COneDNN"]),
 
         // MARK: L2
         module("JobSpecs", ["Terms", "Budgeting", yams]),
-        module("Datasets", ["Terms", "Hashing", "Tokenization", "Templates"]),
+        module("Datasets", ["Terms", "Hashing", "Recipes", "Tokenization", "Templates"]),
         module("Models", ["Terms", "Kernels"]),
 
         // MARK: L3
@@ -87,8 +87,8 @@ let package = Package(
         module(
             "WorkerShell",
             [
-                "Terms", "Hashing", "Recipes", "Collectives", "Wire", "Checkpoints", "Datasets", "Kernels", "Models",
-                "Coordination", "Training", "ModelFiles", "ZeroMQShell", "StorageShell", "CSystem", logging,
+                "Terms", "Hashing", "Recipes", "Collectives", "Budgeting", "Wire", "Checkpoints", "Datasets", "Kernels",
+                "Models", "Coordination", "Training", "ModelFiles", "ZeroMQShell", "StorageShell", "CSystem", logging,
             ]),
 
         // MARK: L6 — the command line, one file a command
@@ -146,8 +146,8 @@ let package = Package(
         tests(
             "WorkerShellTests",
             [
-                "WorkerShell", "Checkpoints", "Coordination", "Hashing", "Recipes", "Wire", "ZeroMQShell", "Terms",
-                "CSystem", logging,
+                "WorkerShell", "Checkpoints", "Coordination", "Hashing", "ModelFiles", "Recipes", "Wire", "ZeroMQShell",
+                "Terms", "CSystem", logging,
             ]),
         tests("TidyTests", []),
         tests(

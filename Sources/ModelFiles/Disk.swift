@@ -109,27 +109,49 @@ package enum Disk {
     /// Copies a file of any size durably, through a buffer of 1 MiB.
     package static func copy(_ source: String, to path: String) throws(ModelFileError) {
         let target = try AtomicFile(path: path)
-        try forEachPiece(of: source) { bytes throws(ModelFileError) in try target.write(bytes) }
+        try forEachPiece(of: source) { bytes throws(ModelFileError) in
+            try target.write(bytes)
+            return true
+        }
         try target.publish()
     }
 
     /// The SHA-256 of the file at `path`, read through a buffer of 1 MiB.
-    package static func digest(ofFile path: String) throws(ModelFileError) -> Digest {
+    ///
+    /// - Parameters:
+    ///   - dropsBehind: whether the system may forget at once what was read.
+    ///   - goesOn: told of the bytes of each piece; false ends the reading, and the digest is then of no use.
+    package static func digest(
+        ofFile path: String, dropsBehind: Bool = false, goesOn: (Int) -> Bool = { _ in true }
+    ) throws(ModelFileError) -> Digest {
         var hasher = SHA256Hasher()
-        try forEachPiece(of: path) { bytes throws(ModelFileError) in hasher.update(bytes) }
+        try forEachPiece(of: path, dropsBehind: dropsBehind) { bytes throws(ModelFileError) in
+            hasher.update(bytes)
+            return goesOn(bytes.count)
+        }
         return hasher.finish()
     }
 
+    /// Bytes that are read before the system is told to forget them.
+    private static let dropBytes = 16 << 20
+
+    /// Runs `body` on each piece until it returns false.
     private static func forEachPiece(
-        of path: String, _ body: (UnsafeRawBufferPointer) throws(ModelFileError) -> Void
+        of path: String, dropsBehind: Bool = false, _ body: (UnsafeRawBufferPointer) throws(ModelFileError) -> Bool
     ) throws(ModelFileError) {
         let file = try OpenFile.reading(path)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
         defer { buffer.deallocate() }
+        // Told so, the system reads further ahead.
+        posix_fadvise(file.descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
+        var (done, dropped) = (0, 0)
         while true {
             let count = try file.read(into: buffer)
-            if count == 0 { return }
-            try body(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            guard count > 0, try body(UnsafeRawBufferPointer(rebasing: buffer[..<count])) else { return }
+            done += count
+            guard dropsBehind, done - dropped >= dropBytes else { continue }
+            posix_fadvise(file.descriptor, off_t(dropped), off_t(done - dropped), POSIX_FADV_DONTNEED)
+            dropped = done
         }
     }
 }

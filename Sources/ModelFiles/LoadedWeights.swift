@@ -2,14 +2,19 @@ import Glibc
 package import Kernels
 package import Models
 
-/// Tensors in memory of their own, fp32 or bf16, and the table that finds them by name.
+/// Tensors in memory of their own, fp32 or bf16, or where they lie in mapped files, and the table that finds them by
+/// name.
 ///
 /// The memory is one anonymous mapping, huge pages advised, every tensor at a multiple of 64 bytes; it goes with the
 /// last copy of the table.
 package final class LoadedWeights: @unchecked Sendable {
     package let table: WeightTable
-    /// Size of the memory, bytes.
-    package let byteCount: Int
+    /// Of the files that tensors lie in.
+    private let guards: [FileGuard]
+
+    /// Whether tensors that lie in files have been what they were when they were loaded, ever since the last call; asks
+    /// the system. One caller at a time.
+    package func isIntact() -> Bool { guards.reduce(true) { $1.isIntact() && $0 } }
 
     /// The memory.
     private final class Mapping: @unchecked Sendable {
@@ -76,20 +81,34 @@ package final class LoadedWeights: @unchecked Sendable {
         case bf16(UnsafeMutablePointer<UInt16>)
     }
 
+    /// Keeps alive what the table's pointers lead to.
+    private final class Owners: Sendable {
+        let memory: Mapping
+        let guards: [FileGuard]
+        init(_ memory: Mapping, _ guards: [FileGuard]) { (self.memory, self.guards) = (memory, guards) }
+    }
+
     /// Makes room for tensors of either kind and has `fill` write each of them, in the order given.
+    ///
+    /// - Parameters:
+    ///   - places: tensors that need no room, by their number in `tensors`: they lie in the files of `guards`.
     init(
-        _ tensors: [(tensor: TensorDescription, storage: WeightStorage)],
-        fill: (Int, Place) throws(ModelFileError) -> Void
+        _ tensors: [(tensor: TensorDescription, storage: WeightStorage)], at places: [Int: Matrix.Memory] = [:],
+        _ guards: [FileGuard] = [], fill: (Int, Place) throws(ModelFileError) -> Void
     ) throws(ModelFileError) {
         var offsets: [Int] = []
         var total = 0
-        for (tensor, storage) in tensors {
+        for (index, (tensor, storage)) in tensors.enumerated() {
             offsets.append(total)
-            total += (tensor.count * storage.elementType.byteCount + 63) / 64 * 64
+            if places[index] == nil { total += (tensor.count * storage.elementType.byteCount + 63) / 64 * 64 }
         }
         let memory = try Mapping(count: max(total, 1))
         var list: [(name: String, shape: [Int], memory: Matrix.Memory)] = []
         for (index, (tensor, storage)) in tensors.enumerated() {
+            if let place = places[index] {
+                list.append((tensor.name, tensor.shape, place))
+                continue
+            }
             let target = memory.base + offsets[index]
             switch storage {
             case .fp32:
@@ -102,7 +121,7 @@ package final class LoadedWeights: @unchecked Sendable {
                 list.append((tensor.name, tensor.shape, .bf16(pointer)))
             }
         }
-        byteCount = memory.count
-        table = WeightTable(mixed: list, owner: memory)
+        self.guards = guards
+        table = WeightTable(mixed: list, owner: Owners(memory, guards))
     }
 }

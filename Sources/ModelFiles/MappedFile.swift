@@ -8,11 +8,18 @@ final class MappedFile: @unchecked Sendable {
     let path: String
     /// The bytes, valid as long as this object lives.
     let bytes: UnsafeRawBufferPointer
+    private let file: OpenFile
+    /// When it was opened.
+    let firstState: FileState
+
+    /// The state now; nil when the system doesn't say.
+    var state: FileState? { try? FileState(file) }
 
     /// Maps the regular file at `path`.
     init(path: String, advice: String) throws(ModelFileError) {
-        let file = try OpenFile.reading(path, advice: advice)
-        let count = Int(try file.status().st_size)
+        file = try OpenFile.reading(path, advice: advice)
+        firstState = try FileState(file)
+        let count = firstState.size
         self.path = path
         guard count > 0 else {
             bytes = UnsafeRawBufferPointer(start: nil, count: 0)

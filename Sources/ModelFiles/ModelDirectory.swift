@@ -65,8 +65,26 @@ package struct ModelDirectory: Sendable {
 
     /// The weights of the whole model as frozen ones are kept in `arithmetic`: with bf16 the matrices that products
     /// read and the embedding are bf16, rounded to nearest even where the files hold more, and the rest fp32.
-    package func loadWeights(for arithmetic: Arithmetic) throws(ModelFileError) -> LoadedWeights {
-        try LoadedWeights(LoadedWeights.storage(of: table, for: arithmetic)) { index, place throws(ModelFileError) in
+    ///
+    /// - Parameter digests: of weight files, by name, that may be read where they lie: their tensors are not copied
+    ///   where they are stored as they are kept. Whoever asks for that asks `isIntact` before results are used.
+    package func loadWeights(
+        for arithmetic: Arithmetic, inPlace digests: [(name: String, digest: Digest)] = []
+    ) throws(ModelFileError) -> LoadedWeights {
+        let tensors = LoadedWeights.storage(of: table, for: arithmetic)
+        var places: [Int: Matrix.Memory] = [:]
+        var guards: [(path: String, mapping: FileGuard)] = []
+        for (index, tensor) in stored.enumerated() {
+            let path = tensor.file.path
+            guard let digest = digests.first(where: { joinPath(self.path, $0.name) == path })?.digest,
+                let place = tensor.inPlace(as: tensors[index].storage)
+            else { continue }
+            places[index] = place
+            if !guards.contains(where: { $0.path == path }) {
+                guards.append((path, FileGuard(tensor.file.mapping, digest: digest)))
+            }
+        }
+        return try LoadedWeights(tensors, at: places, guards.map(\.mapping)) { index, place throws(ModelFileError) in
             switch place {
             case .fp32(let target): try read(index, into: target)
             case .bf16(let target):

@@ -4,7 +4,7 @@ import Terms
 package final class SafetensorsFile: Sendable {
     package let path: String
     package let header: SafetensorsHeader
-    private let mapping: MappedFile
+    let mapping: MappedFile
     /// First byte of the data section.
     private let dataStart: Int
     /// Name → index into `header.entries`; only ever asked by key.

@@ -1,3 +1,4 @@
+import Kernels
 import Models
 import Terms
 
@@ -29,6 +30,18 @@ package struct WeightFiles: Sendable {
 
         /// The bytes as stored, valid as long as this value or its `WeightFiles` lives.
         var bytes: UnsafeRawBufferPointer { file.bytes(of: entry) }
+
+        /// The elements where they lie in the file, when they are stored as they are to be kept, at an address for
+        /// them; nil = they have to be copied.
+        func inPlace(as storage: WeightStorage) -> Matrix.Memory? {
+            guard entry.type == storage.elementType, let base = bytes.baseAddress,
+                Int(bitPattern: base) % entry.type.byteCount == 0, 1.littleEndian == 1
+            else { return nil }
+            switch storage {
+            case .fp32: return .fp32(base.assumingMemoryBound(to: Float.self))
+            case .bf16: return .bf16(base.assumingMemoryBound(to: UInt16.self))
+            }
+        }
     }
 
     /// Name of the file that holds all weights, when they are not sharded.

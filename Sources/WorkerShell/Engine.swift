@@ -53,6 +53,7 @@ final class Engine: Sendable {
                 guard isWanted(), let sum = job.evaluate(shard: shard, goesOn: isWanted) else { return }
                 sums.append(sum)
             }
+            if let problem = job.changedModel() { return post(.event(.hindered(order.job, problem: problem))) }
             post(
                 .event(
                     .evaluated(

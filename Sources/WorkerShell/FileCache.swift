@@ -1,4 +1,5 @@
 import Coordination
+import ModelFiles
 import Foundation
 import Hashing
 import StorageShell
@@ -8,14 +9,18 @@ package import Terms
 package final class FileCache {
     private let root: String
     private let readsPaths: Bool
-    /// Files whose digest was checked since the process started, by path.
-    private var verified: [String: Digest] = [:]
+    private let believesStates: Bool
+    /// Files whose digest was checked since the process started, by path, as they were before that.
+    private var verified: [String: (digest: Digest, state: FileState)] = [:]
 
     /// - Parameters:
     ///   - root: a folder of the worker's state directory; made when missing.
     ///   - readsPaths: whether the submitter's paths may lead to something on this machine.
-    init(root: String, readsPaths: Bool = true) throws {
+    ///   - believesStates: whether a file that is as it was when the submitter took its digest need not be read again:
+    ///     only where the submitter may read no other files than this worker.
+    init(root: String, readsPaths: Bool = true, believesStates: Bool = false) throws {
         self.readsPaths = readsPaths
+        self.believesStates = believesStates
         // Links point at it from another folder.
         self.root = URL(fileURLWithPath: root).standardizedFileURL.path
         try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
@@ -26,13 +31,12 @@ package final class FileCache {
     /// A path with exactly the file's bytes, nil when it must be fetched.
     func place(of file: JobFile) -> String? {
         [readsPaths ? file.path : "", cached(file.digest)].first { path in
-            if verified[path] == file.digest { return true }
-            guard !path.isEmpty, let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int,
-                size == file.size
-            else { return false }
-            let isNoted = file.kind == .data && DigestNote.known(path) == file.digest
-            guard isNoted || (try? Self.digest(ofFile: path)) == file.digest else { return false }
-            verified[path] = file.digest
+            guard !path.isEmpty, let state = try? FileState(path: path), state.size == file.size else { return false }
+            if let known = verified[path], known.state == state { return known.digest == file.digest }
+            if believesStates, file.state == state.text { return true }
+            if file.kind == .data, DigestNote.known(path) == file.digest { return true }
+            guard (try? Self.digest(ofFile: path)) == file.digest else { return false }
+            verified[path] = (file.digest, state)
             return true
         }
     }
@@ -69,7 +73,9 @@ package final class FileCache {
         guard rename(temporary, cached(file.digest)) == 0 else {
             throw LoadProblem(description: "can't store \(file.name) in \(root): \(String(cString: strerror(errno)))")
         }
-        verified[cached(file.digest)] = file.digest
+        if let state = try? FileState(path: cached(file.digest)) {
+            verified[cached(file.digest)] = (file.digest, state)
+        }
     }
 
     /// Opens a file that arrives in blocks, by its table, which is here.

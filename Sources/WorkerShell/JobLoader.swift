@@ -46,15 +46,19 @@ struct JobLoader {
         guard let settings = TrainingSettings(json: description.training) else {
             throw LoadProblem(description: "the job's training settings can't be read: another release submitted it")
         }
-        let folder = try cache.folder(of: description.files.filter { $0.kind == .model })
-        let directory = try ModelDirectory(path: folder)
+        let files = description.files.filter { $0.kind == .model }
+        let directory = try ModelDirectory(path: try cache.folder(of: files))
         guard let arithmetic = Arithmetic(rawValue: settings.precision) else {
             throw LoadProblem(description: "the job's precision `\(settings.precision)` is not known to this release")
         }
         let compute = compute.using(arithmetic)
-        let (method, weights, owner) = try start(directory, description, settings, arithmetic)
+        let start = try start(directory, description, settings, arithmetic)
+        guard files.allSatisfy({ cache.place(of: $0) != nil }) else {
+            throw LoadProblem(description: "a file of the model changed while it was read")
+        }
         let trainer = try Trainer(
-            configuration: directory.configuration, weights: weights, owner: owner, method: method, compute: compute,
+            configuration: directory.configuration, weights: start.weights, owner: start.frozen, method: start.method,
+            compute: compute,
             recomputes: settings.recomputes,
             dropout: AdapterDropout(probability: settings.dropout, seed: settings.seed))
         guard let file = description.files.first(where: { $0.kind == .data }),
@@ -74,28 +78,30 @@ struct JobLoader {
             }
         return LoadedJob(
             description: description, settings: settings, trainer: trainer, initial: initial, data: data,
-            source: DataSource(path: path, blocks: blocks), compute: compute)
+            source: DataSource(path: path, blocks: blocks), frozen: start.frozen, compute: compute)
     }
 
-    /// What is trained and where it starts, with the model's weights and whoever owns them. Of a full job the weights
-    /// are read straight into the state, so that there is one copy of them.
+    /// What is trained and where it starts, with the model's weights. Those of a full job are read straight into the
+    /// state, so that there is one copy of them; frozen ones stay in their files where that can be, so that there is
+    /// none, however many workers this machine has.
     private func start(
         _ directory: ModelDirectory, _ description: JobDescription, _ settings: TrainingSettings,
         _ arithmetic: Arithmetic
-    ) throws -> (TrainingMethod, WeightTable, AnyObject) {
+    ) throws -> (method: TrainingMethod, weights: WeightTable, frozen: LoadedWeights?) {
         if let adapter = settings.adapter {
             var initial: LoadedWeights?
             if settings.startsFromAdapter {
                 let folder = try cache.folder(of: description.files.filter { $0.kind == .adapter })
                 initial = try AdapterDirectory(path: folder, model: directory.configuration).loadWeights()
             }
-            let weights = try directory.loadWeights(for: arithmetic)
+            let files = description.files.filter { $0.kind == .model }.map { (name: $0.name, digest: $0.digest) }
+            let weights = try directory.loadWeights(for: arithmetic, inPlace: files)
             return (.adapter(adapter, seed: settings.seed, initial: initial?.table), weights.table, weights)
         }
         let layout = ParameterLayout(full: directory.table)
         let state = FloatBuffer(count: layout.count)
         try read(directory, into: state.pointer)
-        return (.fullInPlace(state), WeightTable(layout, in: state.pointer, owner: state), state)
+        return (.fullInPlace(state), WeightTable(layout, in: state.pointer, owner: state), nil)
     }
 
     /// Reads every weight to its place in a vector laid out for full training.

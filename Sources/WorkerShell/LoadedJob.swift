@@ -4,6 +4,7 @@ import Coordination
 import Datasets
 import Dispatch
 import Kernels
+import ModelFiles
 import Models
 import Recipes
 import Terms
@@ -18,6 +19,8 @@ final class LoadedJob: @unchecked Sendable {
     let trainer: Trainer
     private let data: TokenCache
     let source: DataSource
+    /// The weights that an adapter leaves as they are.
+    private let frozen: LoadedWeights?
     private let compute: Compute
     private let initial: InitialParameters
     /// True until the state of step 0 is left.
@@ -38,13 +41,14 @@ final class LoadedJob: @unchecked Sendable {
 
     init(
         description: JobDescription, settings: TrainingSettings, trainer: Trainer, initial: InitialParameters?,
-        data: TokenCache, source: DataSource, compute: Compute
+        data: TokenCache, source: DataSource, frozen: LoadedWeights?, compute: Compute
     ) {
         self.description = description
         self.settings = settings
         self.trainer = trainer
         self.data = data
         self.source = source
+        self.frozen = frozen
         self.compute = compute
         pool = BufferPool(count: trainer.count)
         wire = GradientWire(settings.gradientWire, tensors: trainer.layout.entries.map(\.count))
@@ -69,6 +73,14 @@ final class LoadedJob: @unchecked Sendable {
     ) {
         isInitial = false
         trainer.changeState(vector, range, body)
+    }
+
+    /// Why nothing that was computed just now may be used, when somebody has written to the files that frozen weights
+    /// lie in; nil = it may.
+    func changedModel() -> String? {
+        guard let frozen, !frozen.isIntact() else { return nil }
+        return "somebody wrote to a weight file of the model while the job was running: what was computed meanwhile is "
+            + "not used; if it is another file now, put the old one back"
     }
 
     /// What is in memory is not what was written there, not even at step 0.

@@ -8,8 +8,8 @@ import Wire
 /// The sender makes it and offers it to each reader; a reader opens it through /proc, checks it, and says so in the
 /// memory itself. Until then, and wherever that fails (another machine, container or user), chunks travel as bytes. A
 /// place is full from the sender's write until its last reader has read it. A sender that finds none free says that it
-/// waits; a reader that has made room then sends `.room`. Nobody can shrink the memory, so that reading it never traps;
-/// its contents are looked at like any bytes from outside.
+/// waits; the reader by whom half of them have become free then sends `.room`. Nobody can shrink the memory, so that
+/// reading it never traps; its contents are looked at like any bytes from outside.
 final class Shelf {
     /// Head: nonce at 0; "sender waits" at 64; from 256 on a word a reader, 1 = has it open, 2 = has let go; from 512
     /// on a word a place, the bits of those who have yet to read it; from 1024 on a word a place, its turn.
@@ -142,9 +142,11 @@ final class Shelf {
         return true
     }
 
-    /// True once after the sender began to wait.
+    /// True once after the sender began to wait, when half of the places are free: it is not woken for one chunk.
     func isWaitedFor() -> Bool {
-        guard csys_load(word(Layout.waits)) == 1 else { return false }
+        guard csys_load(word(Layout.waits)) == 1,
+            (0..<Layout.count).count(where: { csys_load(word(Layout.places, $0)) == 0 }) >= Layout.count / 2
+        else { return false }
         csys_store(word(Layout.waits), 0)
         return true
     }

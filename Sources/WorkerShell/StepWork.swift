@@ -62,7 +62,7 @@ final class StepWork {
             (fold, sums) = (TreeFold(tree: plan.tree), [])
             for sum in kept { insert(sum) }
             guard compute(target) else {
-                if !isCorrupted { held.keep(sums, tag: plan.tag) }
+                if !isCorrupted, job.changedModel() == nil { held.keep(sums, tag: plan.tag) }
                 return isAbandoned() && !isCorrupted
             }
             guard publish() else { return false }
@@ -85,6 +85,7 @@ final class StepWork {
                 wholeAt = DispatchTime.now().uptimeNanoseconds
                 insert(sum)
             case .nonFinite:
+                guard isModelWhole() else { return false }
                 let problem = "the loss or a gradient of shard \(shard) is not finite"
                 post(.event(.nonFinite(id, plan.generation, step: recipe.step, problem: problem)))
                 return false
@@ -106,6 +107,7 @@ final class StepWork {
 
     /// Posts the sums of the target in progress. Before anybody builds on them: is the memory still what was written?
     private func publish() -> Bool {
+        guard isModelWhole() else { return false }
         guard job.trainer.stateDigest() == digest else {
             isCorrupted = true
             held.clear(except: nil)
@@ -116,6 +118,13 @@ final class StepWork {
         held.keep(sums, tag: plan.tag)
         for sum in sums { post(.node(sum, plan.generation, step: recipe.step, tag: plan.tag)) }
         return true
+    }
+
+    /// Whether the files of the model were what they have to be all the time; tells it otherwise.
+    private func isModelWhole() -> Bool {
+        guard let problem = job.changedModel() else { return true }
+        post(.event(.hindered(id, problem: problem)))
+        return false
     }
 
     private func insert(_ sum: NodeSum) {

@@ -93,6 +93,8 @@ extension WorkerProcess {
         case .storeFailed(let order, let problem): sendProblem(order, problem)
         case .loaded(let id, let loaded):
             job = (id, loaded)
+            // What loading drew, so that the coordinator knows from the first step on that it is measured here.
+            tellPower(isDue: true)
             feed(.loaded(id, parameters: loaded.trainer.count, problem: ""))
         case .lacks(let id, let description, let files): goOnLoading(id, description, lacking: files)
         case .arrives(let id, let file): beginBlocks(id, file)

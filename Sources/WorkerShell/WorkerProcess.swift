@@ -31,6 +31,8 @@ package final class WorkerProcess {
         package var store: String?
         /// Its own key, and the coordinator's that it believes; nil for the child of an open coordinator on loopback.
         package var trust: (own: CurveKeyPair, coordinator: CurvePublicKey)?
+        /// Folder of the machine's energy counters.
+        package var powercap = Powercap.standardPath
 
         /// For tests only: false = as on another machine, where the submitter's paths lead to nothing.
         package var readsPaths = true
@@ -85,6 +87,8 @@ package final class WorkerProcess {
     var fetching: Fetching?
     var arriving: Arriving?
     var complaints = RateLimit(pause: .seconds(5))
+    /// nil where the machine's counters can't be read.
+    private var power: PowerMeter?
 
     package init(_ options: Options, log: Logger) throws {
         self.options = options
@@ -120,9 +124,12 @@ package final class WorkerProcess {
         let mailbox = Mailbox<Engine.Outcome> { waker.wake() }
         self.mailbox = mailbox
         engine = Engine { mailbox.post($0) }
+        power = PowerMeter(options.powercap)
         saver = ShareSaver(root: options.store, node: options.node) { mailbox.post($0) }
         loader = JobLoader(
-            compute: compute, cache: try FileCache(root: "\(options.state)/files", readsPaths: options.readsPaths))
+            compute: compute,
+            cache: try FileCache(
+                root: "\(options.state)/files", readsPaths: options.readsPaths, believesStates: options.trust == nil))
         try control.connect("tcp://\(options.coordinator)")
     }
 
@@ -179,6 +186,7 @@ package final class WorkerProcess {
             }
         }
         fetchBlocks()
+        tellPower()
         if let deadline, Self.now() >= deadline { feed(.deadline) }
         if let deafAt = session.deafAt, Self.now() > deafAt { try connectAnew() }
         try flush()
@@ -249,6 +257,11 @@ package final class WorkerProcess {
         deadline = output.deadline
         for notice in output.notices { tell(notice) }
         for command in output.commands { carryOut(command) }
+    }
+
+    /// Says what this process draws, where and when there is something to say.
+    func tellPower(isDue: Bool = false) {
+        if let reading = power?.read(isDue: isDue) { feed(.powerRead(reading)) }
     }
 
     private func flush() throws {

@@ -42,7 +42,7 @@ struct BenchRecovery: ParsableCommand {
     func run() throws {
         let folder = NSTemporaryDirectory() + "drover-recovery-\(getpid())"
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let endless = ["num_train_epochs=100000", "max_steps=null", "max_tokens=null"]
+        let endless = ["num_train_epochs=100000", "max_steps=null", "max_tokens=null", "streaming=auto"]
         let spec = try Train.read(job, overrides: ["output_dir=\(folder)"] + endless)
             .absolute(in: FileManager.default.currentDirectoryPath).withWorkers(workers).get()
         var submission = try Submission(spec)

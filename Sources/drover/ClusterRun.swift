@@ -48,12 +48,12 @@ struct ClusterRun {
     ///   - branch: the coordinator's job, and the step of its checkpoint, that this one begins with.
     func submit(_ key: String? = nil, isNew: Bool = false, branch: (job: Int, step: Step)? = nil) throws {
         Signals.watch()
-        guard let spec else { throw Failure.failed("a job that runs already is not submitted") }
-        let folder = spec.outputDir
-        try OutputFolder(folder).refuseForCluster(spec, isRepeated: key != nil, isNew: isNew)
+        guard let wanted = spec else { throw Failure.failed("a job that runs already is not submitted") }
+        let folder = wanted.outputDir
+        let spec = try OutputFolder(folder).refuseForCluster(wanted, isRepeated: key != nil, isNew: isNew)
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         var submission = try Submission(spec)
-        var description = try submission.describe(folder: "\(folder)/data") { [view] in view.tokenising($0) }
+        var description = try submission.describe(folder: "\(folder)/data") { [view] in view.preparing($0) }
         // Workers elsewhere fetch what they need of it.
         description.files += try description.files.filter { $0.kind == .data }.compactMap {
             try BlockTable.file(of: $0)

@@ -24,19 +24,31 @@ final class LiveView: @unchecked Sendable {
     // MARK: Before the first step
 
     /// A bar with rate and time to go; into a file or a pipe a line now and then.
-    func tokenising(_ progress: BuildProgress) {
+    func preparing(_ progress: DataProgress) {
         let pause = Output.isTerminal ? 0.2 : 10
         guard !isJSON, Date().timeIntervalSince(lastTokenising) > pause else { return }
         let isFirst = lastTokenising == .distantPast
         lastTokenising = Date()
+        let text =
+            switch progress {
+            case .reading(let reading): Self.text(reading)
+            case .tokenising(let build): Self.text(build)
+            }
+        if Output.isTerminal { status(text) } else if !isFirst { Output.note(text) }
+    }
+
+    private static func text(_ reading: DataDigests.Progress) -> String {
+        "reading the data \(Output.bytes(reading.done)) of \(Output.bytes(reading.total))  "
+            + "\(Output.bytes(Int(reading.rate)))/s  ETA \(time(reading.secondsLeft))"
+    }
+
+    private static func text(_ progress: BuildProgress) -> String {
         let share = progress.bytesTotal > 0 ? min(1, Double(progress.bytesRead) / Double(progress.bytesTotal)) : 1
         let bar = String(repeating: "█", count: Int(share * 20)) + String(repeating: "░", count: 20 - Int(share * 20))
-        let left = progress.secondsLeft.map { "  ETA \(Self.time($0))" } ?? ""
+        let left = progress.secondsLeft.map { "  ETA \(time($0))" } ?? ""
         let resumed = progress.bytesBefore > 0 ? "  (gone on with)" : ""
-        let text =
-            "tokenising \(bar) \(Int(share * 100)) %  \(progress.rows) rows  "
-            + "\(Self.count(progress.rate)) tok/s\(left)\(resumed)"
-        if Output.isTerminal { status(text) } else if !isFirst { Output.note(text) }
+        return "tokenising \(bar) \(Int(share * 100)) %  \(progress.rows) rows  "
+            + "\(count(progress.rate)) tok/s\(left)\(resumed)"
     }
 
     /// Files on their way to or from a coordinator.

@@ -5,6 +5,7 @@ import Foundation
 import Logging
 import Synchronization
 import Terms
+import WorkerShell
 
 /// A coordinator in this process and worker processes beside it, on loopback, for one job.
 final class LocalCluster {
@@ -15,6 +16,8 @@ final class LocalCluster {
     private var threads = 1
     private var state = ""
     private let run: String
+    /// Where workers look for the machine's energy counters.
+    private let powercap: String
 
     /// One local worker process, started again when it dies.
     private struct WorkerSlot {
@@ -32,9 +35,15 @@ final class LocalCluster {
     /// What the coordinator's thread leaves behind when it fails.
     private final class FailureNote: Sendable { let text = Mutex<String?>(nil) }
 
-    /// - Parameter run: the job's folder; it holds the journal too.
-    init(run: String, rates: RateCard, log: Logger, observer: @escaping CoordinatorService.Observer) throws {
+    /// - Parameters:
+    ///   - run: the job's folder; it holds the journal too.
+    ///   - powercap: folder of the machine's energy counters.
+    init(
+        run: String, rates: RateCard, powercap: String = Powercap.standardPath, log: Logger,
+        observer: @escaping CoordinatorService.Observer
+    ) throws {
         self.run = run
+        self.powercap = powercap
         var options = CoordinatorService.Options(listen: "tcp://127.0.0.1:*", state: "\(run)/state") { _ in run }
         options.rates = rates
         service = try CoordinatorService(options, log: log, observer: observer)
@@ -68,6 +77,7 @@ final class LocalCluster {
             "worker", "join", service.endpoint.replacingOccurrences(of: "tcp://", with: ""), "--threads",
             String(threads),
             "--state", "\(state)/worker\(number)", "--child-of", String(getpid()), "--store", "\(run)/checkpoints",
+            "--powercap", powercap,
         ])
     }
 

@@ -9,6 +9,7 @@ import Models
 import StorageShell
 import Synchronization
 import Terms
+import WorkerShell
 
 /// A job on this machine from its job file to its exports: coordinator here, workers beside it.
 final class LocalRun {
@@ -18,9 +19,6 @@ final class LocalRun {
     private let view: LiveView
     private var point = ResumePoint.trunk
     private let stream = Stream()
-    /// The machine's energy counters; nil where they can't be read.
-    private var powercap: Powercap?
-    private var energyReadAt = Date()
     /// The data file that somebody wrote to while the job was running.
     private var changedFile: String?
 
@@ -83,7 +81,7 @@ final class LocalRun {
         let output = OutputFolder(folder)
         guard output.hasJournal, let previous = try output.earlierSpec() else { return try begin(branch) }
         // What `auto` meant when the run began, it means for its life.
-        if spec.precision == .auto { spec = spec.withPrecision(previous.precision) }
+        spec = spec.settled(as: previous)
         guard resuming else {
             throw Failure.input(
                 "output_dir \(folder) holds a run already: choose another one, or leave out --resume never to go on with it"
@@ -99,7 +97,7 @@ final class LocalRun {
     /// - Parameter opened: the coordinator of a run that was begun and never submitted.
     private func begin(_ branch: BranchOrigin?, in opened: LocalCluster? = nil) throws {
         try OutputFolder(folder).refuseResults(for: spec, hasBranch: branch != nil)
-        let rates = try Rates.read(options.rates)
+        let rates = try rateCard()
         if let fault = rates.fault(with: spec.budget) {
             throw Failure.input("\(fault): it is \(options.rates ?? Rates.standardPath), or what --rates names")
         }
@@ -144,7 +142,7 @@ final class LocalRun {
     private func open() throws -> LocalCluster {
         var log = Logger(label: "coordinator", factory: { StreamLogHandler.standardError(label: $0) })
         log.logLevel = .warning
-        return try LocalCluster(run: folder, rates: try Rates.read(options.rates), log: log) {
+        return try LocalCluster(run: folder, rates: try rateCard(), powercap: options.powercap, log: log) {
             [stream] _, event in stream.put(event)
         }
     }
@@ -158,7 +156,7 @@ final class LocalRun {
         try checkFolder()
         try checkDisk(submission.layout.count)
         let description = try submission.describe(folder: "\(folder)/data", isResuming: isResuming) { [view] in
-            view.tokenising($0)
+            view.preparing($0)
         }
         view.prepared(description, submission)
         if submission.spec.precision == .bf16, !Compute.hasNativeBF16 {
@@ -190,15 +188,21 @@ final class LocalRun {
         }
     }
 
+    /// What energy and money are taken to be here; every worker of this machine reads its counters, if one can.
+    private func rateCard() throws -> RateCard {
+        var rates = try Rates.read(options.rates)
+        rates.isEnergyMeasured = Powercap(options.powercap) != nil
+        return rates
+    }
+
     // MARK: Running
 
     private func run(_ cluster: LocalCluster, _ description: JobDescription) throws {
         let count = options.workers ?? spec.workers.lowerBound
         let threads = options.threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount / count)
         try cluster.start()
-        powercap = Powercap(options.powercap)
         try cluster.startWorkers(count, threads: threads, state: "\(folder)/state")
-        let end = try follow(cluster).map(withEnergy)
+        let end = try follow(cluster)
         cluster.stop()
         guard let end else { throw Failure.failed(cluster.problem ?? "stopped") }
         if let changedFile {
@@ -208,15 +212,6 @@ final class LocalRun {
                     + "back and `drover resume \(folder)`, or start a new run in another output_dir")
         }
         try finish(end, description)
-    }
-
-    /// The end line with what the processors say they have used meanwhile, where they say it.
-    private func withEnergy(_ end: JSONValue) -> JSONValue {
-        powercap?.read()
-        guard let powercap, var object = end.object else { return end }
-        object["energy_wh"] = .double(powercap.wattHours)
-        object["energy_method"] = .string("measured")
-        return .object(object)
     }
 
     /// Shows events until the job rests; the second Ctrl-C stops at once. nil = the coordinator failed.
@@ -238,10 +233,6 @@ final class LocalRun {
                 changedFile = file
                 view.say("\(file) changed: the job stops")
                 cluster.service.order(.job(.pause, RunDoor.job))
-            }
-            if Date().timeIntervalSince(energyReadAt) > Powercap.interval {
-                energyReadAt = Date()
-                powercap?.read()
             }
             if cluster.problem != nil { return nil }
             guard try cluster.keepWorkersAlive() else {

@@ -48,8 +48,9 @@ struct OutputFolder {
         let file = joinPath(path, "resolved.yaml")
         guard let data = FileManager.default.contents(atPath: file) else { return nil }
         let spec = try JobSpec.read(yaml: String(decoding: data, as: UTF8.self), file: file).get()
-        // Releases that kept `auto` meant fp32.
-        return spec.precision == .auto ? spec.withPrecision(.fp32) : spec
+        // Releases that kept `auto`, or nothing, meant fp32 and all of the data.
+        let settled = spec.precision == .auto ? spec.withPrecision(.fp32) : spec
+        return settled.streaming == .auto ? settled.withStreaming(false) : settled
     }
 
     /// Refuses a folder that a job of a coordinator can't bring its results to.
@@ -57,19 +58,25 @@ struct OutputFolder {
     /// - Parameters:
     ///   - isRepeated: the request may have been made before under its own name: then its results may be here.
     ///   - isNew: nothing of an earlier start may be here at all.
-    func refuseForCluster(_ spec: JobSpec, isRepeated: Bool, isNew: Bool) throws {
+    ///
+    /// - Returns: the job with what `auto` meant for an earlier start.
+    func refuseForCluster(_ spec: JobSpec, isRepeated: Bool, isNew: Bool) throws -> JobSpec {
         guard !hasJournal else {
             throw Failure.input(
                 "output_dir \(path) holds a run of this machine: go on with it (drover resume \(path)), or choose another "
                     + "output_dir")
         }
-        guard let earlier = try earlierSpec() else { return try refuseResults(for: spec, hasBranch: false) }
-        let settled = spec.precision == .auto ? spec.withPrecision(earlier.precision) : spec
+        guard let earlier = try earlierSpec() else {
+            try refuseResults(for: spec, hasBranch: false)
+            return spec
+        }
+        let settled = spec.settled(as: earlier)
         try Self.refuseOther(settled, than: earlier, in: path)
         guard !isNew, isRepeated || (checkpoints.isEmpty && export(of: spec) == nil) else {
             throw Failure.input(
                 "output_dir \(path) holds a run of this job already: choose another output_dir, or remove it")
         }
+        return settled
     }
 
     /// A run may go on with other run keys, never with other result keys (design §4.1, rule 15).

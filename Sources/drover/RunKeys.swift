@@ -20,8 +20,8 @@ extension JobDescription {
             switch spec.evalOnStart {
             case .on: true
             case .off: false
-            // A forward pass costs a third of a training step.
-            case .auto: evaluationSequences <= 4 * globalBatch
+            // A forward pass costs a third of a training step, with an adapter half of one.
+            case .auto: evaluationSequences <= 2 * globalBatch
             }
         loggingSteps = max(1, spec.loggingSteps)
         budget = spec.budget

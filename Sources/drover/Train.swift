@@ -3,6 +3,7 @@ import Coordination
 import Foundation
 import JobSpecs
 import Terms
+import WorkerShell
 
 /// `drover train JOB.yaml`: one command starts a job.
 struct Train: ParsableCommand {

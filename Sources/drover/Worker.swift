@@ -33,6 +33,9 @@ struct Worker: ParsableCommand {
         @Option(help: "Folder of this worker's identity and cache; used by one process at a time.")
         var state: String?
 
+        @Option(help: "Where this machine's energy counters are.")
+        var powercap = Powercap.standardPath
+
         @Option(name: .customLong("child-of"), help: .hidden)
         var parent: Int32?
 
@@ -64,6 +67,7 @@ struct Worker: ParsableCommand {
             // Its own coordinator's child asks for no key: both stay on loopback.
             if parent == nil || !PeerAddress.isLoopback("tcp://\(coordinator)") { options.trust = try trust(folder) }
             options.store = store
+            options.powercap = powercap
             options.readsPaths = !isAfar
             options.listenHost =
                 try OwnAddress.towards(coordinator)

@@ -1,3 +1,6 @@
+import Foundation
+import Hashing
+import Kernels
 import Models
 import Terms
 import Testing
@@ -41,6 +44,62 @@ import Testing
         let last = try #require(layout.entries.last)
         #expect(memory[layout.count - 1] == TinyModel.value(last.name, last.count - 1))
         #expect(memory[0] == TinyModel.value(layout.entries[0].name, 0))
+    }
+
+    @Test func `frozen weights may stay in their file, and it is found out when somebody writes to it`() throws {
+        try TinyModel.write(TinyModel.qwen3, in: folder)
+        let name = "model.safetensors"
+        let old = Data(folder.bytes(of: name))
+        let model = try ModelDirectory(path: folder.path)
+        let digest = Digest.sha256(of: [UInt8](old))
+
+        let weights = try model.loadWeights(for: .fp32, inPlace: [(name, digest)])
+        let copied = try model.loadWeights(for: .fp32)
+        let half = try model.loadWeights(for: .bf16, inPlace: [(name, digest)])
+
+        for tensor in model.table.tensors {
+            #expect(weights.table.floats(tensor.name) == TinyModel.values(tensor.name, tensor.count))
+        }
+        #expect(weights.isIntact() && copied.isIntact() && half.isIntact())
+
+        let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: folder.file(name)))
+        try handle.seek(toOffset: UInt64(old.count - 4))
+        try handle.write(contentsOf: Data([1, 2, 3, 4]))
+        #expect(!weights.isIntact() && copied.isIntact() && !half.isIntact())
+        // The last tensor of the file is read where it lies.
+        #expect(model.table.tensors.contains { weights.table.floats($0.name) != TinyModel.values($0.name, $0.count) })
+
+        try handle.seek(toOffset: UInt64(old.count - 4))
+        try handle.write(contentsOf: old.suffix(4))
+        // It may have been anything in between; from here on it is what it was.
+        #expect(!weights.isIntact())
+        #expect(weights.isIntact())
+        try handle.truncate(atOffset: UInt64(old.count - 4096))
+        #expect(!weights.isIntact())
+    }
+
+    @Test func `frozen weights stay in a file of bf16 where that is how they are kept`() throws {
+        folder.write(TinyModel.qwen3, to: "config.json")
+        let tensors = TinyModel.tensors(try TinyModel.configuration(TinyModel.qwen3))
+        try TinyModel.write(tensors, to: folder.file("model.safetensors"), storage: .bf16)
+        let model = try ModelDirectory(path: folder.path)
+        let digest = Digest.sha256(of: folder.bytes(of: "model.safetensors"))
+
+        let weights = try model.loadWeights(for: .bf16, inPlace: [("model.safetensors", digest)])
+        let wide = try model.loadWeights(for: .fp32, inPlace: [("model.safetensors", digest)])
+
+        for tensor in model.table.tensors {
+            let values = TinyModel.values(tensor.name, tensor.count)
+            #expect(wide.table.floats(tensor.name) == values)
+            guard case .bf16(let halves)? = weights.table[tensor.name]?.matrix.memory else {
+                #expect(!tensor.mayBeBF16 && weights.table.floats(tensor.name) == values)
+                continue
+            }
+            #expect((0..<tensor.count).map { Float(bitPattern: UInt32(halves[$0]) << 16) } == values)
+        }
+        // What was widened is a copy.
+        folder.write("", to: "model.safetensors")
+        #expect(wide.isIntact())
     }
 
     @Test func `shards with an index load like one file`() throws {

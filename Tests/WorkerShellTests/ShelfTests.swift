@@ -33,11 +33,15 @@ import Wire
         #expect(places.count == Int(ShelfPlace.places))
         #expect(!readers[0].isWaitedFor())
         #expect(sender.put(Self.bytes(1), 100, for: 0b11) == nil)
-        #expect(readers[0].isWaitedFor() && !readers[1].isWaitedFor())
-
         #expect(Self.read(readers[0], places[5]) == Self.bytes(5, 100))
         #expect(sender.put(Self.bytes(1), 100, for: 0b11) == nil)
         #expect(Self.read(readers[1], places[5]) == Self.bytes(5, 100))
+        for place in places.suffix(7) {
+            #expect(!readers[0].isWaitedFor() && !readers[1].isWaitedFor())
+            for reader in readers { #expect(Self.read(reader, place) != nil) }
+        }
+        #expect(readers[0].isWaitedFor() && !readers[1].isWaitedFor())
+
         let again = try #require(sender.put(Self.bytes(77), 100, for: 0b01))
         #expect(again.place == 5 && again.turn == places[5].turn + 1)
         // What is left of the earlier message names another turn.
