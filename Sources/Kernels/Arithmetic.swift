@@ -24,17 +24,13 @@ package struct Matrix: @unchecked Sendable {
 
     private init(_ memory: Memory, _ copies: PackedCopies?) { (self.memory, self.copies) = (memory, copies) }
 
-    /// The same matrix, of which packed copies are kept until `clock` moves on; without a clock for good.
-    ///
-    /// A product and its input's gradient want different copies: with `both` both are kept, else the one that is asked
-    /// for first, and the other is made anew each time. What is kept changes no bit.
-    package func keepingCopies(_ clock: WeightClock?, both: Bool = true) -> Matrix {
-        Matrix(memory, PackedCopies(clock, both: both))
-    }
+    /// The same matrix, of which packed copies are kept for good, as it is stored and transposed, whichever is asked
+    /// for: for weights that never change. What is kept changes no bit.
+    package func keepingCopies() -> Matrix { Matrix(memory, PackedCopies()) }
 
     /// The matrix that begins `elements` further on; it keeps copies of its own if this one does.
     package func advanced(by elements: Int) -> Matrix {
-        let copies = copies.map { PackedCopies($0.clock, both: $0.keepsBoth) }
+        let copies = copies.map { _ in PackedCopies() }
         return switch memory {
         case .fp32(let pointer): Matrix(.fp32(pointer + elements), copies)
         case .bf16(let pointer): Matrix(.bf16(pointer + elements), copies)
@@ -42,41 +38,17 @@ package struct Matrix: @unchecked Sendable {
     }
 }
 
-/// Tells packed copies of trained weights that these have changed.
-package final class WeightClock: @unchecked Sendable {
-    fileprivate(set) var time = 0
-
-    /// A clock at its start.
-    package init() {}
-
-    /// The weights have changed, or may have.
-    package func moveOn() { time += 1 }
-}
-
 /// One matrix packed for native products: as it is stored and transposed, each when it is first asked for.
 final class PackedCopies: @unchecked Sendable {
-    fileprivate let clock: WeightClock?
-    fileprivate let keepsBoth: Bool
-    private var straight: (buffer: FloatBuffer, time: Int)?
-    private var transposed: (buffer: FloatBuffer, time: Int)?
+    private var straight: FloatBuffer?
+    private var transposed: FloatBuffer?
 
-    init(_ clock: WeightClock?, both: Bool) { (self.clock, keepsBoth) = (clock, both) }
-
-    /// Memory of `floats` for one of the two, and whether it holds the matrix; if not, the caller fills it now. nil =
-    /// it is not kept.
-    func copy(
-        transposed isTransposed: Bool, floats: Int
-    ) -> (memory: UnsafeMutablePointer<Float>, isCurrent: Bool)? {
-        guard keepsBoth || (isTransposed ? straight : transposed) == nil else { return nil }
-        let time = clock?.time ?? 0
-        let old = isTransposed ? transposed : straight
-        if let old, old.buffer.count >= floats {
-            if isTransposed { transposed?.time = time } else { straight?.time = time }
-            return (old.buffer.pointer, old.time == time)
-        }
-        let made = (buffer: FloatBuffer(count: floats), time: time)
+    /// Memory of `floats` for one of the two, and whether it holds the matrix; if not, the caller fills it now.
+    func copy(transposed isTransposed: Bool, floats: Int) -> (memory: UnsafeMutablePointer<Float>, isCurrent: Bool) {
+        if let old = isTransposed ? transposed : straight, old.count >= floats { return (old.pointer, true) }
+        let made = FloatBuffer(count: floats)
         if isTransposed { transposed = made } else { straight = made }
-        return (made.buffer.pointer, false)
+        return (made.pointer, false)
     }
 }
 

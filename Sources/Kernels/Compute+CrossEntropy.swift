@@ -8,7 +8,8 @@ extension Compute {
     /// added to. `rowLosses[T]` receives each row's loss (0 where untrained).
     ///
     /// Trained rows are gathered and worked off in chunks of whole runs of 256 rows, whose logits fill at most 64 MiB
-    /// of `workspace`, 256 where every chunk reads and writes `dHead`; how many runs make a chunk changes no bit.
+    /// of `workspace`, 256 where every chunk reads and writes `dHead`. How many runs make a chunk, which the shape alone
+    /// decides, changes no bit where products are our own; native ones cut `dHead`'s tokens by the chunk.
     package func crossEntropy(
         _ h: UnsafePointer<Float>, head: Matrix, bias: UnsafePointer<Float>?,
         targets: UnsafePointer<Int32>, rows: Int, width: Int, vocabulary: Int, dh: UnsafeMutablePointer<Float>?,

@@ -47,10 +47,14 @@ extension Compute {
         pack(y, x, step, k, columns, padded)
     }
 
-    /// The same of `x[k, columns]` in bf16.
+    /// The same in bf16.
     package func packPairs(
-        _ y: UnsafeMutablePointer<UInt16>, _ x: UnsafePointer<UInt16>, step: Int, k: Int, columns: Int, padded: Int
-    ) { kernels.pointee.pack_pairs_bf16(y, x, step, k, columns, padded) }
+        _ y: UnsafeMutablePointer<UInt16>, _ x: UnsafePointer<UInt16>, step: Int, k: Int, columns: Int, padded: Int,
+        isTurned: Bool
+    ) {
+        let pack = isTurned ? kernels.pointee.pack_pairs_bf16_turned : kernels.pointee.pack_pairs_bf16
+        pack(y, x, step, k, columns, padded)
+    }
 
     /// `y[i] = x[i · step]`.
     package func take(_ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, step: Int, count: Int) {

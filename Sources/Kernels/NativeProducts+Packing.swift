@@ -4,41 +4,32 @@ internal import CKernels
 extension NativeProducts {
     /// Whether B can be packed; which layout it gets depends on the shape and on what it is made of.
     func isPackable(_ gemm: dk_gemm, _ shape: ProductShape) -> Bool {
-        pairsHeight(gemm, shape) != nil || shape.packing(transposed: gemm.b_transposed != 0) != nil
+        pairsHeight(shape) != nil || shape.packing(transposed: gemm.b_transposed != 0) != nil
     }
 
-    /// The height of blocks of pairs if we pack B ourselves: all but transposed bf16, which only weights are that never
-    /// change, so that it is packed once.
-    private func pairsHeight(_ gemm: dk_gemm, _ shape: ProductShape) -> Int? {
-        operands == .bf16 && (gemm.b != nil || gemm.b_transposed == 0) ? shape.pairsHeight : nil
-    }
+    /// The height of blocks of pairs if we pack B ourselves.
+    func pairsHeight(_ shape: ProductShape) -> Int? { operands == .bf16 ? shape.pairsHeight : nil }
 
-    /// Memory for packed B, and whether it holds B already.
-    func packedMemory(
-        _ bytes: Int, transposed: Bool, _ copies: PackedCopies?
-    ) -> (pointer: UnsafeMutablePointer<Float>, isCurrent: Bool) {
-        let floats = blocks(bytes, of: 4)
-        if let copy = copies?.copy(transposed: transposed, floats: floats) { return (copy.memory, copy.isCurrent) }
-        return (transient.floats(floats), false)
-    }
-
-    /// B in the layout of `shape`: the copy that is kept if it is still that of the weights, else packed now. Rows of B
-    /// from `valid` on are zeros.
+    /// B in the layout of `shape`: the copy that is kept, else packed now. Rows of B from `valid` on are zeros.
     func packed(
         _ gemm: dk_gemm, _ shape: ProductShape, valid: Int, _ copies: PackedCopies?, _ compute: Compute
     ) -> UnsafeRawPointer? {
         guard let bytes = shape.packedBytes, isPackable(gemm, shape) else { return nil }
-        let memory = packedMemory(bytes, transposed: gemm.b_transposed != 0, copies)
-        if !memory.isCurrent { pack(gemm, shape, valid: valid, memory.pointer, compute) }
-        return UnsafeRawPointer(memory.pointer)
+        let floats = blocks(bytes, of: 4)
+        let copy = copies?.copy(transposed: gemm.b_transposed != 0, floats: floats)
+        let memory = copy?.memory ?? transient.floats(floats)
+        if copy?.isCurrent != true { pack(gemm, shape, valid: valid, memory, compute) }
+        return UnsafeRawPointer(memory)
     }
 
     /// Packs B, which is packable, into `target`.
     func pack(
         _ gemm: dk_gemm, _ shape: ProductShape, valid: Int, _ target: UnsafeMutableRawPointer, _ compute: Compute
     ) {
-        if let height = pairsHeight(gemm, shape) {
-            return packPairs(gemm, valid: valid, height: height, target.assumingMemoryBound(to: UInt16.self), compute)
+        if let height = pairsHeight(shape) {
+            return share(blocks(gemm.columns, of: Int(DK_PAIR_COLUMNS)), compute.team) { _, block in
+                packPairs(gemm, valid: valid, height: height, block, target, compute)
+            }
         }
         guard let packing = shape.packing(transposed: gemm.b_transposed != 0) else {
             preconditionFailure("only what is packable is packed")
@@ -51,23 +42,21 @@ extension NativeProducts {
         }
     }
 
-    /// B in pairs, in blocks of `height` rows, in one pass.
-    private func packPairs(
-        _ gemm: dk_gemm, valid: Int, height: Int, _ target: UnsafeMutablePointer<UInt16>, _ compute: Compute
+    /// One block of columns of B in pairs, in blocks of `height` rows.
+    func packPairs(
+        _ gemm: dk_gemm, valid: Int, height: Int, _ block: Int, _ target: UnsafeMutableRawPointer, _ compute: Compute
     ) {
         let isTurned = gemm.b_transposed != 0
-        let width = Int(DK_PAIR_COLUMNS)
-        share(blocks(gemm.columns, of: width), compute.team) { _, block in
-            let column = block * width
-            let count = min(width, gemm.columns - column)
-            let y = target + column * height
-            if let b = gemm.b {
-                compute.packPairs(
-                    y, isTurned ? b + column * gemm.ldb : b + column, step: gemm.ldb, k: valid, columns: count,
-                    padded: height, isTurned: isTurned)
-            } else if let halves = gemm.b_bf16 {
-                compute.packPairs(y, halves + column, step: gemm.ldb, k: valid, columns: count, padded: height)
-            }
+        let column = block * Int(DK_PAIR_COLUMNS)
+        let count = min(Int(DK_PAIR_COLUMNS), gemm.columns - column)
+        let start = isTurned ? column * gemm.ldb : column
+        let y = target.assumingMemoryBound(to: UInt16.self) + column * height
+        if let b = gemm.b {
+            compute.packPairs(
+                y, b + start, step: gemm.ldb, k: valid, columns: count, padded: height, isTurned: isTurned)
+        } else if let halves = gemm.b_bf16 {
+            compute.packPairs(
+                y, halves + start, step: gemm.ldb, k: valid, columns: count, padded: height, isTurned: isTurned)
         }
     }
 

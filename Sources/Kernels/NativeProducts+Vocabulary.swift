@@ -30,12 +30,28 @@ extension NativeProducts {
         else { return false }
         if isWide {
             runColumns(gemm, parts, packed, rows: rows, compute)
-        } else {
-            for (part, packed) in zip(parts, packed) {
-                run(part.gemm, part.blocks, packed, rows: rows, room: room, compute)
+            return true
+        }
+        for (index, part) in parts.enumerated() {
+            let b: UnsafeRawPointer
+            switch packed {
+            case .whole(let starts): b = starts[index]
+            case .whenDue(let bytes):
+                let memory = transient.floats(blocks(bytes, of: 4))
+                pack(part.gemm, part.shape, valid: part.gemm.k, memory, compute)
+                b = UnsafeRawPointer(memory)
             }
+            run(part.gemm, part.blocks, b, rows: rows, room: room, compute)
         }
         return true
+    }
+
+    /// Packed B of a product in parts.
+    enum PackedParts {
+        /// Where that of each part begins.
+        case whole([UnsafeRawPointer])
+        /// Each part is packed when its turn comes, and has so many bytes at most.
+        case whenDue(bytes: Int)
     }
 
     /// nil where the library refuses one.
@@ -74,30 +90,32 @@ extension NativeProducts {
         }
     }
 
-    /// Packed B of each part, one behind the other: the copy that is kept if it is still that of the weights.
-    private func packed(_ parts: [Part], _ copies: PackedCopies?, _ compute: Compute) -> [UnsafeRawPointer]? {
+    /// The copy that is kept, packed now if it is not yet; where none is, parts are packed when they are due.
+    private func packed(_ parts: [Part], _ copies: PackedCopies?, _ compute: Compute) -> PackedParts? {
         var starts: [Int] = []
-        var bytes = 0
+        var (bytes, largest) = (0, 0)
         for part in parts {
             guard let own = part.shape.packedBytes else { return nil }
             starts.append(bytes)
             bytes += padded(own, to: 64)
+            largest = max(largest, own)
         }
-        let memory = packedMemory(bytes, transposed: parts[0].gemm.b_transposed != 0, copies)
-        let target = UnsafeMutableRawPointer(memory.pointer)
-        if !memory.isCurrent {
+        let isTurned = parts[0].gemm.b_transposed != 0
+        let copy = copies?.copy(transposed: isTurned, floats: blocks(bytes, of: 4))
+        if copy == nil, parts.allSatisfy({ pairsHeight($0.shape) != nil }) { return .whenDue(bytes: largest) }
+        let memory = copy?.memory ?? transient.floats(blocks(bytes, of: 4))
+        let target = UnsafeMutableRawPointer(memory)
+        if copy?.isCurrent != true {
             for (part, start) in zip(parts, starts) {
                 pack(part.gemm, part.shape, valid: part.gemm.k, target + start, compute)
             }
         }
-        return starts.map { UnsafeRawPointer(target + $0) }
+        return .whole(starts.map { UnsafeRawPointer(target + $0) })
     }
 
     /// A becomes operands once; then each part is one task, which keeps its B in the core's own cache from one block of
     /// rows to the next.
-    func runColumns(
-        _ gemm: dk_gemm, _ parts: [Part], _ packed: [UnsafeRawPointer], rows: Int, _ compute: Compute
-    ) {
+    func runColumns(_ gemm: dk_gemm, _ parts: [Part], _ packed: PackedParts, rows: Int, _ compute: Compute) {
         let run = ProductShape.shortest
         let height = parts.reduce(0) { max($0, $1.blocks.height * $1.blocks.count) }
         let operands = UnsafeMutableRawPointer(stagedRows.floats(height * gemm.k))
@@ -107,20 +125,39 @@ extension NativeProducts {
                 gemm, first..<min(rows, first + run), run, operands + task * run * gemm.k * width, compute)
         }
         share(parts.count, compute.team) { slot, task in
-            let (part, b) = (parts[task].gemm, packed[task])
-            let blocks = parts[task].blocks
-            for block in 0..<blocks.count {
-                let row = block * blocks.height
-                let product = blocks[block]
-                let scratch = BlockScratch(product, stages: false, tile: true, width: width)
-                let (tile, c) = (scratch.tile, part.c + row * part.ldc)
-                let valid = min(product.rows, rows - row)
-                if part.accumulate != 0 {
-                    for i in 0..<valid { (tile + i * part.columns).update(from: c + i * part.ldc, count: part.columns) }
+            let part = parts[task]
+            switch packed {
+            case .whole(let starts):
+                let scratch = BlockScratch(part.blocks, packed: 0)
+                runPart(part, operands, starts[task], scratch, rows: rows, slot)
+            case .whenDue(let bytes):
+                let scratch = BlockScratch(part.blocks, packed: bytes)
+                for block in 0..<blocks(part.gemm.columns, of: Int(DK_PAIR_COLUMNS)) {
+                    packPairs(
+                        part.gemm, valid: part.gemm.k, height: pairsHeight(part.shape) ?? 0, block, scratch.packed,
+                        compute)
                 }
-                product.run(slot, operands + row * part.k * width, b, part.bias, tile, scratch.own)
-                for i in 0..<valid { (c + i * part.ldc).update(from: tile + i * part.columns, count: part.columns) }
+                runPart(part, operands, scratch.packed, scratch, rows: rows, slot)
             }
+        }
+    }
+
+    /// One part of `runColumns`, on one thread.
+    private func runPart(
+        _ part: Part, _ operands: UnsafeMutableRawPointer, _ packed: UnsafeRawPointer, _ scratch: BlockScratch,
+        rows: Int, _ slot: Int
+    ) {
+        let (gemm, blocks, tile) = (part.gemm, part.blocks, scratch.tile)
+        for block in 0..<blocks.count {
+            let row = block * blocks.height
+            let product = blocks[block]
+            let c = gemm.c + row * gemm.ldc
+            let valid = min(product.rows, rows - row)
+            if gemm.accumulate != 0 {
+                for i in 0..<valid { (tile + i * gemm.columns).update(from: c + i * gemm.ldc, count: gemm.columns) }
+            }
+            product.run(slot, operands + row * gemm.k * width, packed, gemm.bias, tile, scratch.own)
+            for i in 0..<valid { (c + i * gemm.ldc).update(from: tile + i * gemm.columns, count: gemm.columns) }
         }
     }
 }

@@ -103,7 +103,7 @@ package final class NativeProducts: @unchecked Sendable {
             let packed = packed(gemm, shape, valid: gemm.k, copies, compute)
         else { return false }
         if let pieces = pieces(gemm, shape, rows: rows) {
-            runColumns(gemm, pieces, starts(pieces, shape, packed), rows: rows, compute)
+            runColumns(gemm, pieces, .whole(starts(pieces, shape, packed)), rows: rows, compute)
             return true
         }
         run(gemm, blocks, packed, rows: rows, room: room, compute)
@@ -243,16 +243,33 @@ package final class NativeProducts: @unchecked Sendable {
 /// small.
 struct BlockScratch {
     let a: UnsafeMutableRawPointer
+    /// B, where it is packed here.
+    let packed: UnsafeMutableRawPointer
     let own: UnsafeMutableRawPointer
     let tile: UnsafeMutablePointer<Float>
 
-    /// - Parameter stages: whether rows of A are staged here.
-    init(_ product: PreparedProduct, stages: Bool = true, tile: Bool, width: Int) {
-        let bytes = stages ? padded(product.rows * product.k * width, to: 64) : 0
-        let ownBytes = padded(product.scratchBytes, to: 64)
-        let tileBytes = tile ? product.rows * product.columns * 4 : 0
-        a = dk_scratch(bytes + ownBytes + tileBytes)
-        own = a + bytes
-        self.tile = (own + ownBytes).assumingMemoryBound(to: Float.self)
+    /// For one block whose rows of A are staged here.
+    init(_ product: PreparedProduct, tile: Bool, width: Int) {
+        self.init(
+            a: product.rows * product.k * width, packed: 0, own: product.scratchBytes,
+            tile: tile ? product.rows * product.columns * 4 : 0)
+    }
+
+    /// For all blocks of a product one after the other, A staged elsewhere, and `packed` bytes of B.
+    init(_ blocks: NativeProducts.RowBlocks, packed: Int) {
+        let largest = blocks.whole
+        self.init(
+            a: 0, packed: packed, own: max(largest.scratchBytes, blocks.last.scratchBytes),
+            tile: largest.rows * largest.columns * 4)
+    }
+
+    private init(a bytes: Int, packed packedBytes: Int, own ownBytes: Int, tile tileBytes: Int) {
+        let (bytes, packedBytes, ownBytes) = (
+            padded(bytes, to: 64), padded(packedBytes, to: 64), padded(ownBytes, to: 64)
+        )
+        a = dk_scratch(bytes + packedBytes + ownBytes + tileBytes)
+        packed = a + bytes
+        own = packed + packedBytes
+        tile = (own + ownBytes).assumingMemoryBound(to: Float.self)
     }
 }

@@ -101,10 +101,6 @@ struct BlockBuilder {
     /// Of the trained tensors; nil = nothing is trained.
     let layout: ParameterLayout?
     let dropout: AdapterDropout?
-    /// Tells packed copies of trained weights when these change.
-    let clock: WeightClock
-    /// Whether both packed copies of frozen weights are kept: while that is little memory.
-    let keepsBothCopies: Bool
 
     func block(_ layer: Int) -> Block {
         let names = configuration.family.names
@@ -179,11 +175,12 @@ struct BlockBuilder {
         return tensor.pointer
     }
 
-    /// The same, fp32 or bf16.
+    /// The same, fp32 or bf16. Packed copies are kept where nothing is trained, as in generation, whose products have
+    /// few rows. In training, packing a matrix for each product of a micro-batch costs about a hundredth of the step,
+    /// and copies would take as much memory as bf16 weights themselves, or twice that.
     func matrix(_ name: String) -> Matrix {
         guard let tensor = weights[name] else { preconditionFailure("tensor \(name) is missing") }
-        let isTrained = layout?[name] != nil
-        return tensor.matrix.keepingCopies(isTrained ? clock : nil, both: isTrained || keepsBothCopies)
+        return layout == nil ? tensor.matrix.keepingCopies() : tensor.matrix
     }
 
     private func projection(_ module: LinearModule) -> Projection {

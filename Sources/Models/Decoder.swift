@@ -62,7 +62,6 @@ package final class Decoder: @unchecked Sendable {
     /// Keep the memory alive that the pointers above point to.
     private let weights: WeightTable
     private let adapter: Adapter?
-    private let clock = WeightClock()
     private var memory: (plan: Activations.Plan, activations: Activations)?
 
     /// A decoder on the memory of `weights`; refuses tensors that are missing or of another shape.
@@ -88,8 +87,7 @@ package final class Decoder: @unchecked Sendable {
             }
         let builder = BlockBuilder(
             configuration: configuration, weights: weights, adapter: adapter, layout: layout,
-            dropout: drops ? dropout : nil, clock: clock,
-            keepsBothCopies: full.count <= Self.smallModel)
+            dropout: drops ? dropout : nil)
         let names = configuration.family.names
         let embeddingName = "\(names.base)\(names.embedding).weight"
         let headName = configuration.tiesHead ? embeddingName : "\(names.head).weight"
@@ -117,12 +115,6 @@ package final class Decoder: @unchecked Sendable {
             ? 0 : blocks.firstIndex { $0.isTrained } ?? configuration.layers
         rotaryTable = configuration.rotary.map(RotaryTable.init)
     }
-
-    /// Elements of a model whose frozen weights may be kept twice more.
-    private static let smallModel = 512 << 20
-
-    /// Says that trained weights have changed: what was made of them must be made anew.
-    package func weightsChanged() { clock.moveOn() }
 
     /// Experts and routers take no dropout: peft has none there either.
     package static func check(_ dropout: AdapterDropout, _ modules: [AdaptedModule]) throws(ModelError) {

@@ -136,7 +136,6 @@ package final class Trainer: @unchecked Sendable {
         let digest = compute.adamW(
             p: parameters.pointer, m: firstMoment.pointer, v: secondMoment.pointer, g: gradient, count: count,
             step: step, decayRanges: update.weightDecay == 0 ? [] : decayRanges)
-        decoder.weightsChanged()
         return UpdateReport(gradientNorm: norm, digest: digest, isApplied: true)
     }
 
@@ -171,8 +170,7 @@ package final class Trainer: @unchecked Sendable {
     package func changeState<Result>(
         _ vector: StateVector, _ range: Range<Int>, _ body: (UnsafeMutableBufferPointer<Float>) throws -> Result
     ) rethrows -> Result {
-        defer { if vector == .parameters { decoder.weightsChanged() } }
-        return try body(part(of: vector, range))
+        try body(part(of: vector, range))
     }
 
     private func part(of vector: StateVector, _ range: Range<Int>) -> UnsafeMutableBufferPointer<Float> {

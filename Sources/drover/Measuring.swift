@@ -66,7 +66,7 @@ enum Ceiling {
         let threads = compute.team.threads
         let (a, b) = (Measuring.filled(size * size * threads), Measuring.filled(size * size, seed: 2))
         let c = FloatBuffer(count: size * size * threads)
-        let weights = Matrix(.fp32(b.pointer)).keepingCopies(nil)
+        let weights = Matrix(.fp32(b.pointer)).keepingCopies()
         let own = Measuring.best(budget: budget) {
             compute.linear(
                 c.pointer, a.pointer, weights, bias: nil, rows: size * threads, inputs: size, outputs: size,

@@ -13,7 +13,7 @@ struct ProductTimes {
     init(rows: Int, inputs: Int, outputs: Int, budget: Double = 0.5, _ compute: Compute) {
         let (x, dy) = (Measuring.filled(rows * inputs), Measuring.filled(rows * outputs, seed: 3))
         let w = Measuring.filled(inputs * outputs, seed: 2)
-        let (weights, gradient) = (Matrix(.fp32(w.pointer)).keepingCopies(nil), FloatBuffer(count: inputs * outputs))
+        let (weights, gradient) = (Matrix(.fp32(w.pointer)).keepingCopies(), FloatBuffer(count: inputs * outputs))
         forward = Measuring.best(budget: budget) {
             compute.linear(
                 dy.pointer, x.pointer, weights, bias: nil, rows: rows, inputs: inputs, outputs: outputs,

@@ -51,11 +51,8 @@ struct JobSize {
         let rows = description.microBatch * submission.spec.cutoffLen
         let perRow = 8 * configuration.width + 4 * configuration.queryWidth + 3 * configuration.inner
         let layers = submission.settings.recomputes ? 2 : configuration.layers
-        // Native bf16 products keep every matrix packed, once for a product and once for its input's gradient.
-        let isPacked = submission.settings.precision == Arithmetic.bf16.rawValue && Compute.hasNativeBF16
-        let packed = isPacked ? 4 * TensorTable(configuration).count : 0
         let activations = Int(min(4 * Double(rows) * Double(perRow * layers), 1e17))
-        return 2 * base + packed + state + activations + (64 << 20)
+        return 2 * base + state + activations + (64 << 20)
     }
 }
 

@@ -117,10 +117,11 @@ struct dk_kernels {
     void (*narrow_turned)(uint16_t *y, long y_step, const float *x, long x_step, long rows, long columns);
     void (*turn)(float *y, long y_step, const float *x, long x_step, long rows, long columns);
     // y[padded/2, DK_PAIR_COLUMNS, 2] = x[k, columns] as bf16, and zeros around it: at most DK_PAIR_COLUMNS columns,
-    // `padded` a multiple of 8. The second reads bf16, the third x[columns, k].
+    // `padded` a multiple of 8. The second reads bf16, the third x[columns, k], the fourth that of bf16.
     void (*pack_pairs)(uint16_t *y, const float *x, long x_step, long k, long columns, long padded);
     void (*pack_pairs_bf16)(uint16_t *y, const uint16_t *x, long x_step, long k, long columns, long padded);
     void (*pack_pairs_turned)(uint16_t *y, const float *x, long x_step, long k, long columns, long padded);
+    void (*pack_pairs_bf16_turned)(uint16_t *y, const uint16_t *x, long x_step, long k, long columns, long padded);
 };
 
 // What a machine can run, slowest first.

@@ -123,14 +123,14 @@ static void block_product(float *c, long ldc, const float *a, int strips, const 
     }
 }
 
-// out[k][16] at columns 0 ... 7 = the transpose of 8 rows of 8 floats, times `factor`.
-INLINE void transpose8(float *restrict out, const float *restrict rows, long step, v8 factor) {
+// out = the transpose of 8 rows of 8 words of 32 bits, which lie `step` bytes apart; no bit changes.
+INLINE void transpose_words(v8 out[8], const char *restrict rows, long step) {
     v8 x[8], y[8];
     UNROLL for (int i = 0; i < 4; i++) {
         UNROLL for (int half = 0; half < 2; half++) {
             v4 low, high;
-            memcpy(&low, rows + i * step + 4 * half, sizeof low);
-            memcpy(&high, rows + (i + 4) * step + 4 * half, sizeof high);
+            memcpy(&low, rows + i * step + 16 * half, sizeof low);
+            memcpy(&high, rows + (i + 4) * step + 16 * half, sizeof high);
             x[i + 4 * half] = __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7);
         }
     }
@@ -140,11 +140,19 @@ INLINE void transpose8(float *restrict out, const float *restrict rows, long ste
     }
     UNROLL for (int i = 0; i < 8; i += 4) {
         UNROLL for (int j = 0; j < 2; j++) {
-            v8 a = __builtin_shufflevector(y[i + j], y[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13) * factor;
-            v8 b = __builtin_shufflevector(y[i + j], y[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15) * factor;
-            memcpy(out + (i + 2 * j) * LANES, &a, sizeof a);
-            memcpy(out + (i + 2 * j + 1) * LANES, &b, sizeof b);
+            out[i + 2 * j] = __builtin_shufflevector(y[i + j], y[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+            out[i + 2 * j + 1] = __builtin_shufflevector(y[i + j], y[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
         }
+    }
+}
+
+// out[k][16] at columns 0 ... 7 = the transpose of 8 rows of 8 floats, times `factor`.
+INLINE void transpose8(float *restrict out, const float *restrict rows, long step, v8 factor) {
+    v8 y[8];
+    transpose_words(y, (const char *)rows, step * (long)sizeof(float));
+    UNROLL for (int i = 0; i < 8; i++) {
+        v8 a = y[i] * factor;
+        memcpy(out + i * LANES, &a, sizeof a);
     }
 }
 

@@ -52,3 +52,33 @@ static void pairs_pack_turned(uint16_t *y, const float *x, long x_step, long k, 
         }
     }
 }
+
+// 8 words of 16 columns' rows: out[8][16] of x[columns, k] of bf16, n columns and `down` values of k; zeros beyond.
+INLINE void turn_pairs(u16 out[8], const uint16_t *x, long x_step, long n, long down) {
+    if (n == LANES && down >= 16) {
+        v8 low[8], high[8];
+        transpose_words(low, (const char *)x, x_step * 2);
+        transpose_words(high, (const char *)(x + 8 * x_step), x_step * 2);
+        UNROLL for (int p = 0; p < 8; p++) {
+            memcpy(&out[p], &low[p], sizeof low[p]);
+            memcpy((char *)&out[p] + sizeof low[p], &high[p], sizeof high[p]);
+        }
+        return;
+    }
+    memset(out, 0, 8 * sizeof out[0]);
+    for (long i = 0; i < n; i++) {
+        for (long j = 0; j < down && j < 16; j++) out[j / 2][i] |= (uint32_t)x[i * x_step + j] << 16 * (j % 2);
+    }
+}
+
+// x[columns, k] of bf16
+static void pairs_pack_bf16_turned(uint16_t *y, const uint16_t *x, long x_step, long k, long columns, long padded) {
+    for (long row = 0; row < padded; row += 16, y += 16 * DK_PAIR_COLUMNS) {
+        long pairs = padded - row < 16 ? (padded - row) / 2 : 8;
+        for (long j = 0; j < DK_PAIR_COLUMNS; j += LANES) {
+            u16 words[8];
+            turn_pairs(words, x + j * x_step + row, x_step, columns - j < LANES ? columns - j : LANES, k - row);
+            for (long p = 0; p < pairs; p++) memcpy(y + 2 * (p * DK_PAIR_COLUMNS + j), &words[p], sizeof words[p]);
+        }
+    }
+}

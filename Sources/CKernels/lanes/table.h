@@ -52,4 +52,5 @@ const struct dk_kernels LANES_TABLE = {
     .pack_pairs = pairs_pack,
     .pack_pairs_bf16 = pairs_pack_bf16,
     .pack_pairs_turned = pairs_pack_turned,
+    .pack_pairs_bf16_turned = pairs_pack_bf16_turned,
 };
