@@ -233,10 +233,12 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
         }
     }
 
-    @Test func `native weights kept as bf16 multiply as what they stand for, in both directions`() {
+    @Test(arguments: [(20, 130, 200), (300, 24, 16_384 + 700), (7, 16_384 + 700, 24)])
+    func `native weights multiply as what they stand for, bf16 or fp32, their packed copies kept or not`(
+        rows: Int, inputs: Int, outputs: Int
+    ) {
         guard Compute.hasNativeBF16 else { return }
         var numbers = Numbers(10)
-        let (rows, inputs, outputs) = (20, 130, 200)
         let (x, w, dy) = (
             numbers.floats(rows * inputs), numbers.floats(inputs * outputs), numbers.floats(rows * outputs)
         )
@@ -250,9 +252,16 @@ private let shapes: [(rows: Int, inputs: Int, outputs: Int)] =
                 &dx, dy, matrix, rows: rows, inputs: inputs, outputs: outputs, accumulate: false)
             return [y, dx]
         }
-        let one = halves.withUnsafeBufferPointer { products(Matrix(.bf16($0.baseAddress!))) }
-        let two = w.withUnsafeBufferPointer { products(Matrix(.fp32($0.baseAddress!))) }
-        #expect(bits(one) == bits(two))
+        halves.withUnsafeBufferPointer { halves in
+            w.withUnsafeBufferPointer { w in
+                let matrices = [Matrix(.bf16(halves.baseAddress!)), Matrix(.fp32(w.baseAddress!))]
+                let expected = bits(products(matrices[0]))
+                #expect(bits(products(matrices[1])) == expected)
+                for kept in matrices.map({ $0.keepingCopies() }) {
+                    for _ in 1...2 { #expect(bits(products(kept)) == expected) }
+                }
+            }
+        }
     }
 
     @Test(arguments: [(96, 500), (1024, 1024)])
