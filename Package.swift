@@ -65,7 +65,7 @@ let package = Package(
         // MARK: L3
         module("Coordination", ["Terms", "Hashing", "Recipes", "Collectives", "Wire", "Budgeting"]),
         module("Training", ["Terms", "Kernels", "Models"]),
-        module("ModelFiles", ["Terms", "Hashing", "Kernels", "Models"]),
+        module("ModelFiles", ["Terms", "Hashing", "Kernels", "Models", "CSystem"]),
 
         // MARK: L4 — each shell wraps one part of the outside world
         module("ZeroMQShell", ["CZeroMQ"]),

@@ -12,9 +12,9 @@ package final class LoadedWeights: @unchecked Sendable {
     /// Of the files that tensors lie in.
     private let guards: [FileGuard]
 
-    /// Whether tensors that lie in files have been what they were when they were loaded, ever since the last call; asks
-    /// the system. One caller at a time.
-    package func isIntact() -> Bool { guards.reduce(true) { $1.isIntact() && $0 } }
+    /// The first file with tensors in it that has not been what it was when they were loaded, ever since the last call;
+    /// asks the system. One caller at a time.
+    package func changedFile() -> String? { guards.filter { !$0.isIntact() }.first?.path }
 
     /// The memory.
     private final class Mapping: @unchecked Sendable {

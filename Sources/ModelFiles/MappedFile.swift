@@ -1,9 +1,10 @@
+import CSystem
 import Glibc
 
 /// A whole file mapped read-only: its pages are read when touched and are never copied.
 ///
-/// The file must not be shortened while it is mapped (the system would answer with SIGBUS); writers of this
-/// module replace files and never shorten them.
+/// The file must not be shortened while it is mapped (the system would answer with SIGBUS) unless a ``FileGuard``
+/// watches over it; writers of this module replace files and never shorten them.
 final class MappedFile: @unchecked Sendable {
     let path: String
     /// The bytes, valid as long as this object lives.
@@ -38,6 +39,13 @@ final class MappedFile: @unchecked Sendable {
         let end = range.upperBound / page * page
         guard let base = bytes.baseAddress, start < end else { return }
         madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, MADV_DONTNEED)
+    }
+
+    /// Maps the file's own pages again where others stand in for them.
+    func restore() {
+        guard let base = UnsafeMutableRawPointer(mutating: bytes.baseAddress) else { return }
+        // Where that fails the zeros stay, which are not the file's bytes either.
+        _ = mmap(base, bytes.count, PROT_READ, MAP_PRIVATE | MAP_FIXED, file.descriptor, 0)
     }
 
     deinit {

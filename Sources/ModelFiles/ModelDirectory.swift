@@ -67,7 +67,7 @@ package struct ModelDirectory: Sendable {
     /// read and the embedding are bf16, rounded to nearest even where the files hold more, and the rest fp32.
     ///
     /// - Parameter digests: of weight files, by name, that may be read where they lie: their tensors are not copied
-    ///   where they are stored as they are kept. Whoever asks for that asks `isIntact` before results are used.
+    ///   where they are stored as they are kept. Whoever asks for that asks `changedFile` before results are used.
     package func loadWeights(
         for arithmetic: Arithmetic, inPlace digests: [(name: String, digest: Digest)] = []
     ) throws(ModelFileError) -> LoadedWeights {

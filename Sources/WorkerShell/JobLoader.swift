@@ -53,7 +53,7 @@ struct JobLoader {
         }
         let compute = compute.using(arithmetic)
         let start = try start(directory, description, settings, arithmetic)
-        guard files.allSatisfy({ cache.place(of: $0) != nil }) else {
+        guard files.allSatisfy({ cache.place(of: $0) != nil }), start.frozen?.changedFile() == nil else {
             throw LoadProblem(description: "a file of the model changed while it was read")
         }
         let trainer = try Trainer(

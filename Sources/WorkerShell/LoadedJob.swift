@@ -78,9 +78,9 @@ final class LoadedJob: @unchecked Sendable {
     /// Why nothing that was computed just now may be used, when somebody has written to the files that frozen weights
     /// lie in; nil = it may.
     func changedModel() -> String? {
-        guard let frozen, !frozen.isIntact() else { return nil }
-        return "somebody wrote to a weight file of the model while the job was running: what was computed meanwhile is "
-            + "not used; if it is another file now, put the old one back"
+        guard let path = frozen?.changedFile() else { return nil }
+        return "somebody wrote to \(path) while the job was running: what was computed meanwhile is not used; if it "
+            + "holds other bytes now, put the old ones back"
     }
 
     /// What is in memory is not what was written there, not even at step 0.

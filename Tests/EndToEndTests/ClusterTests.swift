@@ -213,6 +213,32 @@ import Testing
         #expect(after.digest == expected)
     }
 
+    @Test func `a model that is shortened under a job is named, and put back costs neither a worker nor a bit`() throws
+    {
+        let expected = try expected(epochs: 60)
+        let cluster = try Cluster(Scene(epochs: 60))
+        let weights = try cluster.scene.ownWeights()
+        let old = try Data(contentsOf: weights)
+        for name in ["w1", "w2"] { try cluster.join(name) }
+        _ = try cluster.ask("train", "job.yaml", "model_name_or_path=model", "--detach", "--json")
+        #expect(try cluster.wait("show", "1") { ($0["step"]?.int ?? 0) > 10 })
+        #expect(truncate(weights.path, 4096) == 0)
+        func isNamed() -> Bool { cluster.workers.contains { $0.said.contains("somebody wrote to \(weights.path)") } }
+        let deadline = Date().addingTimeInterval(60)
+        while !isNamed(), Date() < deadline { usleep(50_000) }
+        #expect(isNamed())
+        let step = try cluster.ask("show", "1", "--json").end["step"]?.int
+        usleep(500_000)
+        #expect(try cluster.ask("show", "1", "--json").end["step"]?.int == step)
+
+        // Written in place, as `cp` does it.
+        let handle = try FileHandle(forWritingTo: weights)
+        try handle.write(contentsOf: old)
+        let end = try cluster.ask("logs", "1", "-f", "--json")
+        #expect(end.code == 0 && end.digest != nil && end.digest == expected, "\(end.errors)")
+        #expect(cluster.workers.allSatisfy { $0.process.isRunning })
+    }
+
     /// Changes a byte in the middle of the youngest file below a folder.
     private func flipNewestObject(in folder: String) throws {
         let files = try FileManager.default.subpathsOfDirectory(atPath: folder).map { "\(folder)/\($0)" }

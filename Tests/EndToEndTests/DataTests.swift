@@ -38,15 +38,11 @@ import Testing
 
     @Test func `a model that changes under a running job stops it, and the job goes on with the old one`() throws {
         let scene = try Scene(epochs: 5000)
-        let model = scene.folder.appendingPathComponent("model")
-        try FileManager.default.createDirectory(at: model, withIntermediateDirectories: true)
-        for name in ["config.json", "model.safetensors"] {
-            try FileManager.default.copyItem(atPath: "\(Scene.model)/\(name)", toPath: model.path + "/" + name)
-        }
+        let weights = try scene.ownWeights()
         let running = try scene.start("train", "job.yaml", "model_name_or_path=model", "--json")
         _ = try running.firstLine()
         usleep(1_500_000)
-        let handle = try FileHandle(forUpdating: model.appendingPathComponent("model.safetensors"))
+        let handle = try FileHandle(forUpdating: weights)
         let end = try handle.seekToEnd()
         try handle.seek(toOffset: end - 4)
         let old = try #require(try handle.readToEnd())
@@ -68,6 +64,24 @@ import Testing
         // What was computed since the newest checkpoint is computed again.
         #expect((start?["from_step"]?.int ?? .max) <= (stopped.end["steps"]?.int ?? 0))
         #expect(outcome.code == 130 && outcome.end["state"]?.string == "PAUSED", "\(outcome.errors)")
+    }
+
+    @Test func `a model that is shortened under a running job stops it, and no worker dies of it`() throws {
+        let scene = try Scene(epochs: 5000)
+        let weights = try scene.ownWeights()
+        let running = try scene.start("train", "job.yaml", "model_name_or_path=model", "--json")
+        try scene.waitForLog(lines: 10)
+        #expect(truncate(weights.path, 4096) == 0)
+        let stopped = running.outcome()
+
+        #expect(stopped.code == 1 && stopped.end["state"]?.string == "PAUSED", "\(stopped.errors)")
+        #expect(stopped.errors.contains("\(weights.path) changed while the job was running"), "\(stopped.errors)")
+        #expect(!stopped.lines.contains { $0["event"]?.string == "worker_left" })
+        let troubles = stopped.lines.filter { $0["event"]?.string == "trouble" }.compactMap { $0["text"]?.string }
+        #expect(!troubles.isEmpty && troubles.allSatisfy { $0.contains("somebody wrote to \(weights.path)") })
+
+        let refused = try scene.run("resume", "run", "--json")
+        #expect(refused.code == 2 && refused.errors.contains("model.safetensors"), "\(refused.errors)")
     }
 
     @Test func `rows that are too long are counted before the first step`() throws {

@@ -147,6 +147,16 @@ final class Scene {
         try text.write(to: folder.appendingPathComponent(name), atomically: true, encoding: .utf8)
     }
 
+    /// Copies the model into the scene, as `model`, for tests that spoil it; returns its weight file.
+    func ownWeights() throws -> URL {
+        let model = folder.appendingPathComponent("model")
+        try FileManager.default.createDirectory(at: model, withIntermediateDirectories: true)
+        for name in ["config.json", "model.safetensors"] {
+            try FileManager.default.copyItem(atPath: "\(Self.model)/\(name)", toPath: model.path + "/" + name)
+        }
+        return model.appendingPathComponent("model.safetensors")
+    }
+
     /// The job file with one key set otherwise.
     func job(setting key: String, to value: String) -> String {
         job.split(separator: "\n", omittingEmptySubsequences: false).map {

@@ -1,4 +1,4 @@
-// Calls of Linux that Swift can't make because they take variable arguments.
+// Calls of Linux that Swift can't make: they take variable arguments, or run inside a signal handler.
 #pragma once
 
 #include <stdint.h>
@@ -26,6 +26,16 @@ static inline uint32_t csys_clear(uint32_t *word, uint32_t bits) {
 int csys_sealed_memory(const char *name, uint64_t bytes);
 // 1 when the descriptor is such a file of that size.
 int csys_is_sealed_memory(int descriptor, uint64_t bytes);
+
+// Memory that is a mapped file which somebody may shorten meanwhile: where pages of it can't be had any more, zeros
+// stand in from then on, up to the end, instead of a SIGBUS that ends the process. Before anything read is used it is to
+// be asked whether that happened. SIGBUS of any other cause does what it did before. `start` is a page's first byte.
+// A number for the calls below, or -1 when there are too many already: then nothing has changed.
+int csys_guard_mapping(const void *start, uint64_t bytes);
+// How often zeros had to stand in since the mapping was guarded.
+uint32_t csys_lost_pages(int number);
+// Before the mapping goes away.
+void csys_forget_mapping(int number);
 
 // Lets transfers of an open file bypass the system's cache (open(2), O_DIRECT) or use it again. 0 = done, else errno.
 int csys_bypass_cache(int descriptor, int bypass);
