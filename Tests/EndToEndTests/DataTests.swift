@@ -159,4 +159,33 @@ import Testing
             #expect(refused.code == 2 && refused.errors.contains(reason), "\(refused.errors)")
         }
     }
+
+    @Test func `an excerpt is the same on a cluster, on workers here and elsewhere, and can be probed`() throws {
+        let scene = try Scene(epochs: 1)
+        // Whoever reads all of the file is stopped by its last line.
+        try scene.write(Scene.rows(12_000) + "not json\n", to: "data.jsonl")
+        let keys = [
+            "job.yaml", "--json", "num_train_epochs=null", "shuffle=false", "streaming=true", "max_steps=120",
+            "save_steps=50",
+        ]
+        let expected = try scene.run("train", keys + ["output_dir=alone", "--workers", "1"])
+        let cluster = try Cluster(scene)
+        try cluster.join("near")
+        let far = try cluster.join("far", isAfar: true)
+        let end = try scene.start(["train"] + keys + ["--coordinator", cluster.address], user: "owner").outcome()
+
+        #expect(end.code == 0 && end.digest != nil && end.digest == expected.digest, "\(end.errors)\(expected.errors)")
+        func excerpt(_ outcome: Scene.Outcome) -> JSONValue? {
+            outcome.lines.first { $0["event"]?.string == "data" }?["excerpt"]
+        }
+        let (chunks, all) = (excerpt(end)?["chunks"]?.int ?? 0, excerpt(end)?["of_chunks"]?.int ?? 0)
+        #expect(chunks > 0 && chunks < all && excerpt(end) == excerpt(expected), "\(chunks) of \(all)")
+        #expect(far.said.contains("rank"), "\(far.said)")
+        let resolved = try String(contentsOf: scene.folder.appendingPathComponent("run/resolved.yaml"), encoding: .utf8)
+        #expect(resolved.contains("\nstreaming: true\n"))
+
+        let probed = try scene.run("estimate", keys + ["--probe", "--workers", "1"])
+        #expect(probed.code == 0 && probed.end["steps"]?.int == end.end["steps"]?.int, "\(probed.errors)")
+        #expect(probed.end["tokens"]?.int == end.end["tokens"]?.int)
+    }
 }
