@@ -33,17 +33,18 @@ enum DataDigests {
     }
 
     /// Reads that take less are not told of.
-    private static let quietSeconds = 2.0
+    static let quietSeconds = 2.0
 
     /// The digests of files, in their order.
     ///
     /// - Parameters:
     ///   - dropsBehind: whether the system need not keep what was read in its cache, since hardly any of it is read
     ///     again.
-    ///   - progress: called on this thread, now and then.
+    ///   - quiet: seconds before the first call of `progress`.
+    ///   - progress: called on this thread, ten times a second.
     /// - Throws: `CancellationError` when the process is asked to stop.
     static func digests(
-        of paths: [String], dropsBehind: Bool, progress: (Progress) -> Void
+        of paths: [String], dropsBehind: Bool, quiet: Double = quietSeconds, progress: (Progress) -> Void
     ) throws -> [Digest] {
         let total = try paths.reduce(0) { $0 + (try FileState(path: $1).size) }
         let start = Date()
@@ -55,7 +56,7 @@ enum DataDigests {
         while group.wait(timeout: .now() + .milliseconds(100)) == .timedOut {
             if Signals.stopRequested { work.isStopped.store(true, ordering: .relaxed) }
             let seconds = Date().timeIntervalSince(start)
-            guard seconds > quietSeconds else { continue }
+            guard seconds > quiet else { continue }
             progress(Progress(done: work.done.load(ordering: .relaxed), total: total, seconds: seconds))
         }
         guard !work.isStopped.load(ordering: .relaxed) else { throw CancellationError() }

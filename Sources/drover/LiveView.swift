@@ -29,12 +29,15 @@ final class LiveView: @unchecked Sendable {
         guard !isJSON, Date().timeIntervalSince(lastTokenising) > pause else { return }
         let isFirst = lastTokenising == .distantPast
         lastTokenising = Date()
-        let text =
-            switch progress {
-            case .reading(let reading): Self.text(reading)
-            case .tokenising(let build): Self.text(build)
-            }
+        let text = Self.text(progress)
         if Output.isTerminal { status(text) } else if !isFirst { Output.note(text) }
+    }
+
+    static func text(_ progress: DataProgress) -> String {
+        switch progress {
+        case .reading(let reading): text(reading)
+        case .tokenising(let build): text(build)
+        }
     }
 
     private static func text(_ reading: DataDigests.Progress) -> String {
