@@ -82,7 +82,7 @@ let package = Package(
             [
                 "Terms", "Hashing", "Recipes", "Wire", "Budgeting", "Checkpoints", "Datasets", "Kernels",
                 "Coordination",
-                "ZeroMQShell", "StorageShell", logging,
+                "ZeroMQShell", "StorageShell", "CSystem", logging,
             ]),
         module(
             "WorkerShell",

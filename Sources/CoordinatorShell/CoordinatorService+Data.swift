@@ -87,20 +87,15 @@ extension CoordinatorService {
             guard let wanted = Digest(bytes: digest), let path = file(of: header.job, wanted) else {
                 throw DeskError(description: "job \(header.job) has no such file")
             }
-            let bytes: Data
-            do { bytes = try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped) } catch {
-                throw DeskError(description: "the coordinator can't read \(path)")
-            }
+            guard let file = SentFile(path) else { throw DeskError(description: "the coordinator can't read \(path)") }
             let range = Int(header.offset)..<Int(header.offset + header.count)
-            guard range.upperBound <= bytes.count else { throw DeskError(description: "\(path) has changed") }
-            let owner = FileBytes(bytes)
+            guard range.upperBound <= file.count else { throw DeskError(description: "\(path) has changed") }
             chunks.add(
-                .init(
-                    header: answer, payload: owner.start + range.lowerBound, bytes: range.count, unit: 1, owner: owner),
+                .init(header: answer, payload: file.start + range.lowerBound, bytes: range.count, unit: 1, owner: file),
                 to: route, on: descriptor)
         } catch {
             answer.count = 0
-            let text = FileBytes(Data("\(error)".utf8.prefix(2000)))
+            let text = SentBytes(Data("\(error)".utf8.prefix(2000)))
             chunks.add(
                 .init(header: answer, payload: text.start, bytes: text.count, unit: 1, owner: text), to: route,
                 on: descriptor)
@@ -108,8 +103,8 @@ extension CoordinatorService {
     }
 }
 
-/// Bytes, often of a mapped file, that stay where they are while chunks of them wait to be sent.
-private final class FileBytes {
+/// Bytes that stay where they are while chunks of them wait to be sent.
+private final class SentBytes {
     private let bytes: NSData
     init(_ data: Data) { bytes = data as NSData }
     var start: UnsafeRawPointer { bytes.bytes }
