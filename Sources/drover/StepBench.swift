@@ -181,7 +181,8 @@ final class StepBench {
         state = (state ^ state >> 30) &* 0xBF58_476D_1CE4_E5B9
         state = (state ^ state >> 27) &* 0x94D0_49BB_1331_11EB
         let spread = (state ^ state >> 31) >> 52
-        return shortest + Int(UInt64(most - shortest) * spread * spread * spread >> 36)
+        // In Swift a shift binds closer than a product.
+        return shortest + Int((UInt64(most - shortest) * spread * spread * spread) >> 36)
     }
 
     /// Sequence `number` of the test's endless text; scripts/bench/pytorch-step makes the same.

@@ -134,6 +134,14 @@ import Tokenization
         #expect(StepBench.sequence(1, count: 8, vocabulary: 99) != StepBench.sequence(2, count: 8, vocabulary: 99))
     }
 
+    @Test func `the benchmark's documents of mixed length are those of the program it is compared with`() {
+        // As pytorch_step.py's `length` gives them.
+        let lengths = (0..<12).map { StepBench.length($0, most: 512) }
+        #expect(lengths == [16, 357, 55, 16, 469, 16, 33, 18, 243, 23, 443, 46])
+        #expect((0..<6).map { StepBench.length($0, most: 2048) } == [16, 1416, 179, 16, 1874, 18])
+        #expect((0..<1000).reduce(0) { $0 + StepBench.length($1, most: 512) } == 134_694)
+    }
+
     @Test func `medians are those of the sorted values`() {
         #expect(Measuring.median([3, 1, 2]) == 2)
         #expect(Measuring.median([4, 1, 3, 2]) == 2.5)

@@ -85,6 +85,9 @@ def steps(options, drover, config, rest):
             [sys.executable, "-W", "ignore", script] + shared,
         )
     median = lambda name, key: statistics.median(results(name, key))
+    work = {name: results(name, "tokens_per_step")[0] for name in ("drover", "pytorch")}
+    if work["drover"] != work["pytorch"]:
+        sys.exit(f"not the same work: {work['drover']} and {work['pytorch']} tokens a step")
     ours, theirs = results("drover", "losses")[0], results("pytorch", "losses")[0]
     return {
         "config": config, "precision": options.precision, "threads": options.threads, "rounds": options.rounds, **chosen,
