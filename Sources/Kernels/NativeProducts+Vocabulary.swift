@@ -131,11 +131,12 @@ extension NativeProducts {
                 let scratch = BlockScratch(part.blocks, packed: 0)
                 runPart(part, operands, starts[task], scratch, rows: rows, slot)
             case .whenDue(let bytes):
+                guard let height = pairsHeight(part.shape) else {
+                    preconditionFailure("only pairs are packed when due")
+                }
                 let scratch = BlockScratch(part.blocks, packed: bytes)
                 for block in 0..<blocks(part.gemm.columns, of: Int(DK_PAIR_COLUMNS)) {
-                    packPairs(
-                        part.gemm, valid: part.gemm.k, height: pairsHeight(part.shape) ?? 0, block, scratch.packed,
-                        compute)
+                    packPairs(part.gemm, valid: part.gemm.k, height: height, block, scratch.packed, compute)
                 }
                 runPart(part, operands, scratch.packed, scratch, rows: rows, slot)
             }
