@@ -6,10 +6,15 @@ package struct RetentionCandidate: Sendable, Equatable {
     package enum Health: Sendable, Equatable {
         /// Every object was hashed and found right since it was published.
         case verified
+        /// Every object was hashed before it was written, and one in twenty was read back from the disk.
+        case sampled
         /// Not looked at yet.
         case unknown
         /// Found wrong.
         case damaged
+
+        /// Whether an older checkpoint may go for one of this health.
+        var isChecked: Bool { self == .verified || self == .sampled }
     }
 
     package var name: ManifestName
@@ -57,10 +62,12 @@ package enum RetentionReason: Sendable, Equatable, CustomStringConvertible {
     case milestone(every: Int)
     /// Among the `of` lowest evaluation losses.
     case best(of: Int)
-    /// One of the two newest that are known to be right.
+    /// The newest that is known to be right.
     case lastVerified
-    /// Nothing newer of its line is known to be right yet.
-    case noNewerVerified
+    /// One of the two newest of which at least a sample was found right.
+    case lastChecked
+    /// Nothing newer of its line was looked at yet.
+    case noNewerChecked
     /// Found wrong; kept until somebody has looked at it.
     case damaged
     /// Older than what is kept.
@@ -76,8 +83,9 @@ package enum RetentionReason: Sendable, Equatable, CustomStringConvertible {
         case .recent(let count): "among the last \(count)"
         case .milestone(let steps): "every \(steps) steps"
         case .best(let count): "among the best \(count)"
-        case .lastVerified: "one of the last two verified"
-        case .noNewerVerified: "nothing newer is verified yet"
+        case .lastVerified: "the last verified one"
+        case .lastChecked: "one of the last two checked"
+        case .noNewerChecked: "nothing newer is checked yet"
         case .damaged: "damaged, kept for inspection"
         case .expired: "expired"
         case .superseded: "on a line that training has left"
@@ -88,7 +96,7 @@ package enum RetentionReason: Sendable, Equatable, CustomStringConvertible {
 /// Which checkpoints to keep.
 ///
 /// Selection goes by line and order of publication, never by step number or file time; a checkpoint goes only when a
-/// newer one of the line is verified, and the two newest verified ones never go.
+/// newer one of the line was checked, and the two newest checked ones and the newest verified one never go.
 package struct RetentionPolicy: Sendable, Equatable {
     /// One checkpoint's fate.
     package struct Decision: Sendable, Equatable {
@@ -132,8 +140,9 @@ package struct RetentionPolicy: Sendable, Equatable {
         }
         let onLine = Set(line.map(\.name))
         let recent = Set(line.prefix(last).map(\.name))
-        let verified = line.filter { $0.health == .verified }
-        let lastVerified = Set(verified.prefix(2).map(\.name))
+        let verified = line.first { $0.health == .verified }
+        let checked = line.filter(\.health.isChecked)
+        let lastChecked = Set(checked.prefix(2).map(\.name))
         let bestNames = Set(Self.best(line, count: best).map(\.name))
 
         return ordered.map { candidate in
@@ -144,10 +153,11 @@ package struct RetentionPolicy: Sendable, Equatable {
             if candidate.name == newest.name { return keep(.newest) }
             if candidate.isPinned { return keep(.pinned) }
             if candidate.kind.isPinned { return keep(.kind(candidate.kind)) }
-            if lastVerified.contains(candidate.name) { return keep(.lastVerified) }
-            guard let proof = verified.first,
+            if lastChecked.contains(candidate.name) { return keep(.lastChecked) }
+            if candidate.name == verified?.name { return keep(.lastVerified) }
+            guard let proof = checked.first,
                 proof.sequence > candidate.sequence || proof.name.epoch > candidate.name.epoch
-            else { return keep(.noNewerVerified) }
+            else { return keep(.noNewerChecked) }
             guard onLine.contains(candidate.name) else {
                 return Decision(name: candidate.name, keeps: false, reason: .superseded)
             }

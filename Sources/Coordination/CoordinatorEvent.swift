@@ -107,8 +107,9 @@ package struct RequestAnswer: Sendable, Equatable {
 
 /// Work for the shell that is neither a message nor a journal entry.
 package enum CoordinatorCommand: Sendable, Equatable {
-    /// Collect the state of `step` from the chunks that workers send, and publish it.
-    case collect(JobID, step: Step, attempt: UInt32, kind: SaveReason, digest: UInt64)
+    /// Collect the state of `step` from the chunks that workers send, and publish it; `isReadBack`: every object of it
+    /// is read back from the disk, else one in twenty.
+    case collect(JobID, step: Step, attempt: UInt32, kind: SaveReason, digest: UInt64, isReadBack: Bool)
     /// Forget a collection that will not be completed.
     case abandon(JobID, attempt: UInt32)
     /// Close a session's connection.
@@ -130,7 +131,7 @@ package enum Notice: Sendable, Equatable {
     case ready(JobID, Generation, after: Span)
     case committed(JobID, CommittedStep)
     case evaluated(JobID, step: Step, loss: Double, tokens: Int)
-    /// `stall` is how long training stood still, `total` how long it took until it was verified; nil = not known.
+    /// `stall` is how long training stood still, `total` how long it took until it existed; nil = not known.
     case saved(JobID, step: Step, kind: SaveReason, stall: Span? = nil, total: Span? = nil)
     case saveFailed(JobID, step: Step, problem: String)
     case rewound(JobID, to: Step)

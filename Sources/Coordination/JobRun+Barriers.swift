@@ -34,7 +34,7 @@ extension JobRun {
         if wantsPause { return .pause }
         if let wantsSave { return wantsSave }
         guard step > 0 else { return nil }
-        if empties { return .periodic }
+        if empties || measuresSave { return .periodic }
         guard !endIsNear(after: step) else { return nil }
         if description.saveSteps > 0, step % description.saveSteps == 0 { return .periodic }
         if intervalIsOver(now) { return .periodic }
@@ -101,7 +101,7 @@ extension JobRun {
         // What waits for a standstill gets one: leases run out instead of being extended.
         let isAwaited =
             changes || empties || wantsPause
-            || ((wantsSave != nil || intervalIsOver(now)) && saving == nil && now >= saveAgainAt)
+            || ((wantsSave != nil || intervalIsOver(now) || measuresSave) && saving == nil && now >= saveAgainAt)
         if stands || !isAwaited { lease(now, &output) }
     }
 
@@ -180,8 +180,12 @@ extension JobRun {
 
     private mutating func orderSave(_ reason: SaveReason, _ now: Instant, _ output: inout CoordinatorOutput) {
         saveAttempts += 1
+        let isReadBack =
+            reason != .periodic || now - lastReadBackAt >= Self.readBackPause
+            || description.parameters <= Self.alwaysReadBack
         saving = SaveRun(
-            step: applied, attempt: saveAttempts, reason: reason, copied: Array(repeating: false, count: members.count))
+            step: applied, attempt: saveAttempts, reason: reason, isReadBack: isReadBack,
+            copied: Array(repeating: false, count: members.count))
         wantsSave = nil
         lastSaveAt = now
         savedBesideStep = true
@@ -189,12 +193,12 @@ extension JobRun {
         output.commands.append(
             .collect(
                 id, step: applied, attempt: saveAttempts, kind: reason,
-                digest: digests[bug == .mixedCheckpoint ? applied / 2 : applied]))
+                digest: digests[bug == .mixedCheckpoint ? applied / 2 : applied], isReadBack: isReadBack))
         let slices = Partition.slices(parameters: description.parameters, members: members.count)
         for (rank, member) in members.enumerated() {
             let order = SaveOrder(
                 job: id, generation: generation, step: UInt64(applied), attempt: saveAttempts,
-                range: UInt64(slices[rank].lowerBound)..<UInt64(slices[rank].upperBound))
+                range: UInt64(slices[rank].lowerBound)..<UInt64(slices[rank].upperBound), isReadBack: isReadBack)
             output.sends.append((member.session, .save(order)))
         }
     }
@@ -230,6 +234,7 @@ extension JobRun {
             saving = nil
             savedBesideStep = true
             failedSaves = 0
+            if run.isReadBack { lastReadBackAt = lastSaveAt }
             pace.saveMilliseconds = (now - lastSaveAt).nanoseconds / 1_000_000
             pace.stallMilliseconds = (run.halt + run.wait).nanoseconds / 1_000_000
             if applied == step { postOverhead(&output) }
@@ -267,6 +272,12 @@ extension JobRun {
             rest(.paused, reason: "no checkpoint could be written three times in a row: \(problem)", &output)
         }
     }
+
+    /// After so long a periodic checkpoint is read back whole, which costs training as much as a third of the save; of
+    /// those in between a sample is.
+    private static let readBackPause = Span.seconds(300)
+    /// The checkpoints of so few parameters are always read back whole.
+    private static let alwaysReadBack = 4 << 20
 
     /// Between a failed checkpoint and the next attempt, times the failures so far.
     private static let savePause = Span.seconds(2)

@@ -166,12 +166,26 @@ extension JobRun {
         return costOf(milliseconds: 1.5 * (saveEstimate * count + evaluationEstimate) + 20, unit)
     }
 
-    /// Milliseconds of an evaluation; before the first, what it would take to train on its sequences.
+    /// True while the large checkpoints of a job were never measured and the guess of what one takes is more than a
+    /// fiftieth of what is left, but not half of it: the job would be planned to the guess. One is made first then.
+    var measuresSave: Bool {
+        guard isMeasured, pace.saveMilliseconds == nil, saveEstimate >= 1000, failedSaves == 0, committed > 0 else {
+            return false
+        }
+        return BudgetUnit.allCases.contains { unit in
+            guard !unit.isExact, bound(unit) != nil else { return false }
+            let part = costOf(milliseconds: saveEstimate, unit) / Double(max(1, remaining(unit)))
+            return (0.02..<0.5).contains(part)
+        }
+    }
+
+    /// Milliseconds of an evaluation; before the first, half of what it would take to train on its sequences: an
+    /// optimizer step goes at least as far backwards as forwards.
     private var evaluationEstimate: Double {
         guard description.evaluationSequences > 0 else { return 0 }
         if pace.evaluationMilliseconds > 0 { return Double(pace.evaluationMilliseconds) }
         let steps = Double(description.evaluationSequences) / Double(description.globalBatch)
-        return steps * (stepCost(.wallClock, withPauses: false) ?? 0)
+        return 0.5 * steps * (stepCost(.wallClock, withPauses: false) ?? 0)
     }
 
     /// Milliseconds from the order of a checkpoint to its publication; before the first, what a slow disk would take.
@@ -234,7 +248,7 @@ extension JobRun {
                 adopt(event, now, &output)
             }
         }
-        guard isMeasured else { return }
+        guard isMeasured, !measuresSave else { return }
         if description.script.isEmpty, after < current.trunk || current.trunk == current.end,
             let cause = occasion(current, after)
         {

@@ -84,6 +84,8 @@ package struct JobRun: Sendable {
     /// A checkpoint began or ended since the newest step counted.
     var savedBesideStep = false
     var lastSaveAt: Instant
+    /// When the newest checkpoint was ordered that was read back whole, or the job was set going.
+    var lastReadBackAt: Instant
     /// No checkpoint is tried before.
     var saveAgainAt = Instant(nanoseconds: 0)
     var wantsSave: SaveReason?
@@ -152,6 +154,8 @@ package struct JobRun: Sendable {
         var step: Step
         var attempt: UInt32
         var reason: SaveReason
+        /// Every object is read back from the disk; false = a sample.
+        var isReadBack: Bool
         /// By rank: whether its copy is taken.
         var copied: [Bool]
         var isCopied: Bool { !copied.contains(false) }
@@ -169,7 +173,7 @@ package struct JobRun: Sendable {
         self.job = job
         self.rates = rates
         self.clockOffset = clockOffset
-        lastSaveAt = now
+        (lastSaveAt, lastReadBackAt) = (now, now)
         idleSince = now
         clock = now.nanoseconds / 1_000_000 + clockOffset
         guard let past = description.branch else { return }
@@ -268,7 +272,7 @@ package struct JobRun: Sendable {
     mutating func requeue(_ now: Instant, _ output: inout CoordinatorOutput) {
         failedSaves = 0
         nonFinite = (0, [])
-        lastSaveAt = now
+        (lastSaveAt, lastReadBackAt) = (now, now)
         idleSince = now
         wasResumed = true
         move(to: .queued, reason: "resumed", &output)

@@ -57,7 +57,7 @@ package struct CheckpointBranch {
             let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: chunk.length, alignment: 64)
             defer { buffer.deallocate() }
             try store.objects.read(chunk.digest, into: buffer)
-            try target.objects.put(UnsafeRawBufferPointer(buffer), isReadBack: true)
+            try target.objects.put(UnsafeRawBufferPointer(buffer), readingBack: .all)
         }
     }
 

@@ -57,6 +57,8 @@ final class CheckpointDesk: @unchecked Sendable {
         var step: Step
         var attempt: UInt32
         var kind: SaveReason
+        /// Every object is read back from the disk by whoever puts it; false = a sample of them.
+        var isReadBack: Bool
         var progress: ManifestProgress
         /// By piece; nil = not in the store yet.
         var digests: [Digest?]
@@ -137,12 +139,12 @@ final class CheckpointDesk: @unchecked Sendable {
         return run.knows(digest, at: record.manifest.step)
     }
 
-    func collect(_ step: Step, attempt: UInt32, kind: SaveReason, progress: ManifestProgress) {
+    func collect(_ step: Step, attempt: UInt32, kind: SaveReason, isReadBack: Bool, progress: ManifestProgress) {
         partial = []
         awaited.withLock { $0 = attempt }
         collection.withLock {
             $0 = Collection(
-                step: step, attempt: attempt, kind: kind, progress: progress,
+                step: step, attempt: attempt, kind: kind, isReadBack: isReadBack, progress: progress,
                 digests: Array(repeating: nil, count: plan.pieces.count), missing: plan.pieces.count)
         }
         queue.async { [self] in
@@ -176,7 +178,11 @@ final class CheckpointDesk: @unchecked Sendable {
         writing.withLock { $0 += 1 }
         writers.async { [self] in
             let bytes = UnsafeRawBufferPointer(start: part.bytes.pointer, count: plan.pieces[index].bytes)
-            do { note(index, try store.objects.put(bytes, isReadBack: true).digest, attempt: header.attempt) } catch {
+            let isReadBack = collection.withLock { $0?.isReadBack ?? true }
+            do {
+                let object = try store.objects.put(bytes, readingBack: isReadBack ? .all : .sample)
+                note(index, object.digest, attempt: header.attempt)
+            } catch {
                 fail(header.attempt, "\(error)")
             }
             let wasFull = writing.withLock { count in
@@ -228,8 +234,7 @@ final class CheckpointDesk: @unchecked Sendable {
         queue.async { [self] in
             do {
                 let record = try publish(current, current.digests.compactMap(\.self))
-                // Every object was read back from the disk by whoever put it.
-                store.noteVerified(record)
+                store.note(record, current.isReadBack ? .verified : .sampled)
                 // While another collection is under way nothing goes: it may have put objects that no manifest names
                 // yet.
                 if awaited.withLock({ $0 == attempt }) { prune() }

@@ -30,7 +30,7 @@ extension CoordinatorService {
         guard let record = records.first(where: { $0.manifest.step == branch.step }) else {
             throw DeskError(description: "the checkpoint of step \(branch.step) that job \(id) begins with is gone")
         }
-        checkpoints.store.noteVerified(record)
+        checkpoints.store.note(record, .verified)
         checkpoints.goBack(to: branch.step)
     }
 

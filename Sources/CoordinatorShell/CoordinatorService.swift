@@ -316,10 +316,10 @@ package final class CoordinatorService: @unchecked Sendable {
 
     private func carryOut(_ command: CoordinatorCommand) throws {
         switch command {
-        case .collect(let id, let step, let attempt, let kind, let digest):
+        case .collect(let id, let step, let attempt, let kind, let digest, let isReadBack):
             guard let run = core.job(id) else { return }
             desk(id)?.checkpoints.collect(
-                step, attempt: attempt, kind: kind,
+                step, attempt: attempt, kind: kind, isReadBack: isReadBack,
                 progress: .init(
                     epoch: core.epoch, generation: run.generation, tokens: run.tokens(after: step),
                     samples: min(step * run.description.globalBatch, run.description.totalSequences),

@@ -38,7 +38,7 @@ package struct LongRun {
             let output = core.handle(event, at: now)
             if !output.journal.isEmpty { try note(output.journal, core) }
             for (_, message) in output.sends { answer(message) }
-            for case .collect(let job, let step, let attempt, _, _) in output.commands {
+            for case .collect(let job, let step, let attempt, _, _, _) in output.commands {
                 events.append(.published(job, step: step, attempt: attempt))
             }
         }

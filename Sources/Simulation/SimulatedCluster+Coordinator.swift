@@ -183,7 +183,7 @@ extension SimulatedCluster {
 
     private func carryOut(_ command: CoordinatorCommand) {
         switch command {
-        case .collect(let id, let step, let attempt, let kind, let digest):
+        case .collect(let id, let step, let attempt, let kind, let digest, _):
             head.collections.removeAll { $0.job == id && !$0.isWriting }
             guard let record = record(id) else { return fail(.i4, "a save of an unknown job") }
             let parameters = references[head.records[record].reference].description.parameters

@@ -84,9 +84,9 @@ extension CheckpointStore {
         return findings
     }
 
-    /// Takes a published checkpoint for right: whoever put its objects has read each of them back from the disk.
-    package func noteVerified(_ record: CheckpointRecord) {
-        state.withLock { $0.health[record.digest.hex] = .verified }
+    /// What whoever put a checkpoint's objects knows of them.
+    package func note(_ record: CheckpointRecord, _ health: RetentionCandidate.Health) {
+        state.withLock { $0.health[record.digest.hex] = health }
     }
 
     /// `model_sha256` of a state whose pieces have been put and were read back; they are not hashed once more.

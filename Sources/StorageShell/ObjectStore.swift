@@ -30,6 +30,22 @@ package final class ObjectStore: Sendable {
         case repaired
     }
 
+    /// Which objects are read from the disk again when they were written.
+    package enum ReadingBack: Sendable {
+        case none
+        /// One in twenty, drawn by their digests.
+        case sample
+        case all
+
+        func includes(_ digest: Digest) -> Bool {
+            switch self {
+            case .none: false
+            case .sample: digest.bytes[31] < 13
+            case .all: true
+            }
+        }
+    }
+
     /// Objects below `root`; `staging` names this writer's own folder in `tmp`, which its opener makes.
     package convenience init(root: String, fileSystem: any FileSystem, staging: String, threads: Int = 8) {
         self.init(root, fileSystem, staging, threads, isBeside: false)
@@ -74,11 +90,10 @@ package final class ObjectStore: Sendable {
 
     /// Stores 1 byte to 4 MiB under their digest; the content is durable on return.
     ///
-    /// - Parameter isReadBack: read what was written from the disk again and compare it with `bytes`: then the object
-    ///   is known to be right without hashing it once more.
+    /// An object that is read back is compared with `bytes`: then it is known to be right without hashing it once more.
     @discardableResult
     package func put(
-        _ bytes: UnsafeRawBufferPointer, isReadBack: Bool = false
+        _ bytes: UnsafeRawBufferPointer, readingBack: ReadingBack = .none
     ) throws(StorageError) -> (digest: Digest, outcome: Outcome) {
         precondition((1...RepositoryLayout.chunkLimit).contains(bytes.count), "an object has 1 byte to 4 MiB")
         let digest = Digest.sha256(of: bytes)
@@ -86,7 +101,7 @@ package final class ObjectStore: Sendable {
         do throws(FileError) {
             let outcome = try store(bytes, digest)
             // One that was found was compared already.
-            guard isReadBack, outcome != .found else { return (digest, outcome) }
+            guard readingBack.includes(digest), outcome != .found else { return (digest, outcome) }
             if try same(path(digest), bytes) == true { return (digest, outcome) }
         } catch { throw .file(error) }
         throw .damaged(path: path(digest), problem: "reads back other bytes than were written")

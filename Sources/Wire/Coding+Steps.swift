@@ -158,6 +158,7 @@ extension SaveOrder: WireCodable {
         writer.integer(step)
         writer.integer(attempt)
         range.write(into: &writer)
+        writer.bool(isReadBack)
     }
     init(from reader: inout ByteReader) throws(ByteError) {
         job = try JobID(from: &reader)
@@ -165,6 +166,7 @@ extension SaveOrder: WireCodable {
         step = try reader.integer()
         attempt = try reader.integer()
         range = try Range<UInt64>(from: &reader)
+        isReadBack = try reader.bool()
     }
 }
 

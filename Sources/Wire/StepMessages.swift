@@ -180,13 +180,18 @@ package struct SaveOrder: Sendable, Equatable {
     package var attempt: UInt32
     /// Elements of the flat vector (of parameters, and of both moments) that the receiver sends.
     package var range: Range<UInt64>
+    /// Every object is read back from the disk after it was written; false = one in twenty.
+    package var isReadBack: Bool
 
-    package init(job: JobID, generation: Generation, step: UInt64, attempt: UInt32, range: Range<UInt64>) {
+    package init(
+        job: JobID, generation: Generation, step: UInt64, attempt: UInt32, range: Range<UInt64>, isReadBack: Bool
+    ) {
         self.job = job
         self.generation = generation
         self.step = step
         self.attempt = attempt
         self.range = range
+        self.isReadBack = isReadBack
     }
 }
 

@@ -15,16 +15,16 @@ final class ShareSaver: Sendable {
     private let node: NodeID
     private let post: @Sendable (Engine.Outcome) -> Void
     /// Bytes a second at which the newest large share left, a guess at first.
-    private let rate = Mutex(3e8)
+    private let rate = Mutex(5e8)
 
     /// Below this many bytes a copy takes no time worth saving.
     private static let small = 16 << 20
     /// Writing threads: what waits for the disk leaves the core to others.
     private static let threads = 4
-    /// The part of a step in which a share is believed to leave at its usual rate.
-    private static let margin = 0.6
-    /// Bytes a second that one thread copies, at least.
-    private static let copyRate = 1e9
+    /// The part of what is left of a step in which a share is believed to leave at its rate so far.
+    private static let margin = 0.8
+    /// Bytes a second that one thread copies beside training, at least.
+    private static let copyRate = 5e8
     /// Left free on the disk: the journal beside must not run dry.
     private static let reserve = 8 << 20
 
@@ -45,15 +45,17 @@ final class ShareSaver: Sendable {
         if snapshot.bytes <= Self.small {
             snapshot.settle()
         } else {
-            start { [self] in keep(snapshot, step) }
+            // What it copies, the update would wait for: no lower priority.
+            start(yielding: 0) { [self] in keep(snapshot, step) }
         }
         start { [self] in write(snapshot, root) }
     }
 
-    private func start(_ body: @escaping @Sendable () -> Void) {
+    /// Runs `body` in a thread of its own that yields to training; `yielding` = by so many steps of nice.
+    private func start(yielding: Int32 = 5, _ body: @escaping @Sendable () -> Void) {
         let thread = Thread {
-            // This thread's alone, on Linux: training goes first.
-            _ = setpriority(Int32(PRIO_PROCESS.rawValue), 0, 5)
+            // This thread's alone, on Linux.
+            if yielding > 0 { _ = setpriority(Int32(PRIO_PROCESS.rawValue), 0, yielding) }
             body()
         }
         thread.stackSize = 1 << 20
@@ -63,19 +65,22 @@ final class ShareSaver: Sendable {
 
     /// Copies what will not be out when the update comes, beside the step, so that the update need not wait.
     ///
-    /// That is done late, when it shows how quickly the share leaves: memory that was never used before is dear.
+    /// A piece is copied at the latest moment at which all that will be late can still be copied: by then it shows how
+    /// quickly the share leaves, and memory that was never used before is dear.
     private func keep(_ snapshot: Snapshot, _ step: Double) {
+        let begin = DispatchTime.now().uptimeNanoseconds
         let guess = rate.withLock { $0 }
-        let late = Double(snapshot.bytes) - Self.margin * step * guess
-        let pause = min(0.6 * step, max(0, step - 2 * late / Self.copyRate))
-        let wake = DispatchTime.now() + pause
-        while DispatchTime.now() < wake, !snapshot.isCancelled, snapshot.bytesLeft > 0 {
-            Thread.sleep(forTimeInterval: min(0.05, pause))
+        while !snapshot.isCancelled, case let left = snapshot.left, left.open > 0 {
+            let passed = Double(DispatchTime.now().uptimeNanoseconds - begin) / 1e9
+            let rest = max(0, step - passed)
+            let measured = passed < 0.2 * step ? guess : Double(snapshot.bytes - left.all) / passed
+            let late = Double(left.open) - Self.margin * measured * rest
+            if late > 0, late >= Self.copyRate * rest {
+                guard snapshot.keep() != nil else { return }
+            } else {
+                Thread.sleep(forTimeInterval: 0.01)
+            }
         }
-        let left = snapshot.bytesLeft
-        let measured = pause > 0 ? Double(snapshot.bytes - left) / pause : guess
-        var rest = left - Int(Self.margin * measured * (step - pause))
-        while rest > 0, let bytes = snapshot.keep() { rest -= bytes }
     }
 
     private func write(_ snapshot: Snapshot, _ root: String) {
@@ -110,7 +115,7 @@ final class ShareSaver: Sendable {
                 guard space >= piece.bytes + Self.reserve else {
                     throw StorageError.file(.noSpace(path: objects.root))
                 }
-                let digest = try objects.put(bytes, isReadBack: true).digest
+                let digest = try objects.put(bytes, readingBack: snapshot.order.isReadBack ? .all : .sample).digest
                 withExtendedLifetime(memory) {}
                 post(.stored(snapshot.order, piece, digest))
             } catch {

@@ -92,8 +92,13 @@ final class Snapshot: @unchecked Sendable {
         return piece.bytes
     }
 
-    /// Bytes that were not taken yet.
-    var bytesLeft: Int { changed.withLock { pieces[next...].reduce(0) { $0 + $1.bytes } } }
+    /// Bytes that were not taken yet, and how many of them are not copied either.
+    var left: (all: Int, open: Int) {
+        changed.withLock {
+            let all = pieces[next...].reduce(0) { $0 + $1.bytes }
+            return (all, keptFrom > next ? pieces[next..<keptFrom].reduce(0) { $0 + $1.bytes } : 0)
+        }
+    }
 
     /// Copies what is left, by every core; when this returns, the state may change. Doing it again does nothing.
     func settle() {

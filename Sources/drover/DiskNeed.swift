@@ -3,9 +3,10 @@ import JobSpecs
 
 /// What a job's checkpoints take on the disk.
 enum DiskNeed {
-    /// Bytes of the checkpoints that a job keeps, three vectors of fp32 each, with the one that is being made.
+    /// Bytes of the checkpoints that a job keeps, three vectors of fp32 each, with the one that is being made and the
+    /// last one that was read back whole.
     static func bytes(_ spec: JobSpec, parameters: Int) -> Int {
-        12 * parameters * (max(2, spec.saveTotalLimit) + 1 + spec.saveBest)
+        12 * parameters * (max(2, spec.saveTotalLimit) + 2 + spec.saveBest)
     }
 
     /// Bytes of the objects that a checkpoint store holds already, 0 without one.

@@ -39,13 +39,13 @@ import Testing
         #expect(decisions.map(\.name.step) == [90, 80, 70, 60, 50, 40, 30, 20, 10])
         #expect(
             decisions.map(\.reason) == [
-                .newest, .lastVerified, .expired, .expired, .best(of: 1), .milestone(every: 40), .expired, .pinned,
+                .newest, .lastChecked, .expired, .expired, .best(of: 1), .milestone(every: 40), .expired, .pinned,
                 .kind(.trunk),
             ])
         #expect(decisions.allSatisfy { !$0.reason.description.isEmpty })
     }
 
-    @Test func `nothing goes before something newer is verified, and the two newest verified never go`() {
+    @Test func `nothing goes before something newer is checked, and the two newest checked never go`() {
         let unknown = line(5).map { candidate in
             var candidate = candidate
             candidate.health = .unknown
@@ -59,6 +59,18 @@ import Testing
         #expect(kept(.init(last: 2), mixed) == [50, 40, 30, 20, 10])
         mixed[2].health = .verified
         #expect(kept(.init(last: 2), mixed) == [50, 40, 30, 20])
+    }
+
+    @Test func `a sampled one lets older ones go, but never the newest verified`() {
+        var list = line(6)
+        for place in [1, 3, 4, 5] { list[place].health = .sampled }
+        // 10 and 30 are verified, the others sampled.
+        let decisions = RetentionPolicy(last: 2).decide(list)
+        #expect(
+            decisions.map(\.reason) == [.newest, .lastChecked, .expired, .lastVerified, .expired, .expired])
+
+        for place in list.indices { list[place].health = .sampled }
+        #expect(kept(.init(last: 2), list) == [60, 50])
     }
 
     @Test func `damaged ones neither count nor go`() {
@@ -82,10 +94,10 @@ import Testing
         let decisions = RetentionPolicy(last: 2).decide(list)
 
         #expect(decisions.map(\.name.step) == [25, 40, 30, 20, 10])
-        #expect(decisions.map(\.reason) == [.newest, .superseded, .superseded, .lastVerified, .expired])
+        #expect(decisions.map(\.reason) == [.newest, .superseded, .superseded, .lastChecked, .expired])
     }
 
-    @Test func `on a new line nothing goes until two of it are verified`() {
+    @Test func `on a new line nothing goes until two of it are checked`() {
         let restores = [Manifest.Restore(sequence: 3, step: 20)]
         let fresh = candidate(25, sequence: 4, health: .unknown, restores: restores)
         #expect(kept(.init(last: 2), line(4) + [fresh]) == [25, 40, 30, 20, 10])

@@ -112,6 +112,35 @@ import Wire
         #expect(ranges.reduce(0) { $0 + $1.count } == 10_000)
     }
 
+    @Test(arguments: [(parameters: 10_000, expected: [true, true, true]), (5 << 20, [false, false, true])])
+    func `large periodic saves are read back whole once in five minutes`(
+        parameters: Int, expected: [Bool]
+    ) throws {
+        let description = Stage.description {
+            $0.saveSteps = 1
+            $0.parameters = parameters
+        }
+        let (stage, job, sessions) = running(description, workers: 1)
+        func order() throws -> SaveOrder {
+            let orders = stage.messages(to: sessions[0]).compactMap {
+                if case .save(let order) = $0 { order } else { nil }
+            }
+            return try #require(orders.last)
+        }
+        for (step, isReadBack) in zip(1..., expected) {
+            if step == 3 { stage.wait(.seconds(300)) }
+            stage.run(job, to: step, sessions)
+            #expect(try order().isReadBack == isReadBack, "step \(step)")
+            stage.say(.snapshotTaken(try order()), sessions[0])
+            stage.feed(.published(job, step: step, attempt: UInt32(step)))
+        }
+        // One that somebody asked for always is.
+        stage.feed(.ordered(.checkpoint, job))
+        stage.run(job, to: 4, sessions)
+        #expect(stage.saves().last?.kind == .user)
+        #expect(try order().isReadBack)
+    }
+
     @Test func `a save whose member is lost is given up and taken again`() {
         let (stage, job, sessions) = running(Stage.description { $0.saveSteps = 1 })
         stage.run(job, to: 1, sessions)

@@ -216,6 +216,23 @@ import Wire
         #expect(run.plan.contains { $0.cause == .limit })
     }
 
+    /// A checkpoint of so many parameters is taken for 15 s before the first, and takes half a second.
+    @Test func `a short limit is planned to a measured checkpoint and not to a guessed one`() throws {
+        let (stage, job, sessions) = running(
+            Stage.description(steps: 400) {
+                $0.parameters = 124_000_000
+                $0.schedule = .wsd
+                $0.wallMillisecondsLimit = 60_000
+            })
+        stage.runOut(job, sessions, step: .seconds(3))
+
+        let run = try #require(stage.core.job(job))
+        #expect(stage.saves().map(\.kind) == [.periodic, .trunk, .final])
+        #expect(run.state == .budgetExhausted)
+        let spent = try #require(run.ledger?.spent.wallClock)
+        #expect((50_000...60_000).contains(spent), "\(spent) ms")
+    }
+
     /// However short: a trunk (saves here take ten times what is expected of them before the first) of full-rate steps,
     /// and from there the rates of the run that was never limited.
     @Test(arguments: [400, 1700])

@@ -180,7 +180,9 @@ import Wire
                 EvaluationResult(
                     order: EvaluationOrder(job: job, generation: generation, step: .max, shards: .init(0, 0)),
                     lossSums: [], tokens: [])),
-            .snapshotTaken(SaveOrder(job: job, generation: generation, step: .max, attempt: .max, range: 0..<(.max))),
+            .snapshotTaken(
+                SaveOrder(
+                    job: job, generation: generation, step: .max, attempt: .max, range: 0..<(.max), isReadBack: true)),
             .trouble(Trouble(job: job, generation: generation, step: .max, kind: .stalled, text: "")),
         ] {
             stage.say(message, session)

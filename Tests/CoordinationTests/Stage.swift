@@ -97,7 +97,8 @@ final class Stage {
 
     func load(_ session: SessionID) {
         guard let job = core.sessions.first(where: { $0.id == session })?.job else { return }
-        say(.assigned(AssignmentResult(job: job, parameters: 10_000, problem: "")), session)
+        let parameters = UInt64(core.job(job)?.description.parameters ?? 0)
+        say(.assigned(AssignmentResult(job: job, parameters: parameters, problem: "")), session)
     }
 
     /// Answers the newest `prepare` of every session with an empty standing, or the one given.
@@ -187,7 +188,7 @@ final class Stage {
 
     func saves() -> [(step: Int, attempt: UInt32, kind: SaveReason)] {
         commands.compactMap {
-            if case .collect(_, let step, let attempt, let kind, _) = $0 { (step, attempt, kind) } else { nil }
+            if case .collect(_, let step, let attempt, let kind, _, _) = $0 { (step, attempt, kind) } else { nil }
         }
     }
 

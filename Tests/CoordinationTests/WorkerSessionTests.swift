@@ -432,7 +432,8 @@ import Wire
         bench.enter(1)
         bench.lease(1, 1...1)
         let evaluation = EvaluationOrder(job: bench.job, generation: Generation(1), step: 1, shards: ShardRange(0, 1))
-        let save = SaveOrder(job: bench.job, generation: Generation(1), step: 1, attempt: 1, range: 0..<10)
+        let save = SaveOrder(
+            job: bench.job, generation: Generation(1), step: 1, attempt: 1, range: 0..<10, isReadBack: true)
         bench.hear(.evaluate(evaluation))
         #expect(bench.computed == [1])
         bench.run(1, 1)
@@ -452,7 +453,8 @@ import Wire
         bench.load()
         bench.enter(1)
         let evaluation = EvaluationOrder(job: bench.job, generation: Generation(1), step: 0, shards: ShardRange(0, 1))
-        let save = SaveOrder(job: bench.job, generation: Generation(1), step: 0, attempt: 1, range: 0..<10)
+        let save = SaveOrder(
+            job: bench.job, generation: Generation(1), step: 0, attempt: 1, range: 0..<10, isReadBack: true)
         bench.hear(.evaluate(evaluation))
         #expect(bench.commands.last == .evaluate(evaluation))
 

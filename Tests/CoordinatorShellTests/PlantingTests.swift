@@ -19,7 +19,7 @@ import Wire
         try office.service.submit(description)
         let desk = try #require(office.service.desk(JobID(1))).checkpoints
         desk.collect(
-            2, attempt: 1, kind: .user,
+            2, attempt: 1, kind: .user, isReadBack: true,
             progress: .init(
                 epoch: 1, generation: Generation(1), tokens: 24, samples: 8, digest: 77, plan: [],
                 budget: .object(JSONObject())))

@@ -56,6 +56,10 @@ final class FaultyFileSystem: FileSystem {
         var fault: Fault?
         var isDead = false
         var isFull = false
+        /// A file's last bit is another one as soon as it has its last name.
+        var rots = false
+        /// Files that were read past the system's cache.
+        var diskReads = 0
         /// New files get this time.
         var clock = 1_000
     }
@@ -255,6 +259,9 @@ final class FaultyFileSystem: FileSystem {
             guard replacing || state.folders[to]?.names[toName] == nil else { throw .exists(path: newPath) }
             state.folders[from]?.names[fromName] = nil
             state.folders[to]?.names[toName] = node
+            if state.rots, case .file(let id) = node, let last = state.files[id]?.content.indices.last {
+                state.files[id]?.content[last] ^= 1
+            }
         }
     }
 
@@ -307,6 +314,7 @@ final class FaultyFileSystem: FileSystem {
     func read(_ path: String, into buffer: UnsafeMutableRawBufferPointer, fromDisk: Bool) throws(FileError) -> Int {
         let content = try look(path) { state throws(FileError) in
             guard let id = Self.file(path, state), let file = state.files[id] else { throw .missing(path: path) }
+            if fromDisk { state.diskReads += 1 }
             return file.content
         }
         guard content.count <= buffer.count else { throw .tooLarge(path: path, limit: buffer.count) }

@@ -22,7 +22,7 @@ import Wire
 
     private static let elements = 3 * (1 << 20) + 5
     private static let order = SaveOrder(
-        job: JobID(1), generation: Generation(1), step: 3, attempt: 1, range: 0..<UInt64(elements))
+        job: JobID(1), generation: Generation(1), step: 3, attempt: 1, range: 0..<UInt64(elements), isReadBack: true)
 
     private static func snapshot(of state: State, _ order: SaveOrder = order) throws -> Snapshot {
         let plan = SavePlan(layout: try TensorLayout([("w", [elements])]))
@@ -70,7 +70,7 @@ import Wire
         let buffer = UnsafeMutableRawPointer.allocate(byteCount: RepositoryLayout.chunkLimit, alignment: 64)
         defer { buffer.deallocate() }
         for _ in 0..<taken { #expect(snapshot.take(into: buffer) != nil) }
-        #expect(snapshot.bytesLeft == snapshot.pieces[taken...].reduce(0) { $0 + $1.bytes })
+        #expect(snapshot.left.all == snapshot.pieces[taken...].reduce(0) { $0 + $1.bytes })
         snapshot.settle()
         snapshot.settle()
         state.stamp.store(2, ordering: .relaxed)
