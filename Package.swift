@@ -45,6 +45,7 @@ let package = Package(
             linkerSettings: [.linkedLibrary("pthread"), .linkedLibrary("m")]),
         .target(name: "CSystem"),
         module("Terms"),
+        module("Mappings", ["CSystem"]),
         module("Hashing", ["Terms", crypto]),
 
         // MARK: L1 — pure parts of one subject each
@@ -59,13 +60,13 @@ let package = Package(
 
         // MARK: L2
         module("JobSpecs", ["Terms", "Budgeting", yams]),
-        module("Datasets", ["Terms", "Hashing", "Recipes", "Tokenization", "Templates"]),
+        module("Datasets", ["Terms", "Mappings", "Hashing", "Recipes", "Tokenization", "Templates"]),
         module("Models", ["Terms", "Kernels"]),
 
         // MARK: L3
         module("Coordination", ["Terms", "Hashing", "Recipes", "Collectives", "Wire", "Budgeting"]),
         module("Training", ["Terms", "Kernels", "Models"]),
-        module("ModelFiles", ["Terms", "Hashing", "Kernels", "Models", "CSystem"]),
+        module("ModelFiles", ["Terms", "Mappings", "Hashing", "Kernels", "Models"]),
 
         // MARK: L4 — each shell wraps one part of the outside world
         module("ZeroMQShell", ["CZeroMQ"]),
@@ -82,7 +83,7 @@ let package = Package(
             [
                 "Terms", "Hashing", "Recipes", "Wire", "Budgeting", "Checkpoints", "Datasets", "Kernels",
                 "Coordination",
-                "ZeroMQShell", "StorageShell", "CSystem", logging,
+                "ZeroMQShell", "StorageShell", "Mappings", logging,
             ]),
         module(
             "WorkerShell",
@@ -111,6 +112,7 @@ let package = Package(
 
         // MARK: Tests — pure ones mirror modules; parity and end to end stand apart
         tests("TermsTests", ["Terms"]),
+        tests("MappingsTests", ["Mappings"]),
         tests("HashingTests", ["Hashing", "Terms"]),
         tests("RecipesTests", ["Recipes", "Terms"]),
         tests("CollectivesTests", ["Collectives", "Terms"]),

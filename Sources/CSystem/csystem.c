@@ -62,8 +62,7 @@ static void bus_error(int number, siginfo_t *about, void *context) {
     (void)context;
     int before = errno;
     uintptr_t address = (uintptr_t)about->si_addr, page = address / page_bytes * page_bytes, end = 0;
-    // A mapping may be guarded more than once: each guard is to know.
-    for (int place = 0; place < mappings_most; place++) {
+    for (int place = 0; place < mappings_most && end == 0; place++) {
         uintptr_t start = __atomic_load_n(&mappings[place].start, __ATOMIC_ACQUIRE);
         if (start == 0 || address < start || address >= mappings[place].end) continue;
         __atomic_add_fetch(&mappings[place].losses, 1, __ATOMIC_SEQ_CST);

@@ -89,9 +89,11 @@ extension CoordinatorService {
             }
             guard let file = SentFile(path) else { throw DeskError(description: "the coordinator can't read \(path)") }
             let range = Int(header.offset)..<Int(header.offset + header.count)
-            guard range.upperBound <= file.count else { throw DeskError(description: "\(path) has changed") }
+            guard range.upperBound <= file.bytes.count else { throw DeskError(description: "\(path) has changed") }
             chunks.add(
-                .init(header: answer, payload: file.start + range.lowerBound, bytes: range.count, unit: 1, owner: file),
+                .init(
+                    header: answer, payload: file.bytes.baseAddress! + range.lowerBound, bytes: range.count, unit: 1,
+                    owner: file),
                 to: route, on: descriptor)
         } catch {
             answer.count = 0

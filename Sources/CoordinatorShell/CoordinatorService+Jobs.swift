@@ -88,9 +88,11 @@ extension CoordinatorService {
         }
         let cache = try TokenCache(path: file.path, verifying: false)
         let range = 0..<cache.train.sequenceCount
-        return SequenceIndex(
+        let index = SequenceIndex(
             tokens: range.map { Int32(cache.train.tokens($0)) },
             trained: range.map { Int32(cache.train.trainedTokens($0)) })
+        if let path = cache.changedFile() { throw DatasetError.changed(path: path) }
+        return index
     }
 
     /// Gives the core what the journal says.

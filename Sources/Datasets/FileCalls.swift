@@ -77,6 +77,22 @@ enum FileCalls {
         return fstat(descriptor, &status) == 0 ? Int(status.st_size) : nil
     }
 
+    /// Size and time of the last change of an open file, nil when the system doesn't say: equal while nobody writes to
+    /// it.
+    static func stamp(of descriptor: Int32) -> FileStamp? {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { return nil }
+        return FileStamp(
+            size: Int(status.st_size), seconds: status.st_mtim.tv_sec, nanoseconds: status.st_mtim.tv_nsec)
+    }
+
+    /// What a write to a file changes.
+    struct FileStamp: Equatable {
+        let size: Int
+        let seconds: Int
+        let nanoseconds: Int
+    }
+
     /// Whether a path leads to a folder.
     static func isFolder(_ path: String) -> Bool {
         var status = stat()

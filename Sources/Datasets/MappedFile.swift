@@ -1,3 +1,4 @@
+import Mappings
 import Synchronization
 
 #if canImport(Glibc)
@@ -6,11 +7,15 @@ import Synchronization
     import Musl
 #endif
 
-/// A file mapped into memory, read only, for as long as this object lives.
+/// A file of this module's, mapped into memory, read only, for as long as this object lives.
 ///
 /// Safe to share between threads: nobody writes through it, and a published cache is never changed in place.
-final class MappedFile: @unchecked Sendable {
-    let bytes: UnsafeRawBufferPointer
+final class MappedFile: Sendable {
+    let path: String
+    private let descriptor: Int32
+    private let mapping: FileMapping
+    /// When the bytes were last known to be right, and how many had been missing until then.
+    private let right: Mutex<(stamp: FileCalls.FileStamp, losses: UInt32)>
     /// Bytes that were read since pages were given back.
     private let touched = Atomic<Int>(0)
 
@@ -19,17 +24,39 @@ final class MappedFile: @unchecked Sendable {
 
     init(path: String) throws(DatasetError) {
         let descriptor = try FileCalls.openForReading(path)
-        defer { close(descriptor) }
-        guard let size = FileCalls.size(of: descriptor) else {
-            throw .unreadable(path: path, reason: FileCalls.lastError)
+        guard let stamp = FileCalls.stamp(of: descriptor), stamp.size > 0,
+            let mapping = FileMapping(descriptor: descriptor, count: stamp.size)
+        else {
+            let reason = FileCalls.lastError
+            let isEmpty = FileCalls.size(of: descriptor) == 0
+            close(descriptor)
+            throw isEmpty
+                ? .cacheDamaged(path: path, reason: "the file is empty") : .unreadable(path: path, reason: reason)
         }
-        guard size > 0 else { throw .cacheDamaged(path: path, reason: "the file is empty") }
-        let start = mmap(nil, size, PROT_READ, MAP_SHARED, descriptor, 0)
-        guard start != MAP_FAILED, let start else { throw .unreadable(path: path, reason: FileCalls.lastError) }
-        bytes = UnsafeRawBufferPointer(start: start, count: size)
+        (self.path, self.descriptor, self.mapping) = (path, descriptor, mapping)
+        right = Mutex((stamp, 0))
     }
 
-    deinit { munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count) }
+    deinit { close(descriptor) }
+
+    var bytes: UnsafeRawBufferPointer { mapping.bytes }
+
+    /// False when somebody has written to the file since the last call, and as long as it holds other bytes than those
+    /// that `verify` wants: what was read meanwhile may be anything. A call of the system; where that tells of a change,
+    /// `verify` is asked.
+    ///
+    /// - Parameter mayGrow: the file's own owner writes to it, and only whoever shortens it is noticed.
+    func isIntact(mayGrow: Bool, verify: () -> Bool) -> Bool {
+        let lost = mapping.losses
+        guard let now = FileCalls.stamp(of: descriptor), now.size >= bytes.count else { return false }
+        let (stamp, losses) = right.withLock { $0 }
+        if now == stamp || mayGrow, lost == losses { return true }
+        mapping.restore(descriptor)
+        if verify(), FileCalls.stamp(of: descriptor) == now, mapping.losses == lost {
+            right.withLock { $0 = (now, lost) }
+        }
+        return false
+    }
 
     /// Notes that so many bytes were read; now and then gives all pages back, so that reading a file much larger than
     /// memory doesn't make the process look, or be, as large as the file. They stay in the system's cache.
@@ -37,7 +64,7 @@ final class MappedFile: @unchecked Sendable {
         let (_, sum) = touched.add(count, ordering: .relaxed)
         guard sum > Self.residentLimit else { return }
         touched.store(0, ordering: .relaxed)
-        madvise(UnsafeMutableRawPointer(mutating: bytes.baseAddress!), bytes.count, MADV_DONTNEED)
+        mapping.giveBack(0..<bytes.count)
     }
 
     /// The little-endian integer number `index` of the section that starts at byte `section`.

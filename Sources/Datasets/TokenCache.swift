@@ -14,6 +14,30 @@ package struct TokenCache: Sendable {
     /// SHA-256 over all of the content: the identity of the data as it is trained on.
     package let digest: Digest
 
+    private let file: MappedFile
+    private let sections: TokenCacheHeader.Sections
+
+    /// The file, when somebody has written to it since the last call, and as long as it holds other bytes: nothing that
+    /// came from it meanwhile is to be used. Asks the system.
+    ///
+    /// - Parameter mayGrow: blocks of it are still being written by their owner.
+    package func changedFile(mayGrow: Bool = false) -> String? {
+        let isIntact = file.isIntact(mayGrow: mayGrow) { Self.contentDigest(file, sections) == digest }
+        return isIntact ? nil : file.path
+    }
+
+    /// SHA-256 over all but the trailer, the header last.
+    private static func contentDigest(_ file: MappedFile, _ sections: TokenCacheHeader.Sections) -> Digest {
+        var hasher = SHA256Hasher()
+        for start in stride(from: TokenCacheHeader.size, to: sections.trailer, by: 1 << 20) {
+            let end = min(start + (1 << 20), sections.trailer)
+            hasher.update(UnsafeRawBufferPointer(rebasing: file.bytes[start..<end]))
+            file.hasRead(end - start)
+        }
+        hasher.update(UnsafeRawBufferPointer(rebasing: file.bytes[..<TokenCacheHeader.size]))
+        return hasher.finish()
+    }
+
     /// Opens a cache.
     ///
     /// - Parameters:
@@ -36,19 +60,13 @@ package struct TokenCache: Sendable {
         guard let digest = Digest(bytes: file.bytes[sections.trailer..<sections.end]) else {
             throw damaged("no digest")
         }
-        if verifying {
-            var hasher = SHA256Hasher()
-            for start in stride(from: TokenCacheHeader.size, to: sections.trailer, by: 1 << 20) {
-                let end = min(start + (1 << 20), sections.trailer)
-                hasher.update(UnsafeRawBufferPointer(rebasing: file.bytes[start..<end]))
-                file.hasRead(end - start)
-            }
-            hasher.update(head)
-            guard hasher.finish() == digest else { throw damaged("the content doesn't have the digest in its trailer") }
+        if verifying, Self.contentDigest(file, sections) != digest {
+            throw damaged("the content doesn't have the digest in its trailer")
         }
         guard let json = try? JSONValue.parse(Array(file.bytes[sections.counts..<sections.trailer])),
             let counts = DatasetCounts(json: json)
         else { throw damaged("the row counts can't be read") }
+        (self.file, self.sections) = (file, sections)
         let samples = CachedSamples(file: file, sections: sections, count: header.samples)
         train = SequenceSet(
             samples: samples, starts: sections.trainStarts, documents: sections.trainDocuments,
@@ -121,7 +139,8 @@ package struct SequenceSet: Sendable {
         precondition(index >= 0 && index < sequenceCount, "sequence outside the cache")
         let lower = Int(samples.file.integer(UInt32.self, starts, index))
         let upper = Int(samples.file.integer(UInt32.self, starts, index + 1))
-        return (lower..<upper).map { Int(samples.file.integer(UInt32.self, documents, $0)) }
+        // In order when the file was opened; one that was shortened since reads as zeros.
+        return (lower..<max(lower, upper)).map { Int(samples.file.integer(UInt32.self, documents, $0)) }
     }
 
     /// Input tokens of sequence `index`.
@@ -178,8 +197,9 @@ private struct CachedSamples: Sendable {
 
     /// The sample's place in the payload, in tokens.
     func range(of sample: Int) -> Range<Int> {
-        let start = Int(file.integer(UInt64.self, sections.offsets, sample))
-        return start..<Int(file.integer(UInt64.self, sections.offsets, sample + 1))
+        // As above.
+        let start = file.integer(UInt64.self, sections.offsets, sample)
+        return Int(start)..<Int(max(start, file.integer(UInt64.self, sections.offsets, sample + 1)))
     }
 
     func trained(of sample: Int) -> Int { Int(file.integer(UInt32.self, sections.trained, sample)) }

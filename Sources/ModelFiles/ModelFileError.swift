@@ -15,6 +15,8 @@ package enum ModelFileError: Error, Equatable, Sendable {
     case system(path: String, operation: String, code: Int32)
     /// A file that must be there is not; `advice` says what to do.
     case missingFile(path: String, advice: String)
+    /// Somebody made a file shorter while it was read: what was read is not what it held.
+    case shortened(path: String)
     /// The bytes of a file do not follow its format.
     case malformed(path: String, format: ModelFileFormat, problem: String)
     /// Configuration, tensors or adapter of the model at `path` do not fit together, or are not supported.
@@ -37,6 +39,8 @@ extension ModelFileError: CustomStringConvertible {
             "can't \(operation) \(path): \(String(cString: strerror(code))); check the path, its rights and the disk"
         case .missingFile(let path, let advice):
             "\(path) does not exist; \(advice)"
+        case .shortened(let path):
+            "\(path) became shorter while it was read; put the whole file back and start again"
         case .malformed(let path, let format, let problem):
             "\(path) is not a valid \(format.rawValue): \(problem); fetch or write it again"
         case .model(let path, let error):

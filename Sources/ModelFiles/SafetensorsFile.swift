@@ -49,6 +49,7 @@ package final class SafetensorsFile: Sendable {
             throw .unsupportedType(path: path, tensor: entry.name, type: entry.type.rawValue)
         }
         Widening.widen(bytes(of: entry), as: entry.type, into: target)
+        try mapping.requireWhole()
     }
 
     /// Forgets the pages of `entry`: they are read from disk again when touched again.
@@ -61,9 +62,11 @@ package final class SafetensorsFile: Sendable {
         guard entry.type.widensExactly else {
             throw .unsupportedType(path: path, tensor: entry.name, type: entry.type.rawValue)
         }
-        return [Float](unsafeUninitializedCapacity: entry.count) { target, count in
+        let values = [Float](unsafeUninitializedCapacity: entry.count) { target, count in
             if let base = target.baseAddress { Widening.widen(bytes(of: entry), as: entry.type, into: base) }
             count = entry.count
         }
+        try mapping.requireWhole()
+        return values
     }
 }

@@ -26,6 +26,7 @@ package struct WeightFiles: Sendable {
                 throw .unsupportedType(path: file.path, tensor: entry.name, type: entry.type.rawValue)
             }
             Widening.narrow(bytes, as: entry.type, into: target)
+            try file.mapping.requireWhole()
         }
 
         /// The bytes as stored, valid as long as this value or its `WeightFiles` lives.

@@ -50,10 +50,12 @@ final class Engine: Sendable {
             var sums: [LossSum] = []
             for shard in order.shards.lower..<order.shards.upper {
                 let isWanted = { [self] in era.load(ordering: .relaxed) == ordered }
-                guard isWanted(), let sum = job.evaluate(shard: shard, goesOn: isWanted) else { return }
+                guard isWanted() else { return }
+                guard let sum = job.evaluate(shard: shard, goesOn: isWanted) else { break }
                 sums.append(sum)
             }
-            if let problem = job.changedModel() { return post(.event(.hindered(order.job, problem: problem))) }
+            if let problem = job.changedFile() { return post(.event(.hindered(order.job, problem: problem))) }
+            guard sums.count == order.shards.count else { return }
             post(
                 .event(
                     .evaluated(

@@ -76,9 +76,9 @@ final class LoadedJob: @unchecked Sendable {
     }
 
     /// Why nothing that was computed just now may be used, when somebody has written to the files that frozen weights
-    /// lie in; nil = it may.
-    func changedModel() -> String? {
-        guard let path = frozen?.changedFile() else { return nil }
+    /// lie in, or to the data; nil = it may.
+    func changedFile() -> String? {
+        guard let path = frozen?.changedFile() ?? data.changedFile(mayGrow: source.blocks != nil) else { return nil }
         return "somebody wrote to \(path) while the job was running: what was computed meanwhile is not used; if it "
             + "holds other bytes now, put the old ones back"
     }
@@ -93,14 +93,16 @@ final class LoadedJob: @unchecked Sendable {
         trainer.changeState(.parameters, place..<place + 1) { $0[0] = Float(bitPattern: $0[0].bitPattern ^ 1 << 20) }
     }
 
-    /// The micro-batch of the given training sequences, one after another.
-    private func microBatch(_ sequences: some Sequence<Int>, of set: SequenceSet) -> MicroBatch {
+    /// The micro-batch of the given sequences, one after another; nil = they are not what they were when the job was
+    /// submitted: somebody has written to the file.
+    private func microBatch(_ sequences: some Sequence<Int>, of set: SequenceSet) -> MicroBatch? {
         var tokens: [Int32] = []
         var targets: [Int32] = []
         var documents: [Int32] = []
         var places: [UInt64] = []
         for index in sequences {
             let sequence = set.sequence(index)
+            guard sequence.fits(trainer.configuration) else { return nil }
             let base = Int32(tokens.count)
             tokens += sequence.tokens
             targets += sequence.targets
@@ -115,6 +117,8 @@ final class LoadedJob: @unchecked Sendable {
         case sum(NodeSum)
         /// Something in it is infinite or not a number.
         case nonFinite
+        /// A file that it was to be computed from has changed.
+        case fileChanged
         case givenUp
     }
 
@@ -122,7 +126,8 @@ final class LoadedJob: @unchecked Sendable {
     func gradient(of shard: Int, _ recipe: Recipe, goesOn: () -> Bool) -> ShardOutcome {
         guard source.wait(for: recipe.shards[shard].joined(), of: data.train, goesOn: goesOn) else { return .givenUp }
         let sum = NodeSum(shards: ShardRange(shard, shard + 1), lossSum: 0, from: pool)
-        let batches = recipe.shards[shard].map { microBatch($0.lazy.map(Int.init), of: data.train) }
+        let batches = recipe.shards[shard].compactMap { microBatch($0.lazy.map(Int.init), of: data.train) }
+        guard batches.count == recipe.shards[shard].count else { return .fileChanged }
         let gradient = trainer.shardGradient(batches, step: Int(recipe.step), into: sum.pointer, goesOn: goesOn)
         guard gradient.isWhole else { return .givenUp }
         guard gradient.isFinite else { return .nonFinite }
@@ -171,8 +176,11 @@ final class LoadedJob: @unchecked Sendable {
     func evaluate(shard: Int, goesOn: () -> Bool) -> LossSum? {
         let sequences = heldOut(shard: shard)
         guard source.wait(for: sequences, of: data.validation, goesOn: goesOn) else { return nil }
-        let batches = stride(from: 0, to: sequences.count, by: description.microBatch).map { first in
-            microBatch(sequences[first..<min(first + description.microBatch, sequences.count)], of: data.validation)
+        var batches: [MicroBatch] = []
+        for first in stride(from: 0, to: sequences.count, by: description.microBatch) {
+            let part = sequences[first..<min(first + description.microBatch, sequences.count)]
+            guard let batch = microBatch(part, of: data.validation) else { return nil }
+            batches.append(batch)
         }
         return trainer.evaluate(batches)
     }
@@ -216,5 +224,19 @@ final class LoadedJob: @unchecked Sendable {
     func endSnapshot() {
         snapshot?.cancel()
         snapshot = nil
+    }
+}
+
+extension TokenSequence {
+    /// Whether a model can be trained on the sequence, as on every one that was submitted: at least one token a
+    /// document, no unknown token, no document that is longer than the model reads.
+    fileprivate func fits(_ configuration: DecoderConfiguration) -> Bool {
+        let vocabulary = Int32(clamping: configuration.vocabulary)
+        let ends = documentStarts.dropFirst() + [Int32(tokens.count)]
+        let most = configuration.positions > 0 ? configuration.positions : .max
+        return documentStarts.first == 0
+            && zip(documentStarts, ends).allSatisfy { $0 < $1 && Int($1 - $0) <= most }
+            && tokens.allSatisfy { (0..<vocabulary).contains($0) }
+            && targets.allSatisfy { (TokenSequence.noTarget..<vocabulary).contains($0) }
     }
 }

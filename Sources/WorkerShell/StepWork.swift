@@ -62,7 +62,7 @@ final class StepWork {
             (fold, sums) = (TreeFold(tree: plan.tree), [])
             for sum in kept { insert(sum) }
             guard compute(target) else {
-                if !isCorrupted, job.changedModel() == nil { held.keep(sums, tag: plan.tag) }
+                if !isCorrupted, job.changedFile() == nil { held.keep(sums, tag: plan.tag) }
                 return isAbandoned() && !isCorrupted
             }
             guard publish() else { return false }
@@ -85,9 +85,12 @@ final class StepWork {
                 wholeAt = DispatchTime.now().uptimeNanoseconds
                 insert(sum)
             case .nonFinite:
-                guard isModelWhole() else { return false }
+                guard areFilesWhole() else { return false }
                 let problem = "the loss or a gradient of shard \(shard) is not finite"
                 post(.event(.nonFinite(id, plan.generation, step: recipe.step, problem: problem)))
+                return false
+            case .fileChanged:
+                _ = areFilesWhole()
                 return false
             case .givenUp: return false
             }
@@ -107,7 +110,7 @@ final class StepWork {
 
     /// Posts the sums of the target in progress. Before anybody builds on them: is the memory still what was written?
     private func publish() -> Bool {
-        guard isModelWhole() else { return false }
+        guard areFilesWhole() else { return false }
         guard job.trainer.stateDigest() == digest else {
             isCorrupted = true
             held.clear(except: nil)
@@ -120,9 +123,9 @@ final class StepWork {
         return true
     }
 
-    /// Whether the files of the model were what they have to be all the time; tells it otherwise.
-    private func isModelWhole() -> Bool {
-        guard let problem = job.changedModel() else { return true }
+    /// Whether the files of the model and the data were what they have to be all the time; tells it otherwise.
+    private func areFilesWhole() -> Bool {
+        guard let problem = job.changedFile() else { return true }
         post(.event(.hindered(id, problem: problem)))
         return false
     }

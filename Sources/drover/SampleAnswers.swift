@@ -33,7 +33,9 @@ struct SampleAnswers {
     ///   - cache: the job's token cache.
     ///   - trained: an adapter directory, or a model directory.
     static func pairs(cache: String, base: String, trained: String, isAdapter: Bool, count: Int = 3) throws -> [Pair] {
-        let prompts = Self.prompts(try TokenCache(path: cache, verifying: false).validation, count: count)
+        let data = try TokenCache(path: cache, verifying: false)
+        let prompts = Self.prompts(data.validation, count: count)
+        if let path = data.changedFile() { throw DatasetError.changed(path: path) }
         let compute = Compute(team: Team(threads: ProcessInfo.processInfo.activeProcessorCount))
         let before = try answers(prompts, try LoadedModel(path: base, compute: compute))
         let after = try answers(

@@ -11,7 +11,7 @@ import Testing
         #expect(SentFile(path) == nil)
         try Data(repeating: 7, count: 100_000).write(to: URL(fileURLWithPath: path))
         let file = try #require(SentFile(path))
-        let bytes = UnsafeRawBufferPointer(start: file.start, count: file.count)
+        let bytes = file.bytes
         #expect(bytes.count == 100_000 && bytes.allSatisfy { $0 == 7 })
 
         #expect(truncate(path, 10_000) == 0)

@@ -21,6 +21,13 @@ final class TemporaryFolder {
         return full
     }
 
+    /// Writes over a file that is there, which stays the same one.
+    func overwrite(_ name: String, _ bytes: [UInt8]) throws {
+        let file = try FileHandle(forWritingTo: URL(fileURLWithPath: "\(path)/\(name)"))
+        try file.write(contentsOf: Data(bytes))
+        try file.close()
+    }
+
     func bytes(_ name: String) throws -> [UInt8] {
         Array(try Data(contentsOf: URL(fileURLWithPath: "\(path)/\(name)")))
     }

@@ -1,3 +1,4 @@
+import Glibc
 import Hashing
 import Terms
 import Testing
@@ -55,6 +56,31 @@ import Testing
 
         #expect(try folder.bytes("a.cache") == folder.bytes("b.cache"))
         #expect(folder.names == ["a.cache", "b.cache"])
+    }
+
+    @Test
+    func `a cache that is shortened while it is open reads as anything, says so, never traps, and can be put back`()
+        throws
+    {
+        _ = try write("whole")
+        let size = try folder.bytes("whole").count
+        for length in 0..<size {
+            let path = try write("\(length).cache")
+            let cache = try TokenCache(path: path)
+            let bytes = try folder.bytes("\(length).cache")
+            #expect(cache.changedFile() == nil)
+            #expect(truncate(path, off_t(length)) == 0)
+            for set in [cache.train, cache.validation] {
+                for index in 0..<set.sequenceCount {
+                    _ = (set.sequence(index), set.trainedTokens(index), set.places(of: index))
+                }
+            }
+            #expect(cache.changedFile() == path && cache.changedFile() == path)
+
+            try folder.overwrite("\(length).cache", bytes)
+            #expect(cache.changedFile() == path, "it was read otherwise meanwhile")
+            #expect(cache.changedFile() == nil && cache.train.sequence(1).tokens == [5, 6, 7])
+        }
     }
 
     @Test func `another key is refused`() throws {

@@ -85,6 +85,32 @@ import Testing
         #expect(refused.code == 2 && refused.errors.contains("model.safetensors"), "\(refused.errors)")
     }
 
+    @Test func `tokens that are shortened under a running job are named, and put back cost neither a worker nor a bit`()
+        throws
+    {
+        let free = try Scene(epochs: 40).run("train", "job.yaml", "--json")
+        let scene = try Scene(epochs: 40)
+        let running = try scene.start("train", "job.yaml", "--json")
+        try scene.waitForLog(lines: 10)
+        let folder = scene.folder.appendingPathComponent("run/data")
+        let name = try #require(
+            try FileManager.default.contentsOfDirectory(atPath: folder.path).first { $0.hasSuffix(".tokens") })
+        let cache = folder.appendingPathComponent(name)
+        let bytes = try Data(contentsOf: cache)
+        #expect(chmod(cache.path, 0o644) == 0 && truncate(cache.path, 0) == 0)
+        usleep(1_500_000)
+        let file = try FileHandle(forWritingTo: cache)
+        try file.write(contentsOf: bytes)
+        try file.close()
+        let outcome = running.outcome()
+
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        #expect(outcome.digest == free.digest)
+        #expect(!outcome.lines.contains { $0["event"]?.string == "worker_left" })
+        let troubles = outcome.lines.filter { $0["event"]?.string == "trouble" }.compactMap { $0["text"]?.string }
+        #expect(troubles.contains { $0.contains("somebody wrote to \(cache.path)") }, "\(troubles)")
+    }
+
     @Test func `rows that are too long are counted before the first step`() throws {
         let scene = try Scene(epochs: 1)
         let outcome = try scene.run("train", "job.yaml", "cutoff_len=12", "packing=false", "--json")
