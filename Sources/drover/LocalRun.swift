@@ -5,6 +5,7 @@ import Foundation
 import JobSpecs
 import Kernels
 import Logging
+import ModelFiles
 import Models
 import StorageShell
 import Synchronization
@@ -97,10 +98,7 @@ final class LocalRun {
     /// - Parameter opened: the coordinator of a run that was begun and never submitted.
     private func begin(_ branch: BranchOrigin?, in opened: LocalCluster? = nil) throws {
         try OutputFolder(folder).refuseResults(for: spec, hasBranch: branch != nil)
-        let rates = try rateCard()
-        if let fault = rates.fault(with: spec.budget) {
-            throw Failure.input("\(fault): it is \(options.rates ?? Rates.standardPath), or what --rates names")
-        }
+        try checkPrices()
         Signals.watch()
         var (description, yaml) = try prepare(isResuming: false)
         description.script = try options.plan.map(PlanLog.read) ?? []
@@ -118,6 +116,7 @@ final class LocalRun {
 
     /// An earlier run: nothing of it is touched before this process holds its journal.
     private func goOn(limiting units: [BudgetUnit], _ branch: BranchOrigin?) throws {
+        try checkPrices()
         let cluster = try open()
         let job = RunDoor.job
         guard let known = cluster.service.job(job) else { return try begin(branch, in: cluster) }
@@ -147,8 +146,12 @@ final class LocalRun {
         }
     }
 
-    /// Keeps the resolved job file with the run, durable before step 1.
-    private func keep(_ yaml: String) throws { try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8)) }
+    /// Keeps the resolved job file with the run, and the rate card that was named for it, durable before step 1.
+    private func keep(_ yaml: String) throws {
+        try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8))
+        guard let rates = options.rates else { return }
+        try AtomicFile.write(Rates.path(in: folder), try Disk.read(rates, limit: Rates.limit))
+    }
 
     /// Reads and checks everything, tokenises the data; returns the job and its resolved job file.
     private func prepare(isResuming: Bool) throws -> (description: JobDescription, yaml: String) {
@@ -188,9 +191,21 @@ final class LocalRun {
         }
     }
 
+    /// The rate card that is named, or that was when the run was started; nil = the user's own.
+    private var ratesPath: String? {
+        let kept = Rates.path(in: folder)
+        return options.rates ?? (Disk.hasFile(kept) ? kept : nil)
+    }
+
+    /// Refuses a limit that the rate card has no price for.
+    private func checkPrices() throws {
+        guard let fault = try rateCard().fault(with: spec.budget) else { return }
+        throw Failure.input("\(fault): it is \(ratesPath ?? Rates.standardPath), or what --rates names")
+    }
+
     /// What energy and money are taken to be here; every worker of this machine reads its counters, if one can.
     private func rateCard() throws -> RateCard {
-        var rates = try Rates.read(options.rates)
+        var rates = try Rates.read(ratesPath)
         rates.isEnergyMeasured = Powercap(options.powercap) != nil
         return rates
     }

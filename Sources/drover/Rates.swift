@@ -13,6 +13,12 @@ enum Rates {
         return joinPath(environment["XDG_CONFIG_HOME"] ?? "\(NSHomeDirectory())/.config", "drover/rates.json")
     }
 
+    /// Where a run keeps the card that it was started with, when one was named.
+    static func path(in run: String) -> String { joinPath(run, "rates.json") }
+
+    /// Bytes of a card, at most.
+    static let limit = 1 << 16
+
     /// The card in `path`, or in the user's standard place.
     static func read(_ path: String?) throws -> RateCard {
         guard let data = FileManager.default.contents(atPath: path ?? standardPath) else {

@@ -44,8 +44,12 @@ import Testing
         #expect(try scene.run("fsck", "run", "--json").end["sound"]?.bool == true)
     }
 
-    @Test(arguments: ["tokens=3000", "wall_clock=3s", "core_hours=4core-s", "energy=0.01Wh", "money=0.001 EUR"])
-    func `every kind of limit ends with exit code 3, within it, and verifies`(limit: String) throws {
+    @Test(arguments: [
+        ("tokens=3000", "tokens=5000"), ("wall_clock=3s", "wall_clock=5s"),
+        ("core_hours=4core-s", "core_hours=7core-s"),
+        ("energy=0.01Wh", "energy=0.02Wh"), ("money=0.001 EUR", "money=0.002 EUR"),
+    ])
+    func `every kind of limit ends with exit code 3, within it, and verifies`(limit: String, more: String) throws {
         let scene = try Scene(epochs: 400)
         try scene.write(
             "{\"watts_per_core\": 9, \"core_hour\": 0.5, \"kwh\": 0.3, \"currency\": \"EUR\"}", to: "rates.json")
@@ -68,6 +72,11 @@ import Testing
         }
         #expect(kinds.contains("final") && kinds.contains("trunk"))
         #expect(FileManager.default.fileExists(atPath: scene.folder.appendingPathComponent("run/adapter").path))
+
+        // The rate card goes with the run.
+        let resumed = try scene.run("resume", "run", "budget.\(more)", "--threads", "1", "--json")
+        #expect(resumed.code == 3, "\(resumed.errors)")
+        #expect(number(try report(scene), "spent", unit) > used)
     }
 
     /// Files in place of a processor's counters, which count on at forty watts until they are let go.
