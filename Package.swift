@@ -44,9 +44,10 @@ let package = Package(
             cSettings: [.unsafeFlags(["-O3", "-ffp-contract=off", "-fno-fast-math"])],
             linkerSettings: [.linkedLibrary("pthread"), .linkedLibrary("m")]),
         .target(name: "CSystem"),
+        .target(name: "CHashing", cSettings: [.unsafeFlags(["-O3"])]),
         module("Terms"),
         module("Mappings", ["CSystem"]),
-        module("Hashing", ["Terms", crypto]),
+        module("Hashing", ["Terms", "CHashing", crypto]),
 
         // MARK: L1 — pure parts of one subject each
         module("Recipes", ["Terms"]),

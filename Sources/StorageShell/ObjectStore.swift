@@ -88,15 +88,16 @@ package final class ObjectStore: Sendable {
         pending.withLock { $0.subtract(digests) }
     }
 
-    /// Stores 1 byte to 4 MiB under their digest; the content is durable on return.
+    /// Stores 1 byte to 4 MiB under their digest, which a caller may have computed already; the content is durable on
+    /// return.
     ///
     /// An object that is read back is compared with `bytes`: then it is known to be right without hashing it once more.
     @discardableResult
     package func put(
-        _ bytes: UnsafeRawBufferPointer, readingBack: ReadingBack = .none
+        _ bytes: UnsafeRawBufferPointer, named known: Digest? = nil, readingBack: ReadingBack = .none
     ) throws(StorageError) -> (digest: Digest, outcome: Outcome) {
         precondition((1...RepositoryLayout.chunkLimit).contains(bytes.count), "an object has 1 byte to 4 MiB")
-        let digest = Digest.sha256(of: bytes)
+        let digest = known ?? Digest.sha256(of: bytes)
         _ = pending.withLock { $0.insert(digest) }
         do throws(FileError) {
             let outcome = try store(bytes, digest)

@@ -43,11 +43,12 @@ final class Snapshot: @unchecked Sendable {
         kept = Array(repeating: nil, count: pieces.count)
     }
 
-    /// The next piece and its bytes, which lie in `buffer` (4 MiB) or in what `memory` owns; nil = all are out, or the
-    /// snapshot was cancelled.
-    func take(
-        into buffer: UnsafeMutableRawPointer
-    ) -> (piece: SavePlan.Piece, bytes: UnsafeRawBufferPointer, memory: AnyObject?)? {
+    /// A piece and its bytes, which lie in the taker's buffer or in what `memory` owns.
+    typealias Taken = (piece: SavePlan.Piece, bytes: UnsafeRawBufferPointer, memory: AnyObject?)
+
+    /// The next piece, in `buffer` (4 MiB) unless it was copied before; nil = all are out, or the snapshot was
+    /// cancelled.
+    func take(into buffer: UnsafeMutableRawPointer) -> Taken? {
         changed.lock()
         while !isCancelled, next < pieces.count, next >= keptFrom, kept[next] == nil { changed.wait() }
         guard !isCancelled, next < pieces.count else {
