@@ -34,7 +34,7 @@ extension JobRun {
         if wantsPause { return .pause }
         if let wantsSave { return wantsSave }
         guard step > 0 else { return nil }
-        if empties || measuresSave { return .periodic }
+        if empties || measuresSave(now) { return .periodic }
         guard !endIsNear(after: step) else { return nil }
         if description.saveSteps > 0, step % description.saveSteps == 0 { return .periodic }
         if intervalIsOver(now) { return .periodic }
@@ -83,7 +83,7 @@ extension JobRun {
             if let reason = saveIsDue(at: applied, now, empties: empties) {
                 // Never two at once: the one that is being written comes first.
                 guard saving == nil else { return }
-                if now >= saveAgainAt { return orderSave(reason, now, &output) }
+                if now >= saveAgainAt { return orderSave(reason, isLast: empties, now, &output) }
                 // After a failure training goes on until the next attempt, unless the job ends here.
                 guard reason == .periodic || reason == .user, !empties else { return }
             } else {
@@ -101,7 +101,7 @@ extension JobRun {
         // What waits for a standstill gets one: leases run out instead of being extended.
         let isAwaited =
             changes || empties || wantsPause
-            || ((wantsSave != nil || intervalIsOver(now) || measuresSave) && saving == nil && now >= saveAgainAt)
+            || ((wantsSave != nil || intervalIsOver(now) || measuresSave(now)) && saving == nil && now >= saveAgainAt)
         if stands || !isAwaited { lease(now, &output) }
     }
 
@@ -178,10 +178,13 @@ extension JobRun {
         return leaves.isEmpty ? 0 : value(ShardRange(0, leaves.count))
     }
 
-    private mutating func orderSave(_ reason: SaveReason, _ now: Instant, _ output: inout CoordinatorOutput) {
+    /// Orders a checkpoint; `isLast`: the job stands still afterwards.
+    private mutating func orderSave(
+        _ reason: SaveReason, isLast: Bool, _ now: Instant, _ output: inout CoordinatorOutput
+    ) {
         saveAttempts += 1
         let isReadBack =
-            reason != .periodic || now - lastReadBackAt >= Self.readBackPause
+            reason != .periodic || isLast || measuresSave(now) || now - lastReadBackAt >= Self.readBackPause
             || description.parameters <= Self.alwaysReadBack
         saving = SaveRun(
             step: applied, attempt: saveAttempts, reason: reason, isReadBack: isReadBack,
@@ -235,7 +238,7 @@ extension JobRun {
             savedBesideStep = true
             failedSaves = 0
             if run.isReadBack { lastReadBackAt = lastSaveAt }
-            pace.saveMilliseconds = (now - lastSaveAt).nanoseconds / 1_000_000
+            noteDuration(of: run, (now - lastSaveAt).nanoseconds / 1_000_000)
             pace.stallMilliseconds = (run.halt + run.wait).nanoseconds / 1_000_000
             if applied == step { postOverhead(&output) }
         }
@@ -253,6 +256,15 @@ extension JobRun {
                 id, step: step, kind: run?.reason ?? .periodic,
                 stall: run.map { $0.halt + $0.wait },
                 total: run.map { _ in now - lastSaveAt }))
+    }
+
+    /// Plans count with checkpoints that are read back whole, as the last ones are; the others are quicker.
+    private mutating func noteDuration(of run: SaveRun, _ milliseconds: Int64) {
+        if run.isReadBack {
+            pace.saveMilliseconds = milliseconds
+        } else {
+            pace.saveMilliseconds = max(pace.saveMilliseconds ?? 0, milliseconds * 3 / 2)
+        }
     }
 
     /// Whether the checkpoint of this attempt is still waited for.

@@ -167,16 +167,24 @@ extension JobRun {
     }
 
     /// True while the large checkpoints of a job were never measured and the guess of what one takes is more than a
-    /// fiftieth of what is left, but not half of it: the job would be planned to the guess. One is made first then.
-    var measuresSave: Bool {
+    /// fiftieth of what is left: the job would be planned to the guess. One is made first then, where every measured
+    /// limit has room for it beside what is under way, one more step and an end.
+    func measuresSave(_ now: Instant) -> Bool {
         guard isMeasured, pace.saveMilliseconds == nil, saveEstimate >= 1000, failedSaves == 0, committed > 0 else {
             return false
         }
-        return BudgetUnit.allCases.contains { unit in
-            guard !unit.isExact, bound(unit) != nil else { return false }
-            let part = costOf(milliseconds: saveEstimate, unit) / Double(max(1, remaining(unit)))
-            return (0.02..<0.5).contains(part)
+        // One that goes on for longer than was guessed was guessed wrong.
+        let elapsed = saving == nil ? 0 : Double((now - lastSaveAt).nanoseconds) / 1e6
+        let guess = max(saveEstimate, elapsed)
+        var matters = false
+        for unit in BudgetUnit.allCases where !unit.isExact && bound(unit) != nil {
+            let left = Double(max(0, remaining(unit)))
+            let steps = Double(max(0, max(issued, leased) - committed)) + 1.25
+            let rest = costOf(milliseconds: 2 * guess + 1.5 * evaluationEstimate, unit)
+            guard steps * (stepCost(unit, withPauses: false) ?? 0) + rest <= left else { return false }
+            if costOf(milliseconds: guess, unit) > 0.02 * left { matters = true }
         }
+        return matters
     }
 
     /// Milliseconds of an evaluation; before the first, half of what it would take to train on its sequences: an
@@ -248,7 +256,7 @@ extension JobRun {
                 adopt(event, now, &output)
             }
         }
-        guard isMeasured, !measuresSave else { return }
+        guard isMeasured, !measuresSave(now) else { return }
         if description.script.isEmpty, after < current.trunk || current.trunk == current.end,
             let cause = occasion(current, after)
         {

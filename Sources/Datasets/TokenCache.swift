@@ -20,7 +20,7 @@ package struct TokenCache: Sendable {
     /// The file, when somebody has written to it since the last call, and as long as it holds other bytes: nothing that
     /// came from it meanwhile is to be used. Asks the system.
     ///
-    /// - Parameter mayGrow: blocks of it are still being written by their owner.
+    /// - Parameter mayGrow: the file is made here block by block; only whoever shortens it is noticed.
     package func changedFile(mayGrow: Bool = false) -> String? {
         let isIntact = file.isIntact(mayGrow: mayGrow) { Self.contentDigest(file, sections) == digest }
         return isIntact ? nil : file.path
@@ -67,7 +67,8 @@ package struct TokenCache: Sendable {
             let counts = DatasetCounts(json: json)
         else { throw damaged("the row counts can't be read") }
         (self.file, self.sections) = (file, sections)
-        let samples = CachedSamples(file: file, sections: sections, count: header.samples)
+        let samples = CachedSamples(
+            file: file, sections: sections, count: header.samples, tokens: header.tokens)
         train = SequenceSet(
             samples: samples, starts: sections.trainStarts, documents: sections.trainDocuments,
             sequenceCount: header.trainSequences, documentCount: header.trainDocuments)
@@ -77,7 +78,7 @@ package struct TokenCache: Sendable {
         self.counts = counts
         self.key = header.key
         self.digest = digest
-        guard samples.isSound(tokens: header.tokens), train.isSound, validation.isSound else {
+        guard samples.isSound, train.isSound, validation.isSound else {
             throw damaged("the index points outside the data")
         }
     }
@@ -139,8 +140,9 @@ package struct SequenceSet: Sendable {
         precondition(index >= 0 && index < sequenceCount, "sequence outside the cache")
         let lower = Int(samples.file.integer(UInt32.self, starts, index))
         let upper = Int(samples.file.integer(UInt32.self, starts, index + 1))
-        // In order when the file was opened; one that was shortened since reads as zeros.
-        return (lower..<max(lower, upper)).map { Int(samples.file.integer(UInt32.self, documents, $0)) }
+        // They were in order when the file was opened; somebody may have written to it since.
+        return (min(lower, documentCount)..<min(max(lower, upper), documentCount))
+            .map { Int(samples.file.integer(UInt32.self, documents, $0)) }.filter { $0 < samples.count }
     }
 
     /// Input tokens of sequence `index`.
@@ -194,12 +196,15 @@ private struct CachedSamples: Sendable {
     let file: MappedFile
     let sections: TokenCacheHeader.Sections
     let count: Int
+    /// Of all samples.
+    let tokens: Int
 
     /// The sample's place in the payload, in tokens.
     func range(of sample: Int) -> Range<Int> {
         // As above.
-        let start = file.integer(UInt64.self, sections.offsets, sample)
-        return Int(start)..<Int(max(start, file.integer(UInt64.self, sections.offsets, sample + 1)))
+        let start = min(Int(clamping: file.integer(UInt64.self, sections.offsets, sample)), tokens)
+        let end = min(Int(clamping: file.integer(UInt64.self, sections.offsets, sample + 1)), tokens)
+        return start..<max(start, end)
     }
 
     func trained(of sample: Int) -> Int { Int(file.integer(UInt32.self, sections.trained, sample)) }
@@ -216,7 +221,7 @@ private struct CachedSamples: Sendable {
         file.hasRead(8 * range.count)
     }
 
-    func isSound(tokens: Int) -> Bool {
+    var isSound: Bool {
         var last: UInt64 = 0
         for index in 0...count {
             let offset = file.integer(UInt64.self, sections.offsets, index)

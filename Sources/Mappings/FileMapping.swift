@@ -20,7 +20,12 @@ package final class FileMapping: @unchecked Sendable {
             (bytes, number) = (UnsafeRawBufferPointer(start: nil, count: 0), -1)
             return
         }
-        guard let base = mmap(nil, count, PROT_READ, MAP_SHARED, descriptor, 0), base != MAP_FAILED else { return nil }
+        // Some network disks allow private mappings only.
+        let base = [MAP_SHARED, MAP_PRIVATE].lazy.compactMap { kind -> UnsafeMutableRawPointer? in
+            let base = mmap(nil, count, PROT_READ, kind, descriptor, 0)
+            return base == MAP_FAILED ? nil : base
+        }.first
+        guard let base else { return nil }
         bytes = UnsafeRawBufferPointer(start: base, count: count)
         number = csys_guard_mapping(base, UInt64(count))
     }
@@ -32,7 +37,8 @@ package final class FileMapping: @unchecked Sendable {
 
     private var base: UnsafeMutableRawPointer? { UnsafeMutableRawPointer(mutating: bytes.baseAddress) }
 
-    /// How often zeros had to stand in for bytes that the file no longer has; 0 = all that was read was the file's.
+    /// How often zeros had to stand in for pages that the file no longer has. The rest of the page inside which it ends
+    /// now reads as zeros too, and does not count: its size tells that.
     package var losses: UInt32 { number < 0 ? 0 : csys_lost_pages(number) }
 
     /// Tells the system that `range` won't be needed again soon: its whole pages need not stay in this process's memory.
@@ -48,6 +54,6 @@ package final class FileMapping: @unchecked Sendable {
     package func restore(_ descriptor: Int32) {
         guard let base else { return }
         // Where that fails the zeros stay, which are not the file's bytes either.
-        _ = mmap(base, bytes.count, PROT_READ, MAP_SHARED | MAP_FIXED, descriptor, 0)
+        _ = mmap(base, bytes.count, PROT_READ, MAP_PRIVATE | MAP_FIXED, descriptor, 0)
     }
 }

@@ -26,9 +26,9 @@ final class MappedFile: Sendable {
     /// How often zeros had to stand in for bytes that the file no longer has.
     var losses: UInt32 { mapping.losses }
 
-    /// Refuses what was read so far when zeros had to stand in for some of it.
+    /// Refuses what was read so far when the file has become shorter.
     func requireWhole() throws(ModelFileError) {
-        guard losses == 0 else { throw .shortened(path: path) }
+        guard losses == 0, state?.size == bytes.count else { throw .shortened(path: path) }
     }
 
     /// Tells the system that the bytes of `range` won't be needed again soon: their pages need not stay in memory.

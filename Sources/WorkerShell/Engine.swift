@@ -55,7 +55,11 @@ final class Engine: Sendable {
                 sums.append(sum)
             }
             if let problem = job.changedFile() { return post(.event(.hindered(order.job, problem: problem))) }
-            guard sums.count == order.shards.count else { return }
+            guard sums.count == order.shards.count else {
+                guard era.load(ordering: .relaxed) == ordered else { return }
+                let problem = "the held-out data are not what the job was submitted with"
+                return post(.event(.hindered(order.job, problem: problem)))
+            }
             post(
                 .event(
                     .evaluated(

@@ -28,6 +28,8 @@ final class StepWork {
     private var wholeAt: UInt64
     /// The memory is not what was written there.
     private var isCorrupted = false
+    /// Files have changed under what was computed.
+    private var wasHindered = false
 
     /// - Parameters:
     ///   - digest: of the state that the step begins from.
@@ -62,7 +64,7 @@ final class StepWork {
             (fold, sums) = (TreeFold(tree: plan.tree), [])
             for sum in kept { insert(sum) }
             guard compute(target) else {
-                if !isCorrupted, job.changedFile() == nil { held.keep(sums, tag: plan.tag) }
+                if !isCorrupted, !wasHindered, job.changedFile() == nil { held.keep(sums, tag: plan.tag) }
                 return isAbandoned() && !isCorrupted
             }
             guard publish() else { return false }
@@ -90,7 +92,7 @@ final class StepWork {
                 post(.event(.nonFinite(id, plan.generation, step: recipe.step, problem: problem)))
                 return false
             case .fileChanged:
-                _ = areFilesWhole()
+                if areFilesWhole() { hinder("the data of shard \(shard) are not what the job was submitted with") }
                 return false
             case .givenUp: return false
             }
@@ -126,8 +128,14 @@ final class StepWork {
     /// Whether the files of the model and the data were what they have to be all the time; tells it otherwise.
     private func areFilesWhole() -> Bool {
         guard let problem = job.changedFile() else { return true }
-        post(.event(.hindered(id, problem: problem)))
+        hinder(problem)
         return false
+    }
+
+    /// Tells why nothing of this target is to be used.
+    private func hinder(_ problem: String) {
+        wasHindered = true
+        post(.event(.hindered(id, problem: problem)))
     }
 
     private func insert(_ sum: NodeSum) {

@@ -116,7 +116,6 @@ final class LocalRun {
 
     /// An earlier run: nothing of it is touched before this process holds its journal.
     private func goOn(limiting units: [BudgetUnit], _ branch: BranchOrigin?) throws {
-        try checkPrices()
         let cluster = try open()
         let job = RunDoor.job
         guard let known = cluster.service.job(job) else { return try begin(branch, in: cluster) }
@@ -128,6 +127,7 @@ final class LocalRun {
                 return try finish(cluster.service.end(job), known.description)
             }
         }
+        try checkPrices()
         Signals.watch()
         let (description, yaml) = try prepare(isResuming: true)
         let found = try cluster.service.reopen(job, amended: description, limiting: units, from: point)
@@ -148,9 +148,10 @@ final class LocalRun {
 
     /// Keeps the resolved job file with the run, and the rate card that was named for it, durable before step 1.
     private func keep(_ yaml: String) throws {
+        if let rates = options.rates {
+            try AtomicFile.write(Rates.path(in: folder), try Disk.read(rates, limit: Rates.limit))
+        }
         try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8))
-        guard let rates = options.rates else { return }
-        try AtomicFile.write(Rates.path(in: folder), try Disk.read(rates, limit: Rates.limit))
     }
 
     /// Reads and checks everything, tokenises the data; returns the job and its resolved job file.
@@ -186,8 +187,9 @@ final class LocalRun {
         let needed = DiskNeed.bytes(spec, parameters: parameters) - DiskNeed.taken(by: "\(folder)/checkpoints")
         guard needed < space.available else {
             throw Failure.input(
-                "\(folder): \(Output.bytes(needed)) are needed for \(max(2, spec.saveTotalLimit)) checkpoints and one in the "
-                    + "making, \(Output.bytes(space.available)) are free: free some, or lower save_total_limit")
+                "\(folder): \(Output.bytes(needed)) are needed for \(max(2, spec.saveTotalLimit)) checkpoints, the last "
+                    + "one that was read back whole and one in the making, \(Output.bytes(space.available)) are free: free some, or lower save_total_limit"
+            )
         }
     }
 

@@ -233,6 +233,20 @@ import Wire
         #expect((50_000...60_000).contains(spent), "\(spent) ms")
     }
 
+    @Test func `no checkpoint is made to measure one where the limit has no room for another step after it`() throws {
+        let (stage, job, sessions) = running(
+            Stage.description(steps: 400) {
+                $0.parameters = 10_000_000
+                $0.wallMillisecondsLimit = 35_000
+            })
+        stage.runOut(job, sessions, step: .seconds(20))
+
+        let run = try #require(stage.core.job(job))
+        #expect(run.state == .budgetExhausted && run.committed == 1)
+        #expect(!stage.saves().contains { $0.kind == .periodic })
+        #expect(try #require(run.ledger?.spent.wallClock) <= 35_000)
+    }
+
     /// However short: a trunk (saves here take ten times what is expected of them before the first) of full-rate steps,
     /// and from there the rates of the run that was never limited.
     @Test(arguments: [400, 1700])

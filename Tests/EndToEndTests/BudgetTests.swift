@@ -45,9 +45,9 @@ import Testing
     }
 
     @Test(arguments: [
-        ("tokens=3000", "tokens=5000"), ("wall_clock=3s", "wall_clock=5s"),
-        ("core_hours=4core-s", "core_hours=7core-s"),
-        ("energy=0.01Wh", "energy=0.02Wh"), ("money=0.001 EUR", "money=0.002 EUR"),
+        ("tokens=3000", "tokens=5000"), ("wall_clock=3s", "wall_clock=8s"),
+        ("core_hours=4core-s", "core_hours=12core-s"),
+        ("energy=0.01Wh", "energy=0.03Wh"), ("money=0.001 EUR", "money=0.003 EUR"),
     ])
     func `every kind of limit ends with exit code 3, within it, and verifies`(limit: String, more: String) throws {
         let scene = try Scene(epochs: 400)

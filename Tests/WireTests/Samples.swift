@@ -12,7 +12,8 @@ enum Samples {
     static let evaluation = EvaluationOrder(
         job: JobID(3), generation: Generation(7), step: 40, shards: ShardRange(2, 4))
     static let save = SaveOrder(
-        job: JobID(3), generation: Generation(7), step: 40, attempt: 9, range: 4096..<1_000_000_000_000, isReadBack: true)
+        job: JobID(3), generation: Generation(7), step: 40, attempt: 9, range: 4096..<1_000_000_000_000,
+        isReadBack: true)
     static let roster = Roster(
         job: JobID(3), generation: Generation(8),
         members: [
