@@ -21,11 +21,9 @@ package final class FileMapping: @unchecked Sendable {
             return
         }
         // Some network disks allow private mappings only.
-        let base = [MAP_SHARED, MAP_PRIVATE].lazy.compactMap { kind -> UnsafeMutableRawPointer? in
-            let base = mmap(nil, count, PROT_READ, kind, descriptor, 0)
-            return base == MAP_FAILED ? nil : base
-        }.first
-        guard let base else { return nil }
+        var base = mmap(nil, count, PROT_READ, MAP_SHARED, descriptor, 0)
+        if base == MAP_FAILED { base = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0) }
+        guard let base, base != MAP_FAILED else { return nil }
         bytes = UnsafeRawBufferPointer(start: base, count: count)
         number = csys_guard_mapping(base, UInt64(count))
     }
