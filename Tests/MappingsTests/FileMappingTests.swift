@@ -24,24 +24,6 @@ import Testing
         #expect(mapping.losses == 0)
     }
 
-    @Test func `what is mapped is given back`() throws {
-        let file = try file()
-        func mappings() throws -> Int {
-            var status = stat()
-            #expect(fstat(file.fileDescriptor, &status) == 0)
-            let table = try String(contentsOfFile: "/proc/self/maps", encoding: .utf8)
-            return table.split(separator: "\n").count {
-                $0.split(separator: " ").dropFirst(4).first == "\(status.st_ino)"
-            }
-        }
-        for _ in 0..<3 {
-            let mapping = FileMapping(descriptor: file.fileDescriptor, count: Self.count)
-            #expect(try mappings() == 1)
-            withExtendedLifetime(mapping) {}
-        }
-        #expect(try mappings() == 0)
-    }
-
     @Test func `an empty file has no bytes`() throws {
         let file = try file()
         let mapping = try #require(FileMapping(descriptor: file.fileDescriptor, count: 0))
