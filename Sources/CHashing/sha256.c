@@ -8,7 +8,8 @@
 int ch_has_sha256(void) {
     unsigned a, b, c, d;
     // __builtin_cpu_supports has no name for it everywhere.
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_SHA) && __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3");
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_SHA)
+        && __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3");
 }
 
 static const uint32_t constants[64] __attribute__((aligned(16))) = {

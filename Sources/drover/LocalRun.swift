@@ -188,7 +188,8 @@ final class LocalRun {
         guard needed < space.available else {
             throw Failure.input(
                 "\(folder): \(Output.bytes(needed)) are needed for \(max(2, spec.saveTotalLimit)) checkpoints, the last "
-                    + "one that was read back whole and one in the making, \(Output.bytes(space.available)) are free: free some, or lower save_total_limit"
+                    + "one that was read back whole and one in the making, \(Output.bytes(space.available)) are "
+                    + "free: free some, or lower save_total_limit"
             )
         }
     }

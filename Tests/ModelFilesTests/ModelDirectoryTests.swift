@@ -98,6 +98,23 @@ import Testing
         #expect(weights.changedFile() == nil && wrongTensors() == 0)
     }
 
+    @Test(arguments: [4096, 4]) func `weights of a file that became shorter since it was opened are refused`(
+        missing: Int
+    ) throws {
+        try TinyModel.write(TinyModel.qwen3, in: folder)
+        let name = "model.safetensors"
+        let size = folder.bytes(of: name).count
+        let model = try ModelDirectory(path: folder.path)
+        let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: folder.file(name)))
+        try handle.truncate(atOffset: UInt64(size - missing))
+
+        let error = ModelFileError.shortened(path: folder.file(name))
+        for arithmetic in [Arithmetic.fp32, .bf16] {
+            #expect(throws: error) { try model.loadWeights(for: arithmetic) }
+        }
+        #expect(throws: error) { try model.digest() }
+    }
+
     @Test func `frozen weights stay in a file of bf16 where that is how they are kept`() throws {
         folder.write(TinyModel.qwen3, to: "config.json")
         let tensors = TinyModel.tensors(try TinyModel.configuration(TinyModel.qwen3))
