@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -109,4 +110,18 @@ int csys_bypass_cache(int descriptor, int bypass) {
     int flags = fcntl(descriptor, F_GETFL);
     if (flags < 0) return errno;
     return fcntl(descriptor, F_SETFL, bypass ? flags | O_DIRECT : flags & ~O_DIRECT) == 0 ? 0 : errno;
+}
+
+void csys_spread_thread(unsigned place, unsigned places) {
+    cpu_set_t all, part;
+    if (sched_getaffinity(0, sizeof all, &all) != 0) return;
+    unsigned cores = (unsigned)CPU_COUNT(&all), parts = places < cores ? places : cores, seen = 0;
+    if (parts < 2) return;
+    CPU_ZERO(&part);
+    for (int core = 0; core < CPU_SETSIZE; core++) {
+        if (!CPU_ISSET(core, &all)) continue;
+        if (seen * parts / cores == place % parts) CPU_SET(core, &part);
+        seen++;
+    }
+    (void)sched_setaffinity(0, sizeof part, &part);
 }

@@ -1,8 +1,10 @@
+import CSystem
 import Checkpoints
 import Dispatch
 import Foundation
 import Glibc
 import Hashing
+import Kernels
 import StorageShell
 import Synchronization
 import Terms
@@ -21,11 +23,14 @@ final class ShareSaver: Sendable {
     /// Below this many bytes a copy takes no time worth saving.
     private static let small = 16 << 20
     /// Writing threads: what waits for the disk leaves the core to others.
-    private static let threads = 3
+    private static let threads = 4
     /// The part of what is left of a step in which a share is believed to leave at its rate so far.
     private static let margin = 0.8
     /// Bytes a second that one thread copies beside training, at least.
     private static let copyRate = 5e8
+    /// Seconds that the boundary's messages have for themselves: where hashing takes the cores at once, the others wait
+    /// for this worker's word that training may go on.
+    private static let headStart = 0.02
     /// Left free on the disk: the journal beside must not run dry.
     private static let reserve = 8 << 20
 
@@ -85,6 +90,7 @@ final class ShareSaver: Sendable {
     }
 
     private func write(_ snapshot: Snapshot, _ root: String) {
+        if snapshot.bytes > Self.small { Thread.sleep(forTimeInterval: Self.headStart) }
         let begin = DispatchTime.now().uptimeNanoseconds
         let objects: ObjectStore
         do { objects = try .beside(root, staging: "\(node.hex)-\(snapshot.order.attempt)") } catch {
@@ -92,9 +98,11 @@ final class ShareSaver: Sendable {
         }
         let count = min(Self.threads, snapshot.pieces.count)
         let group = DispatchGroup()
-        for _ in 0..<count {
+        for place in 0..<count {
             group.enter()
             start { [self] in
+                // Else the system leaves them where the disk's interrupts are, and one core trains slower than the other.
+                csys_spread_thread(UInt32(place), UInt32(count))
                 drain(snapshot, objects)
                 group.leave()
             }
@@ -110,8 +118,10 @@ final class ShareSaver: Sendable {
     /// Stores pieces, two at a time: hashing is most of what it costs, and two are hashed quicker at once.
     private func drain(_ snapshot: Snapshot, _ objects: ObjectStore) {
         let room = RepositoryLayout.chunkLimit
-        let buffer = UnsafeMutableRawPointer.allocate(byteCount: 2 * room, alignment: 4096)
-        defer { buffer.deallocate() }
+        // Huge pages: the disk takes its bytes from a few long runs of memory.
+        let memory = FloatBuffer(count: 2 * room / 4)
+        let buffer = UnsafeMutableRawPointer(memory.pointer)
+        defer { withExtendedLifetime(memory) {} }
         while let first = snapshot.take(into: buffer) {
             guard let second = snapshot.take(into: buffer + room) else {
                 store(first, .sha256(of: first.bytes), snapshot, objects)

@@ -12,7 +12,8 @@ import Wire
 /// left when the pass comes is copied by `settle`, for which training stands still.
 final class Snapshot: @unchecked Sendable {
     let order: SaveOrder
-    /// The share: every piece whose first element lies in the order's range.
+    /// The share: every piece whose first element lies in the order's range, long ones first, so that those taken one
+    /// after the other are about equally long: two that are hashed at once should be.
     let pieces: [SavePlan.Piece]
     /// Bytes of the share.
     let bytes: Int
@@ -37,7 +38,9 @@ final class Snapshot: @unchecked Sendable {
         self.order = order
         self.copy = copy
         let range = Int(clamping: order.range.lowerBound)..<Int(clamping: order.range.upperBound)
-        pieces = plan.pieces(startingIn: range).map { plan.pieces[$0] }
+        pieces = plan.pieces(startingIn: range).sorted { one, other in
+            (plan.pieces[other].bytes, one) < (plan.pieces[one].bytes, other)
+        }.map { plan.pieces[$0] }
         bytes = pieces.reduce(0) { $0 + $1.bytes }
         keptFrom = pieces.count
         kept = Array(repeating: nil, count: pieces.count)

@@ -96,9 +96,21 @@ import Wire
                 }
                 return await group.reduce(into: []) { $0 += $1 }
             }
-            let sorted = found.sorted { ($0.0.role, $0.0.offset) < ($1.0.role, $1.0.offset) }
-            #expect(sorted.map(\.0) == snapshot.pieces && sorted.allSatisfy { $0.1 == 1 })
+            func sorted(_ pieces: [SavePlan.Piece]) -> [SavePlan.Piece] {
+                pieces.sorted { ($0.role, $0.offset) < ($1.role, $1.offset) }
+            }
+            #expect(sorted(found.map(\.0)) == sorted(snapshot.pieces) && found.allSatisfy { $0.1 == 1 })
         }
+    }
+
+    @Test func `long pieces go first, so that two that are hashed at once are about as long`() throws {
+        let plan = try SavePlan(layout: TensorLayout([("a", [5]), ("b", [1 << 20, 2]), ("c", [7]), ("d", [5])]))
+        var order = Self.order
+        order.range = 0..<UInt64(plan.layout.elements)
+        let snapshot = Snapshot(order, plan) { _, _ in }
+
+        #expect(snapshot.pieces.map(\.elements) == Array(repeating: 1 << 20, count: 6) + [7, 7, 7, 5, 5, 5, 5, 5, 5])
+        #expect(snapshot.pieces[9...].map(\.tensor) == [0, 0, 0, 3, 3, 3], "and of equal ones the first")
     }
 
     @Test func `a share holds the pieces that begin in its range, and a cancelled one nothing more`() throws {

@@ -39,3 +39,8 @@ void csys_forget_mapping(int number);
 
 // Lets transfers of an open file bypass the system's cache (open(2), O_DIRECT) or use it again. 0 = done, else errno.
 int csys_bypass_cache(int descriptor, int bypass);
+
+// Keeps the calling thread, which is number `place` of `places` that do the same work, to its part of the cores that it
+// may use: they are cut into as many parts as there are threads, or cores where those are fewer. Where the system refuses
+// the thread stays free.
+void csys_spread_thread(unsigned place, unsigned places);
