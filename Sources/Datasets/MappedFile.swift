@@ -14,8 +14,7 @@ final class MappedFile: Sendable {
     let path: String
     private let descriptor: Int32
     private let mapping: FileMapping
-    /// When the bytes were last known to be right, and how many had been missing until then.
-    private let right: Mutex<(stamp: FileCalls.FileStamp, losses: UInt32)>
+    private let watch: FileWatch<FileCalls.FileStamp>
     /// Bytes that were read since pages were given back.
     private let touched = Atomic<Int>(0)
 
@@ -34,7 +33,7 @@ final class MappedFile: Sendable {
                 ? .cacheDamaged(path: path, reason: "the file is empty") : .unreadable(path: path, reason: reason)
         }
         (self.path, self.descriptor, self.mapping) = (path, descriptor, mapping)
-        right = Mutex((stamp, 0))
+        watch = FileWatch(mapping, from: stamp)
     }
 
     deinit { close(descriptor) }
@@ -42,20 +41,13 @@ final class MappedFile: Sendable {
     var bytes: UnsafeRawBufferPointer { mapping.bytes }
 
     /// False when somebody has written to the file since the last call, and as long as it holds other bytes than those
-    /// that `verify` wants: what was read meanwhile may be anything. A call of the system; where that tells of a change,
-    /// `verify` is asked.
+    /// that `verify` wants.
     ///
     /// - Parameter mayGrow: the file's own owner writes to it, and only whoever shortens it is noticed.
     func isIntact(mayGrow: Bool, verify: () -> Bool) -> Bool {
-        let lost = mapping.losses
-        guard let now = FileCalls.stamp(of: descriptor), now.size >= bytes.count else { return false }
-        let (stamp, losses) = right.withLock { $0 }
-        if now == stamp || mayGrow, lost == losses { return true }
-        mapping.restore(descriptor)
-        if verify(), FileCalls.stamp(of: descriptor) == now, mapping.losses == lost {
-            right.withLock { $0 = (now, lost) }
-        }
-        return false
+        let count = bytes.count
+        let state = { [descriptor] in FileCalls.stamp(of: descriptor).flatMap { $0.size >= count ? $0 : nil } }
+        return watch.isIntact(descriptor, mayChange: mayGrow, state: state, verify: verify)
     }
 
     /// Notes that so many bytes were read; now and then gives all pages back, so that reading a file much larger than

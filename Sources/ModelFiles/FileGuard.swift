@@ -1,33 +1,23 @@
 import Hashing
+import Mappings
 import Terms
 
-/// A mapped file that is computed with where it lies: says whether its bytes are still those that were verified. One
-/// caller at a time.
-final class FileGuard: @unchecked Sendable {
-    private let mapping: MappedFile
+/// A mapped file that is computed with where it lies, and the digest that its bytes had when it was mapped.
+final class FileGuard: Sendable {
+    private let file: MappedFile
     private let digest: Digest
-    /// When the bytes were last known to be right.
-    private var state: FileState
-    private var losses: UInt32 = 0
+    private let watch: FileWatch<FileState>
 
-    var path: String { mapping.path }
+    var path: String { file.path }
 
-    /// - Parameter digest: of the file's bytes; they had it when `mapping` was made.
-    init(_ mapping: MappedFile, digest: Digest) {
-        (self.mapping, self.digest) = (mapping, digest)
-        state = mapping.firstState
+    init(_ file: MappedFile, digest: Digest) {
+        (self.file, self.digest) = (file, digest)
+        watch = file.watch()
     }
 
     /// False when somebody has written to the file since the last call, and as long as it holds other bytes: what was
     /// read meanwhile may be anything. A call of the system; where that tells of a change, all is read.
     func isIntact() -> Bool {
-        let lost = mapping.losses
-        guard let now = mapping.state, now.size == mapping.bytes.count else { return false }
-        if now == state, lost == losses { return true }
-        mapping.restore()
-        if Digest.sha256(of: mapping.bytes) == digest, mapping.state == now, mapping.losses == lost {
-            (state, losses) = (now, lost)
-        }
-        return false
+        watch.isIntact(file.descriptor, state: file.wholeState) { Digest.sha256(of: file.bytes) == digest }
     }
 }

@@ -7,7 +7,7 @@ final class MappedFile: Sendable {
     private let file: OpenFile
     private let mapping: FileMapping
     /// When it was opened.
-    let firstState: FileState
+    private let firstState: FileState
 
     /// Maps the regular file at `path`.
     init(path: String, advice: String) throws(ModelFileError) {
@@ -21,19 +21,23 @@ final class MappedFile: Sendable {
 
     /// The bytes, valid as long as this object lives.
     var bytes: UnsafeRawBufferPointer { mapping.bytes }
-    /// The state now; nil when the system doesn't say.
-    var state: FileState? { try? FileState(file) }
-    /// How often zeros had to stand in for bytes that the file no longer has.
-    var losses: UInt32 { mapping.losses }
+    /// The open file.
+    var descriptor: Int32 { file.descriptor }
+
+    /// The state now; nil when the file has another size, or the system doesn't say.
+    func wholeState() -> FileState? {
+        guard let state = try? FileState(file), state.size == bytes.count else { return nil }
+        return state
+    }
+
+    /// A watch over the bytes since the file was opened.
+    func watch() -> FileWatch<FileState> { FileWatch(mapping, from: firstState) }
 
     /// Refuses what was read so far when the file has become shorter.
     func requireWhole() throws(ModelFileError) {
-        guard losses == 0, state?.size == bytes.count else { throw .shortened(path: path) }
+        guard mapping.losses == 0, wholeState() != nil else { throw .shortened(path: path) }
     }
 
     /// Tells the system that the bytes of `range` won't be needed again soon: their pages need not stay in memory.
     func release(_ range: Range<Int>) { mapping.giveBack(range) }
-
-    /// Maps the file's own pages again where others stand in for them.
-    func restore() { mapping.restore(file.descriptor) }
 }
