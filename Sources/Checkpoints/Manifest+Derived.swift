@@ -17,7 +17,7 @@ extension Manifest {
     /// Bytes of all tensors, shared objects counted as often as they are named.
     package var stateBytes: Int { tensors.reduce(0) { $0 + $1.bytes } }
 
-    /// The newest evaluation loss, nil when none was measured.
+    /// The evaluation loss at this step, nil when none was measured here.
     package var evaluationLoss: Double? {
         get { evaluationLossBits.map(Double.init(bitPattern:)) }
         set { evaluationLossBits = newValue?.bitPattern }

@@ -25,6 +25,7 @@ package struct Manifest: Sendable, Equatable {
     package var lineage = Lineage()
     /// Wall clock, for people only; milliseconds since 1970.
     package var createdUnixMilliseconds: Int
+    /// What the job promises of a resume from here.
     package var exactness: Exactness
     package var progress: Progress
     package var model: Model
@@ -39,7 +40,7 @@ package struct Manifest: Sendable, Equatable {
     package var budget: JSONValue
     /// Anything else that influences training (early stopping, best metric), an object.
     package var extras: JSONValue = .object(JSONObject())
-    /// The bits of the newest evaluation loss (fp64), for retention of the best.
+    /// The bits of the evaluation loss at this step (fp64), for retention of the best; nil = none was measured here.
     package var evaluationLossBits: UInt64?
     /// Stored tensors, ascending by (name bytes, role).
     package var tensors: [Tensor]
@@ -86,10 +87,12 @@ extension Manifest {
     package enum Kind: String, Sendable, CaseIterable {
         case periodic, trunk, final, pause, user
 
-        /// True for the kinds that retention never deletes.
-        package var isPinned: Bool {
+        /// Whether retention never deletes one of this kind; what a person asked for, it may once a person has given it
+        /// back (`isReleased`).
+        package func isPinned(isReleased: Bool) -> Bool {
             switch self {
-            case .trunk, .final, .user: true
+            case .trunk, .final: true
+            case .user: !isReleased
             case .periodic, .pause: false
             }
         }
@@ -99,7 +102,7 @@ extension Manifest {
     package enum Exactness: String, Sendable, CaseIterable {
         /// The same bits.
         case exact = "E0"
-        /// Another numerics profile took part: equal within rounding.
+        /// Workers of other numerics profiles may take part: equal within rounding.
         case equivalent = "E1"
         /// Anything else, declared.
         case degraded = "E2"

@@ -26,12 +26,14 @@ package struct RetentionCandidate: Sendable, Equatable {
     package var health: Health
     /// Pinned by an operator.
     package var isPinned: Bool
+    /// Given back by an operator: its kind alone does not keep it, unless nobody may give back one of that kind.
+    package var isReleased: Bool
     /// The evaluation loss at this step, lower is better; nil or not-a-number when unknown.
     package var evaluationLoss: Double?
 
     package init(
         name: ManifestName, step: Step, sequence: Int, kind: Manifest.Kind, lineage: Manifest.Lineage = .init(),
-        health: Health, isPinned: Bool = false, evaluationLoss: Double? = nil
+        health: Health, isPinned: Bool = false, isReleased: Bool = false, evaluationLoss: Double? = nil
     ) {
         self.name = name
         self.step = step
@@ -40,14 +42,16 @@ package struct RetentionCandidate: Sendable, Equatable {
         self.lineage = lineage
         self.health = health
         self.isPinned = isPinned
+        self.isReleased = isReleased
         self.evaluationLoss = evaluationLoss
     }
 
-    /// The candidate that a published manifest is.
-    package init(_ manifest: Manifest, name: ManifestName, health: Health, isPinned: Bool) {
+    /// The candidate that a published manifest is, with what operators said of it.
+    package init(_ manifest: Manifest, name: ManifestName, health: Health, pins: PinList) {
         self.init(
             name: name, step: manifest.step, sequence: manifest.sequence, kind: manifest.kind,
-            lineage: manifest.lineage, health: health, isPinned: isPinned, evaluationLoss: manifest.evaluationLoss)
+            lineage: manifest.lineage, health: health, isPinned: pins.contains(name),
+            isReleased: pins.released.contains(name), evaluationLoss: manifest.evaluationLoss)
     }
 }
 
@@ -152,7 +156,7 @@ package struct RetentionPolicy: Sendable, Equatable {
             if candidate.health == .damaged { return keep(.damaged) }
             if candidate.name == newest.name { return keep(.newest) }
             if candidate.isPinned { return keep(.pinned) }
-            if candidate.kind.isPinned { return keep(.kind(candidate.kind)) }
+            if candidate.kind.isPinned(isReleased: candidate.isReleased) { return keep(.kind(candidate.kind)) }
             if lastChecked.contains(candidate.name) { return keep(.lastChecked) }
             if candidate.name == verified?.name { return keep(.lastVerified) }
             guard let proof = checked.first,

@@ -84,7 +84,10 @@ final class CheckpointDesk: @unchecked Sendable {
         var generation: Generation
         var tokens: Int
         var samples: Int
+        /// The held-out loss at this very step, nil = it was not measured.
         var evaluationLoss: Double?
+        /// The numerics profile that all members share, nil = the job allows several.
+        var profile: UInt64?
         /// Digest of the whole state, as workers compute it.
         var digest: UInt64
         var plan: [PlanEvent]
@@ -266,7 +269,7 @@ final class CheckpointDesk: @unchecked Sendable {
             run: Self.run, job: job, step: current.step, coordinatorEpoch: Int(current.progress.epoch),
             generation: current.progress.generation, kind: Manifest.Kind(rawValue: current.kind.rawValue) ?? .periodic,
             parent: parent?.digest, lineage: parent?.manifest.lineage ?? Manifest.Lineage(),
-            createdUnixMilliseconds: now, exactness: .exact,
+            createdUnixMilliseconds: now, exactness: exactness,
             progress: Manifest.Progress(
                 tokens: current.progress.tokens, samples: current.progress.samples,
                 epoch: current.progress.samples / max(1, description.sequences)),
@@ -275,10 +278,7 @@ final class CheckpointDesk: @unchecked Sendable {
                     ?? Digest.sha256(of: encoded),
                 base: Self.digest(of: description.files.filter { $0.kind == .model }),
                 tokenizer: fileDigest(.model) { $0.name == "tokenizer.json" }, jobFile: Digest.sha256(of: encoded)),
-            numerics: .members([
-                "reduce": .string("bintree-f32-v1"), "virtual_shards": .int(description.virtualShards),
-                "gradient_wire": description.training["gradient_wire"] ?? .string("fp32"),
-            ]),
+            numerics: numerics(current.progress),
             optimizer: .members(["kind": .string("adamw"), "t": .int(current.step)]),
             schedule: .members([
                 "kind": .string(description.schedule.rawValue),
@@ -300,6 +300,18 @@ final class CheckpointDesk: @unchecked Sendable {
         let publication = try store.publish(manifest, at: now)
         parent = publication.record
         return publication.record
+    }
+
+    /// What the job promises: with workers of several numerics profiles it is no longer the same bits.
+    private var exactness: Manifest.Exactness { description.isExact ? .exact : .equivalent }
+
+    /// What decides the bits, besides the recipe.
+    private func numerics(_ progress: ManifestProgress) -> JSONValue {
+        .members([
+            "reduce": .string("bintree-f32-v1"), "virtual_shards": .int(description.virtualShards),
+            "gradient_wire": description.training["gradient_wire"] ?? .string("fp32"),
+            "profile": progress.profile.map { .string(String($0, radix: 16)) } ?? .null,
+        ])
     }
 
     /// Sees to it that a checkpoint fits on the disk: prunes by policy when it does not, and gives up before anything

@@ -26,6 +26,8 @@ package struct CheckpointInquiry: Sendable {
     package enum Fault: Error, CustomStringConvertible {
         case noCheckpoints
         case noStep(Step, known: [Step])
+        /// Nobody can give it back to pruning.
+        case stays(Step, Manifest.Kind)
         case unknown
 
         package var description: String {
@@ -34,6 +36,9 @@ package struct CheckpointInquiry: Sendable {
             case .noStep(let step, let known):
                 "there is no checkpoint of step \(step); there are those of steps "
                     + known.map(String.init).joined(separator: ", ")
+            case .stays(let step, let kind):
+                "the checkpoint of step \(step) is a \(kind.rawValue) one, which always stays: only pinned ones and "
+                    + "those that somebody asked for can be given back to pruning"
             case .unknown: "a question about checkpoints has `do`: ls, show, verify, prune, pin or unpin"
             }
         }
@@ -56,17 +61,24 @@ package struct CheckpointInquiry: Sendable {
             ])
         case "verify": return try verify(share: request["share"]?.double ?? 1)
         case "prune": return try prune(request)
-        case "pin", "unpin":
-            let store = try writing()
-            let (record, isPinned) = (try record(request["step"]?.int, store), request["do"]?.string == "pin")
-            if isPinned {
-                try store.pin(CheckpointDesk.run, record.name, at: Self.now)
-            } else {
-                try store.unpin(CheckpointDesk.run, record.name, at: Self.now)
-            }
-            return .members(["manifest": .string(record.name.text), "pinned": .bool(isPinned)])
+        case "pin": return try pin(request["step"]?.int, true)
+        case "unpin": return try pin(request["step"]?.int, false)
         default: throw Fault.unknown
         }
+    }
+
+    /// Keeps a checkpoint from pruning, or gives it back.
+    private func pin(_ step: Step?, _ isPinned: Bool) throws -> JSONValue {
+        let store = try writing()
+        let record = try record(step, store)
+        let (name, manifest) = (record.name, record.manifest)
+        if isPinned {
+            try store.pin(CheckpointDesk.run, name, at: Self.now)
+        } else {
+            if manifest.kind.isPinned(isReleased: true) { throw Fault.stays(manifest.step, manifest.kind) }
+            try store.unpin(CheckpointDesk.run, name, at: Self.now)
+        }
+        return .members(["manifest": .string(name.text), "pinned": .bool(isPinned)])
     }
 
     private func reading() throws -> CheckpointStore { try store ?? CheckpointStore.openReading(folder) }
@@ -120,14 +132,15 @@ package struct CheckpointInquiry: Sendable {
         ])
     }
 
-    /// Prunes by the job's own policy, parts of which the request may set otherwise.
+    /// Prunes by the job's own policy, parts of which the request may set otherwise. The job rests: no object that
+    /// nobody names is of a save under way, and what is let go is free at once. A dry run says what that would free.
     private func prune(_ request: JSONValue) throws -> JSONValue {
         let isDryRun = request["dry_run"]?.bool == true
         let policy = RetentionPolicy(
             last: request["keep"]?.int ?? policy.last, every: request["every"]?.int ?? policy.every,
             best: request["best"]?.int ?? policy.best)
         let report = try (isDryRun ? reading() : writing()).prune(
-            [(CheckpointDesk.run, policy)], at: Self.now, dryRun: isDryRun)
+            [(CheckpointDesk.run, policy)], graceSeconds: 0, at: Self.now, dryRun: isDryRun)
         let decisions = report.runs.flatMap(\.decisions)
         let refusal = report.refusal ?? report.runs.compactMap(\.refusal).first
         return .members([

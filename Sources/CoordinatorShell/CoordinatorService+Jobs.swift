@@ -265,9 +265,7 @@ extension CoordinatorService {
             desk(id)?.checkpoints.goBack(to: step)
         case .planned(let id, _): try desk(id)?.write(core.job(id)?.plan ?? [])
         case .state(let id, _, let reason): desk(id)?.lastReason = reason
-        case .evaluated(let id, _, let loss, _):
-            desk(id)?.evaluationLoss = loss
-            desk(id)?.events.startTiming(at: now)
+        case .evaluated(let id, _, _, _): desk(id)?.events.startTiming(at: now)
         case .generation(let id, _, _, _):
             desk(id)?.events.startTiming(at: now)
             desk(id)?.checkpoints.forgetRestored()

@@ -304,6 +304,10 @@ package final class CoordinatorService: @unchecked Sendable {
             do { try facts.append(output.journal, of: core) } catch { throw JournalLost(cause: error) }
         }
         for (session, message) in output.sends { send(message, to: session) }
+        // The save of a step is ordered in the very turn in which the step's evaluation ends.
+        for case .evaluated(let id, let step, let loss, let tokens) in output.notices {
+            desk(id)?.note(loss: loss, of: step, tokens: tokens)
+        }
         for command in output.commands { try carryOut(command) }
         deadline = output.deadline
         for notice in output.notices { tell(notice) }
@@ -323,8 +327,8 @@ package final class CoordinatorService: @unchecked Sendable {
                 progress: .init(
                     epoch: core.epoch, generation: run.generation, tokens: run.tokens(after: step),
                     samples: min(step * run.description.globalBatch, run.description.totalSequences),
-                    evaluationLoss: desk(id)?.evaluationLoss, digest: digest, plan: run.plan,
-                    budget: Self.position(run)))
+                    evaluationLoss: desk(id)?.evaluationLoss(of: step), profile: run.profile, digest: digest,
+                    plan: run.plan, budget: Self.position(run)))
         case .abandon(let id, let attempt): desk(id)?.checkpoints.abandon(attempt)
         case .close(let session):
             connections.removeAll { $0.session == session }

@@ -10,8 +10,8 @@ final class JobDesk {
     private(set) var log: TrainerLog
     private let logPath: String
     var events: JobEvents
-    /// The newest held-out loss, for the manifest.
-    var evaluationLoss: Double?
+    /// The newest held-out loss, and the step that it is of.
+    private var evaluation: (step: Step, loss: Double)?
     /// What the job's state was last said to be for.
     var lastReason: String?
     private let planPath: String
@@ -31,6 +31,14 @@ final class JobDesk {
     /// Whether a step has a line in the log.
     func isLogged(_ step: Step, of run: JobRun) -> Bool { step % description.loggingSteps == 0 || step == run.endStep }
 
+    /// Remembers a held-out loss for the checkpoint of its step; one over no tokens says nothing.
+    func note(loss: Double, of step: Step, tokens: Int) {
+        if tokens > 0 { evaluation = (step, loss) }
+    }
+
+    /// The held-out loss at `step`, nil when none was measured there: a checkpoint of another step is not as good.
+    func evaluationLoss(of step: Step) -> Double? { evaluation?.step == step ? evaluation?.loss : nil }
+
     /// Writes the job's plan log, one event a line.
     func write(_ plan: [PlanEvent]) throws {
         try AtomicFile.write(planPath, Array(plan.map { $0.json.text + "\n" }.joined().utf8))
@@ -40,5 +48,7 @@ final class JobDesk {
     func rewind(to step: Step, at now: Instant) throws {
         log = try TrainerLog(logPath, through: step)
         events.continueFrom(seconds: log.lastElapsed, at: now)
+        // Steps beyond are made anew, perhaps by another plan.
+        if let measured = evaluation?.step, measured > step { evaluation = nil }
     }
 }

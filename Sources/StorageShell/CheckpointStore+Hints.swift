@@ -17,12 +17,12 @@ extension CheckpointStore {
         try editPins(run, name, .pinned, nowUnixMilliseconds) { $0.insert(name) }
     }
 
-    /// Gives a checkpoint back to retention; kinds that are always kept stay kept.
+    /// Gives a checkpoint back to retention, also one that somebody asked for; a trunk or final one stays all the same.
     package func unpin(_ run: String, _ name: ManifestName, at nowUnixMilliseconds: Int) throws(StorageError) {
-        try editPins(run, name, .unpinned, nowUnixMilliseconds) { $0.remove(name) }
+        try editPins(run, name, .unpinned, nowUnixMilliseconds) { $0.release(name) }
     }
 
-    /// What operators pinned in a run.
+    /// What operators pinned in a run, and gave back.
     package func pinList(_ run: String) throws(StorageError) -> PinList {
         let path = path(RepositoryLayout.pins(run))
         guard try disk(fileSystem.status(path)) != nil else { return PinList() }
@@ -84,14 +84,20 @@ extension CheckpointStore {
     ) throws(StorageError) {
         try requireWritable()
         try state.withLock { _ throws(StorageError) in
-            guard try disk(fileSystem.status(path(RepositoryLayout.manifest(run, name)))) != nil else {
+            guard try isThere(run, name) else {
                 throw .noSuchCheckpoint(run: run, wanted: name.text)
             }
             var pins = try pinList(run)
             edit(&pins)
+            // Those given back are pruned some day: of what is gone there is nothing to say.
+            for name in pins.released where try !isThere(run, name) { pins.remove(name) }
             try replace(RepositoryLayout.pins(run), pins.encoded)
             try note(run, [StoreEvent(kind, at: now, manifest: name.text)])
         }
+    }
+
+    private func isThere(_ run: String, _ name: ManifestName) throws(StorageError) -> Bool {
+        try disk(fileSystem.status(path(RepositoryLayout.manifest(run, name)))) != nil
     }
 
     private func replace(_ relative: String, _ bytes: [UInt8]) throws(StorageError) {

@@ -28,7 +28,7 @@ extension CheckpointStore {
     /// same decisions and nothing changed.
     ///
     /// - `preparing`: objects of saves elsewhere that have no manifest yet.
-    /// - `graceSeconds`: younger objects that nobody names stay.
+    /// - `graceSeconds`: younger objects that nobody names stay; 0 where nothing is being saved.
     package func prune(
         _ policies: [(run: String, policy: RetentionPolicy)], preparing: Set<Digest> = [], graceSeconds: Int = 3_600,
         at nowUnixMilliseconds: Int, dryRun: Bool
@@ -93,8 +93,7 @@ extension CheckpointStore {
         }
         let candidates = records.map { record in
             RetentionCandidate(
-                record.manifest, name: record.name, health: state.health[record.digest.hex] ?? .unknown,
-                isPinned: pins.contains(record.name))
+                record.manifest, name: record.name, health: state.health[record.digest.hex] ?? .unknown, pins: pins)
         }
         return (policy.decide(candidates), nil)
     }

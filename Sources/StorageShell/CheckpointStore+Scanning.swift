@@ -59,7 +59,9 @@ extension CheckpointStore {
         let pins = (try? pinList(run)) ?? PinList()
         return records.map { record in
             CheckpointListing(
-                record: record, isPinned: record.manifest.kind.isPinned || pins.contains(record.name),
+                record: record,
+                isPinned: pins.contains(record.name)
+                    || record.manifest.kind.isPinned(isReleased: pins.released.contains(record.name)),
                 health: health(of: record))
         }
     }

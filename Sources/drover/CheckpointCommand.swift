@@ -150,8 +150,9 @@ struct CheckpointCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Deletes old checkpoints and objects that no checkpoint names.",
             discussion: """
-                What the run's own policy keeps stays, where no option says otherwise. Pinned, trunk and final checkpoints
-                always stay, and so do the two newest known to be right.
+                What the run's own policy keeps stays, where no option says otherwise. Trunk and final checkpoints
+                always stay, so do the two newest known to be right, and until `unpin` gives them back pinned ones and
+                those that `now` made.
                 """)
         @OptionGroup var target: Target
         @Option(help: "How many of the newest stay, at least 2; default: the run's save_total_limit.")
@@ -206,7 +207,7 @@ struct CheckpointCommand: ParsableCommand {
 
     struct Now: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Makes a checkpoint of a running job at the next step; it is kept until it is deleted by hand.")
+            abstract: "Makes a checkpoint of a running job at the next step; it is kept until `unpin` gives it back.")
         @OptionGroup var target: Target
 
         func run() throws {
@@ -244,7 +245,8 @@ struct CheckpointCommand: ParsableCommand {
     }
 
     struct Unpin: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Gives a checkpoint back to pruning.")
+        static let configuration = CommandConfiguration(
+            abstract: "Gives a checkpoint back to pruning: a pinned one, or one that `now` made.")
         @OptionGroup var target: Target
         @Option(help: "The checkpoint's step.")
         var step: Int

@@ -25,6 +25,11 @@ import Testing
         #expect(parsed == manifest)
         #expect(parsed.canonicalBytes == bytes)
         #expect(parsed.evaluationLoss == 1.5)
+        for exactness in Manifest.Exactness.allCases {
+            var other = manifest
+            other.exactness = exactness
+            #expect(try Manifest.parse(other.canonicalBytes) == other)
+        }
     }
 
     @Test func `the text is canonical and holds no floating-point number`() throws {

@@ -45,6 +45,16 @@ import Testing
         #expect(decisions.allSatisfy { !$0.reason.description.isEmpty })
     }
 
+    @Test func `one that a person asked for stays until it is given back, trunk and final ones always`() {
+        var list = line(7)
+        (list[0].kind, list[1].kind, list[2].kind) = (.trunk, .final, .user)
+        #expect(kept(.init(last: 2), list) == [70, 60, 30, 20, 10])
+        for place in list.indices { list[place].isReleased = true }
+        #expect(kept(.init(last: 2), list) == [70, 60, 20, 10])
+        list[2].isPinned = true
+        #expect(kept(.init(last: 2), list) == [70, 60, 30, 20, 10])
+    }
+
     @Test func `nothing goes before something newer is checked, and the two newest checked never go`() {
         let unknown = line(5).map { candidate in
             var candidate = candidate

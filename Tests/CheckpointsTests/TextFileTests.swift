@@ -28,6 +28,26 @@ import Testing
         #expect(!pins.contains(names[0]) && pins.contains(names[1]))
     }
 
+    @Test func `what was given back stands behind the pins, and files without any are read as before`() throws {
+        let names = (1...4).map { ManifestName(step: $0, epoch: 1, digest: digest(UInt8($0))) }
+        let body = Array((names[0].text + "\n" + names[1].text + "\n").utf8)
+        let old = body + Array("crc32c \(CRC32C.hex(CRC32C.checksum(body)))\n".utf8)
+        var pins = try PinList(parsing: old)
+        #expect(pins.names == [names[0], names[1]] && pins.released.isEmpty && pins.encoded == old)
+
+        for name in [names[3], names[1], names[2], names[1]] { pins.release(name) }
+        pins.insert(names[2])
+
+        #expect(pins.names == [names[0], names[2]] && pins.released == [names[1], names[3]])
+        #expect(try PinList(parsing: pins.encoded) == pins)
+        let lines = String(decoding: pins.encoded, as: UTF8.self).split(separator: "\n").map { String($0) }
+        #expect(Array(lines.dropLast()) == [names[0].text, names[2].text, "-\(names[1].text)", "-\(names[3].text)"])
+        let twice = Array((names[0].text + "\n-" + names[0].text + "\n").utf8)
+        #expect(throws: CheckpointError.self) {
+            try PinList(parsing: twice + Array("crc32c \(CRC32C.hex(CRC32C.checksum(twice)))\n".utf8))
+        }
+    }
+
     @Test func `events are read back up to the first torn or changed frame`() {
         let events = [
             StoreEvent(.published, at: 1, manifest: "m", detail: "d"), StoreEvent(.swept, at: 2),
