@@ -56,13 +56,21 @@ extension Ledger {
 
     /// The ledger that stored entries describe; every posting is made anew and compared.
     package static func replay(_ entries: [LedgerEntry]) throws(LedgerError) -> Ledger {
-        guard let first = entries.first, case .limited(let budget) = first.event else { throw .noBeginning }
-        var ledger = Ledger(budget, at: first.at)
-        for entry in entries.dropFirst() {
-            let isGood = entry.event.isWellFormed && ledger.apply(entry.event, at: entry.at) == nil
-            guard isGood, ledger.entries.last == entry else { throw .differs(sequence: entry.sequence) }
-        }
-        guard ledger.entries.first == first else { throw .differs(sequence: first.sequence) }
+        var ledger: Ledger?
+        for entry in entries { try extend(&ledger, by: entry) }
+        guard let ledger else { throw .noBeginning }
         return ledger
+    }
+
+    /// Takes in the next stored entry; nil = it is the first. After an error the ledger is of no use.
+    package static func extend(_ ledger: inout Ledger?, by entry: LedgerEntry) throws(LedgerError) {
+        if ledger == nil {
+            guard case .limited(let budget) = entry.event else { throw .noBeginning }
+            ledger = Ledger(budget, at: entry.at)
+        } else {
+            let isGood = entry.event.isWellFormed && ledger?.apply(entry.event, at: entry.at) == nil
+            guard isGood else { throw .differs(sequence: entry.sequence) }
+        }
+        guard ledger?.entries.last == entry else { throw .differs(sequence: entry.sequence) }
     }
 }

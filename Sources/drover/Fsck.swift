@@ -1,7 +1,5 @@
 import ArgumentParser
-import Coordination
 import CoordinatorShell
-import Foundation
 import ModelFiles
 import StorageShell
 import Terms
@@ -23,35 +21,30 @@ struct Fsck: ParsableCommand {
         guard Disk.hasFile(joinPath(state, "journal.sqlite")) else {
             throw Failure.input("\(folder) holds no journal: give a run directory or a coordinator's --state folder")
         }
-        var findings: [String] = []
-        var objects = 0
-        func store(_ job: JobID) -> String { joinPath(isRun ? folder : joinPath(folder, "jobs/\(job)"), "checkpoints") }
-        do {
-            let audit = try JournalAudit(state)
-            for job in audit.core.jobs where Disk.hasFolder(store(job.id)) {
-                let report = try CheckpointStore.verify(store(job.id))
-                objects += report.objects
-                findings += report.findings.map { "\(store(job.id))/\($0.path): \($0.problem)" }
-                findings += report.unusable.map { "checkpoint \($0) of job \(job.id) can't be used" }
-            }
-            findings += try audit.faults {
-                Disk.hasFolder(store($0)) ? try CheckpointStore.openReading(store($0)) : nil
-            }
-        } catch StorageError.file(.locked(let path, _)) {
+        let audit = try journal(in: state)
+        let stores = FsckStores(folder, isRun: isRun)
+        let findings = audit.faults { stores.content(of: $0) } + stores.findings
+        show(findings, objects: stores.objects)
+        if !findings.isEmpty { throw Failure.ended(code: 1) }
+    }
+
+    private func journal(in state: String) throws -> JournalAudit {
+        do { return try JournalAudit(state) } catch StorageError.file(.locked(let path, _)) {
             throw Failure.input("\(path) is in use: stop the run or the coordinator first")
-        } catch { findings.append(Failure.sentence(error)) }
-        if json {
-            Output.json(
+        }
+    }
+
+    private func show(_ findings: [String], objects: Int) {
+        guard !json else {
+            return Output.json(
                 .members([
                     "sound": .bool(findings.isEmpty), "objects": .int(objects),
                     "findings": .array(findings.map(JSONValue.string)),
                 ]))
-        } else {
-            for finding in findings { Output.line(finding) }
-            Output.line(
-                findings.isEmpty
-                    ? "journal, ledgers, manifests and \(objects) objects: sound" : "\(findings.count) found")
         }
-        if !findings.isEmpty { throw Failure.ended(code: 1) }
+        for finding in findings { Output.line(finding) }
+        Output.line(
+            findings.isEmpty
+                ? "journal, ledgers, manifests and \(objects) objects: sound" : "\(findings.count) found")
     }
 }

@@ -1,6 +1,5 @@
 import Coordination
 import Foundation
-import Simulation
 import StorageShell
 import Terms
 import Testing
@@ -12,18 +11,6 @@ import Testing
     private static let now = Instant(nanoseconds: 1)
 
     private func temporaryFolder() -> String { NSTemporaryDirectory() + "drover-facts-\(UUID().uuidString)" }
-
-    /// Writes the journal of a run of so many steps; returns the core that led to it.
-    private func write(_ journal: any Journal, steps: Int) throws -> Coordinator {
-        var (facts, entries, run) = (CoreJournal(journal), [Coordination.JournalEntry](), LongRun(steps: steps))
-        try run.run { new, core in
-            entries += new
-            guard entries.count >= 64 || core.jobs.first?.state == .done else { return }
-            try facts.append(entries, of: core)
-            entries = []
-        }
-        return run.core
-    }
 
     private func start(_ journal: any Journal) throws -> (core: Coordinator, read: Int) {
         var (facts, core) = (CoreJournal(journal), Coordinator(epoch: 2, dataEndpoint: ""))
@@ -37,7 +24,7 @@ import Testing
     {
         for steps in [1000, 3000] {
             let journal = try MemoryJournal()
-            let made = try write(journal, steps: steps)
+            let made = try LongJournal.write(journal, steps: steps)
 
             let (core, read) = try start(journal)
 
@@ -61,7 +48,7 @@ import Testing
         let folder = temporaryFolder()
         defer { try? FileManager.default.removeItem(atPath: folder) }
         var made: Coordinator?
-        do { made = try write(SQLiteJournal(folder: folder), steps: 1200) }
+        do { made = try LongJournal.write(SQLiteJournal(folder: folder), steps: 1200) }
         let run = try RestingRun(folder)
         #expect(run.core.snapshot() == made?.snapshot())
         #expect(try JournalAudit(folder).faults { _ in nil } == [])
@@ -86,7 +73,7 @@ import Testing
         for steps in [1000, 3000] {
             let folder = temporaryFolder()
             defer { try? FileManager.default.removeItem(atPath: folder) }
-            do { _ = try write(SQLiteJournal(folder: folder), steps: steps) }
+            do { _ = try LongJournal.write(SQLiteJournal(folder: folder), steps: steps) }
 
             let run = try RestingRun(folder)
             #expect(run.entriesRead < 4000, "\(steps) steps")
@@ -104,9 +91,9 @@ import Testing
 
     @Test func `a ledger that the journal does not give is told, whatever it is that differs`() throws {
         let journal = try MemoryJournal()
-        let made = try write(journal, steps: 20)
+        let made = try LongJournal.write(journal, steps: 20)
         let run = try #require(made.job(JobID(1)))
-        let other = try #require(try write(MemoryJournal(), steps: 21).job(JobID(1)))
+        let other = try #require(try LongJournal.write(MemoryJournal(), steps: 21).job(JobID(1)))
         #expect(try CoreJournal.recall(journal).agrees(on: run))
         #expect(try !CoreJournal.recall(journal).agrees(on: other))
 
@@ -120,7 +107,7 @@ import Testing
     }
 
     @Test func `no bytes that are no snapshot are taken for one`() throws {
-        let bytes = try write(MemoryJournal(), steps: 20).snapshot()
+        let bytes = try LongJournal.write(MemoryJournal(), steps: 20).snapshot()
         for count in 0..<bytes.count {
             var core = Coordinator(epoch: 2, dataEndpoint: "")
             #expect(throws: ByteError.self) { try core.restore(snapshot: Array(bytes.prefix(count)), at: Self.now) }
