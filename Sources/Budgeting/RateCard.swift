@@ -8,8 +8,9 @@ package struct RateCard: Sendable, Hashable {
     package var moneyPerKilowattHour: Int64
     /// Three capital letters; nil = no prices are declared.
     package var currency: String?
-    /// Every worker reads its machine's own energy counters, so that a budget of energy needs no declared power.
-    package var isEnergyMeasured = false
+    /// Whether workers read their machines' own energy counters, so that a budget of energy needs no declared power; nil
+    /// = nobody knows yet.
+    package var isEnergyMeasured: Bool?
 
     package init(
         milliwattsPerCore: Int64 = 0, moneyPerCoreHour: Int64 = 0, moneyPerKilowattHour: Int64 = 0,
@@ -42,11 +43,11 @@ package struct RateCard: Sendable, Hashable {
 
     /// Why a limit of this budget can't be kept with this card; nil when all can.
     package func fault(with budget: Budget) -> String? {
-        if budget[.energy] != nil, milliwattsPerCore == 0, !isEnergyMeasured {
+        if budget[.energy] != nil, milliwattsPerCore == 0, isEnergyMeasured == false {
             return "budget.energy needs watts_per_core in the rate card"
         }
         guard budget[.money] != nil else { return nil }
-        let knowsEnergy = milliwattsPerCore > 0 || isEnergyMeasured
+        let knowsEnergy = milliwattsPerCore > 0 || isEnergyMeasured != false
         guard let currency, moneyPerCoreHour > 0 || (moneyPerKilowattHour > 0 && knowsEnergy) else {
             return "budget.money needs prices in the rate card"
         }

@@ -17,8 +17,7 @@ extension Coordinator {
     /// What the jobs of a project have spent.
     package func projectSpent(_ name: String) -> Costs {
         jobs.reduce(.zero) { sum, job in
-            guard job.description.project == name, let spent = job.ledger?.spent else { return sum }
-            return sum.adding(spent) ?? sum
+            job.description.project == name ? sum.adding(job.ownSpent) ?? sum : sum
         }
     }
 
@@ -43,9 +42,14 @@ extension Coordinator {
         var others = Costs.zero
         for place in jobs.indices where place != index && jobs[place].description.project == name {
             guard let ledger = jobs[place].ledger else { continue }
-            others = others.adding(ledger.spent)?.adding(ledger.reserved) ?? others
+            others = others.adding(jobs[place].ownSpent)?.adding(ledger.reserved) ?? others
         }
-        jobs[index].projectShare = BudgetUnit.allCases.map { unit in limits[unit].map { max(0, $0 - others[unit]) } }
+        // The job holds its bounds against all that is behind it, and what a branch brought along is not the project's.
+        let past = jobs[index].ledger?.spent ?? .zero
+        let own = jobs[index].ownSpent
+        jobs[index].projectShare = BudgetUnit.allCases.map { unit in
+            limits[unit].map { max(0, $0 - others[unit]) + past[unit] - own[unit] }
+        }
     }
 
     /// Says once which limits of a job's project have reached their warning level, to every job that still spends.

@@ -192,7 +192,11 @@ extension JobRun {
         if digests.prefix(committed + 1) != other.digests.prefix(committed + 1) { return "digest" }
         if history != other.history { return "history" }
         if description != other.description { return "description" }
-        if plan != other.plan || issued != other.issued || trunk != other.trunk { return "plan" }
+        if plan != other.plan || issued != other.issued || trunk != other.trunk
+            || hasOtherLimits != other.hasOtherLimits
+        {
+            return "plan"
+        }
         if ledger != other.ledger || nextLease != other.nextLease { return "ledger" }
         return nil
     }

@@ -8,13 +8,19 @@ import Wire
 /// It holds nothing that the entries do not give, and everything that they do: two cores whose journals are the same
 /// have the same bytes, whatever else they know. 16 bytes a step (its digest, its tokens) are all that grows with them.
 extension Coordinator {
-    private static let format = "drover-core 2"
+    /// With a word on limits that changed since the plan was made, where there are such: most have none, and older
+    /// releases know no other format.
+    private static let (plainFormat, format) = ("drover-core 2", "drover-core 3")
 
     /// What the journal so far adds up to.
     package func snapshot() -> [UInt8] {
         var writer = ByteWriter(capacity: 4096 + jobs.reduce(0) { $0 + 16 * $1.digests.count + 4096 })
-        writer.string(Self.format)
-        writer.list(jobs) { $1.writeDurable(into: &$0) }
+        let isPlain = !jobs.contains(where: \.hasOtherLimits)
+        writer.string(isPlain ? Self.plainFormat : Self.format)
+        writer.list(jobs) { writer, run in
+            run.writeDurable(into: &writer)
+            if !isPlain { writer.bool(run.hasOtherLimits) }
+        }
         writer.list(projects) { writer, project in
             writer.string(project.name)
             writer.blob(LedgerEntry(sequence: 1, at: 0, event: .limited(project.limits), postings: []).bytes)
@@ -32,11 +38,13 @@ extension Coordinator {
     package mutating func restore(snapshot bytes: [UInt8], at now: Instant) throws(ByteError) {
         precondition(jobs.isEmpty && projects.isEmpty && answers.isEmpty, "a snapshot is what a core begins with")
         var reader = ByteReader(bytes)
-        guard try reader.string(limit: 64) == Self.format else { throw .invalid("format") }
+        let format = try reader.string(limit: 64)
+        guard [Self.plainFormat, Self.format].contains(format) else { throw .invalid("format") }
         let (rates, clockOffset, bug) = (rates, clockOffset, bug)
         jobs = try reader.list(limit: Int(UInt32.max)) { reader throws(ByteError) in
             var run = try JobRun(readingDurable: &reader, rates: rates, clockOffset: clockOffset, at: now)
             run.bug = bug
+            run.hasOtherLimits = format == Self.plainFormat ? false : try reader.bool()
             return run
         }
         for (index, run) in jobs.enumerated() where run.id != JobID(UInt32(index + 1)) { throw .invalid("job") }

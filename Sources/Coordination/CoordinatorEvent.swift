@@ -46,6 +46,8 @@ package enum JobOrder: Sendable, Equatable {
     case cancel
     /// Checkpoint at the next step boundary and go on.
     case checkpoint
+    /// The same before the coordinator goes: the checkpoint is kept no longer than any other.
+    case secure
     /// Run with so many workers from now on.
     case resize(ClosedRange<Int>)
 }

@@ -36,6 +36,7 @@ extension JobRun {
         guard step > 0 else { return nil }
         if empties || measuresSave(now) { return .periodic }
         guard !endIsNear(after: step) else { return nil }
+        if securesLeave(now) { return .periodic }
         if description.saveSteps > 0, step % description.saveSteps == 0 { return .periodic }
         if intervalIsOver(now) { return .periodic }
         return nil
@@ -44,6 +45,14 @@ extension JobRun {
     private func intervalIsOver(_ now: Instant) -> Bool {
         saveInterval.map { now - lastSaveAt >= $0 } ?? false
     }
+
+    /// True when members leave and no checkpoint was made for that yet: each that goes is one less that has the state.
+    private func securesLeave(_ now: Instant) -> Bool {
+        leavingSince.map { lastSaveAt < $0 && now - lastSaveAt >= Self.leavePause } ?? false
+    }
+
+    /// Between the last checkpoint and one that is made because members leave, at least.
+    static let leavePause = Span.seconds(10)
 
     /// Between two checkpoints by time; nil = only steps count.
     var saveInterval: Span? {
@@ -54,12 +63,12 @@ extension JobRun {
     }
 
     /// √(2·C·μ) for a save that costs C of training and a mean time μ between failures (Young 1974; Daly 2006, §2),
-    /// which begins at a day; at least 50·C, so that saving costs at most 2 %, at least 10 s, at most an hour.
+    /// which begins at a day; at least 10 s, at most an hour, but never less than 50·C: saving costs at most 2 %.
     package static func interval(cost: Int64, ran: Span, _ failures: Int) -> Span {
         let meanLife = (ran.seconds + 86_400) / Double(failures + 1)
         let cost = Double(max(1, cost)) / 1000
-        let seconds = max((2 * cost * meanLife).squareRoot(), 50 * cost)
-        return .milliseconds(Int64(min(max(seconds, 10), 3600) * 1000))
+        let seconds = min(max((2 * cost * meanLife).squareRoot(), 10), 3600)
+        return .milliseconds(Int64(max(seconds, 50 * cost) * 1000))
     }
 
     /// The running job's next move: barriers first, then a waiting worker, then more leases.
@@ -67,6 +76,7 @@ extension JobRun {
         _ crew: Crew, _ times: CoordinatorTimes, _ now: Instant, _ output: inout CoordinatorOutput
     ) {
         let leaving = leavers(crew)
+        leavingSince = leaving > 0 ? leavingSince ?? now : nil
         // Without enough members for another generation the progress goes into a checkpoint first.
         let empties = leaving > 0 && members.count - leaving < description.memberMinimum
         let joins = saving == nil && now - generationOpenedAt >= times.joinPause && hasNewcomer(crew)

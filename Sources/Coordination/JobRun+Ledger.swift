@@ -31,6 +31,7 @@ extension JobRun {
         if let refusal = changed.apply(event, at: clock) { return refusal }
         seal(&changed, &output)
         ledger = changed
+        if case .limited = event { hasOtherLimits = true }
         return nil
     }
 
@@ -52,6 +53,7 @@ extension JobRun {
             ledger = Ledger(budget, at: entry.at)
         } else {
             guard ledger?.apply(entry.event, at: entry.at) == nil else { throw fault() }
+            if case .limited = entry.event { hasOtherLimits = true }
         }
         guard let sealed = ledger?.seal({ Digest.sha256(of: $0) }), sealed.count == 1, sealed[0].entry == entry,
             sealed[0].digest == digest
@@ -77,6 +79,22 @@ extension JobRun {
         postMethods(&output)
         let costs = unposted
         if costs != .zero { post(.spent(overhead: costs, isEnding: isEnding(committed + 1)), &output) }
+    }
+
+    /// Sets aside what an ending will take, instead of what was set aside before.
+    mutating func setAside(_ costs: Costs, _ output: inout CoordinatorOutput) {
+        guard let ledger, costs != .zero || ledger.balance(.ending) != .zero else { return }
+        post(.endingReserved(costs), &output)
+    }
+
+    /// What the job itself has spent: without the past that a branch brought along, which another job paid for.
+    package var ownSpent: Costs {
+        guard var own = ledger?.spent else { return .zero }
+        if let branch = description.branch {
+            own.steps = max(0, own.steps - Int64(branch.step))
+            own.tokens = max(0, own.tokens - Int64(branch.tokens))
+        }
+        return own
     }
 
     /// True for steps that the ending's reserve pays for.

@@ -47,12 +47,12 @@ extension JobRun {
         note(event)
         output.journal.append(.planned(id, event))
         output.notices.append(.planned(id, event))
-        let reserve = event.limit == nil ? Costs.zero : endingCosts(event, now)
-        if reserve != .zero || ledger?.balance(.ending) != .zero { post(.endingReserved(reserve), &output) }
+        setAside(event.limit == nil ? .zero : endingCosts(event, now), &output)
     }
 
     mutating func note(_ event: PlanEvent) {
         plan.append(event)
+        hasOtherLimits = false
         job?.learningRate.events = plan
         book.forget(beyond: event.after)
     }
@@ -71,12 +71,17 @@ extension JobRun {
     private mutating func replanResumed(_ now: Instant, _ output: inout CoordinatorOutput) {
         guard wasResumed else { return }
         wasResumed = false
+        if hasOtherLimits, description.script.isEmpty { return replanChanged(now, &output) }
         guard description.script.isEmpty, let current = plan.last else { return }
         let exact = BudgetUnit.allCases.filter(\.isExact)
         let ends = exact.compactMap { lastStep(within: $0, after: committed, now) }
         let end = min(plannedSteps, ends.min() ?? .max)
         let isRaised = end > current.end && exact.contains { $0.key == current.limit }
-        if end < current.end || isRaised { replanChanged(now, &output) }
+        if end < current.end || isRaised { return replanChanged(now, &output) }
+        // It was given back when the job came to rest.
+        if current.limit != nil, committed < current.end, ledger?.balance(.ending) == .zero {
+            setAside(endingCosts(current, now), &output)
+        }
     }
 
     /// The plan to as far as every limit allows, beyond `after`.
@@ -219,7 +224,7 @@ extension JobRun {
 
     /// What the ending of a plan takes: its steps, their tokens, checkpoints and verification.
     private func endingCosts(_ event: PlanEvent, _ now: Instant) -> Costs {
-        let first = max(event.trunk, event.after)
+        let first = min(max(event.trunk, event.after, committed), event.end)
         let count = event.end - first
         var costs = Costs(steps: Int64(count))
         for step in stride(from: first + 1, through: event.end, by: 1) {

@@ -5,9 +5,16 @@ package import Terms
 /// What happens to a job when its budget is used up, too small, or changed.
 extension JobRun {
     /// True when the budget leaves no room for another step: the job rests, with the numbers, and needs no workers.
-    mutating func isHeld(_ output: inout CoordinatorOutput) -> Bool {
-        if let fault = rates.fault(with: limits) {
+    mutating func isHeld(_ crew: Crew, _ output: inout CoordinatorOutput) -> Bool {
+        // Those that can tell what they draw do so before they are loaded.
+        let loaded = crew.indices.filter { crew[$0].load == .loaded && !crew[$0].isWithdrawn }
+        if let fault = priceFault(isMeasured: loaded.isEmpty ? nil : loaded.contains { crew[$0].milliwatts != nil }) {
             rest(.budgetExhausted, reason: "held: \(fault)", &output)
+            return true
+        }
+        // Every step would be refused by the account, and the job wait for ever.
+        if let position = ledger?.position, position != committed {
+            rest(.failed, reason: "its account stands at step \(position), and the job at \(committed)", &output)
             return true
         }
         // Progress that is in no checkpoint yet needs workers to save it, and an ended plan its trunk and its final
@@ -17,6 +24,17 @@ extension JobRun {
         else { return false }
         rest(.budgetExhausted, reason: "held: \(shortage(limit))", &output)
         return true
+    }
+
+    /// Why a limit in force, the job's own or its project's, can't be counted: the rate card lacks something for it.
+    ///
+    /// - Parameter isMeasured: whether workers measure what they draw; nil = there is none to ask.
+    private func priceFault(isMeasured: Bool? = nil) -> String? {
+        var (rates, bounds) = (rates, limits)
+        rates.isEnergyMeasured = rates.isEnergyMeasured ?? isMeasured
+        if ledger?.energyMethods.contains(.measured) == true { rates.isEnergyMeasured = true }
+        for unit in BudgetUnit.allCases { bounds[unit] = bound(unit) }
+        return rates.fault(with: bounds)
     }
 
     /// What a limit allows and what the next step takes, in words.
@@ -51,8 +69,9 @@ extension JobRun {
         planStart(now, &output)
         let target = point == .trunk ? branchPoint : committed
         let event = planned(after: target, .topup, now)
-        guard event.end > committed, rates.fault(with: limits) == nil else {
-            let why = rates.fault(with: limits) ?? shortage(event.limit ?? "")
+        let fault = priceFault()
+        guard event.end > committed, fault == nil else {
+            let why = fault ?? shortage(event.limit ?? "")
             return output.notices.append(.state(id, state, reason: "held: \(why)"))
         }
         if target < committed {
@@ -75,7 +94,7 @@ extension JobRun {
 
     /// Whether going on from `point` would be of use with the limits in force.
     package func canGoOn(from point: ResumePoint, at now: Instant) -> Bool {
-        guard rates.fault(with: limits) == nil else { return false }
+        guard priceFault() == nil else { return false }
         return planned(after: point == .trunk ? branchPoint : committed, .topup, now).end > committed
     }
 

@@ -84,6 +84,8 @@ package struct JobRun: Sendable {
     /// A checkpoint began or ended since the newest step counted.
     var savedBesideStep = false
     var lastSaveAt: Instant
+    /// Since when members want to leave; nil = none does.
+    var leavingSince: Instant?
     /// When the newest checkpoint was ordered that was read back whole, or the job was set going.
     var lastReadBackAt: Instant
     /// No checkpoint is tried before.
@@ -112,8 +114,14 @@ package struct JobRun: Sendable {
     var isWarned = false
     /// It was set going again, and its plan was not held against the limits yet: they may have changed meanwhile.
     var wasResumed = false
-    /// A plan was made from measured cost already.
-    var plansFromCost: Bool { plan.count > 1 }
+    /// The limits in force are others than when the newest plan event was made, and the plan was not held against them.
+    var hasOtherLimits = false
+    /// A plan was made from measured cost already: a first one is, as soon as cost is known, and what a measured limit
+    /// ended.
+    var plansFromCost: Bool {
+        plan.count { $0.cause == .start } > 1
+            || plan.contains { event in BudgetUnit.allCases.contains { !$0.isExact && $0.key == event.limit } }
+    }
     let rates: RateCard
     /// Milliseconds since 1970 at the last event, for the ledger's lines only.
     var clock: Int64 = 0
@@ -221,6 +229,8 @@ package struct JobRun: Sendable {
         if let saving { output.commands.append(.abandon(id, attempt: saving.attempt)) }
         if phase != .gathering { postOverhead(&output) }
         closeLeases(&output)
+        // Others of the project may have what was set aside; a paused job has not ended.
+        if state != .paused { setAside(.zero, &output) }
         move(to: state, reason: reason, &output)
         phase = .gathering
         members = []
@@ -254,6 +264,7 @@ package struct JobRun: Sendable {
         case .cancel where !state.isAtRest || state == .paused:
             rest(.cancelled, reason: "cancelled by request", &output)
         case .checkpoint where !state.isAtRest: wantsSave = .user
+        case .secure where !state.isAtRest: wantsSave = wantsSave ?? .pause
         case .resize(let range) where range.lowerBound >= 1 && range.upperBound <= description.virtualShards:
             description.workersMin = range.lowerBound
             description.workersMax = range.upperBound
@@ -264,7 +275,7 @@ package struct JobRun: Sendable {
         case .resume where state == .paused || state == .failed || state == .diverged,
             .resumeAnnealed where state == .paused || state == .failed || state == .diverged:
             requeue(now, &output)
-        case .pause, .cancel, .checkpoint, .resume, .resumeAnnealed, .resize: break
+        case .pause, .cancel, .checkpoint, .secure, .resume, .resumeAnnealed, .resize: break
         }
     }
 
@@ -326,7 +337,7 @@ package struct JobRun: Sendable {
     ) {
         guard !state.isAtRest, job != nil else { return }
         planStart(now, &output)
-        if phase == .gathering, isHeld(&output) { return }
+        if phase == .gathering, isHeld(crew, &output) { return }
         switch phase {
         case .gathering: gather(crew, times, now, &output)
         case .preparing: if members.allSatisfy({ $0.standing != nil }) { begin(crew, now, &output) }

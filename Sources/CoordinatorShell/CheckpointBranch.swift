@@ -1,3 +1,4 @@
+import Budgeting
 import Checkpoints
 package import Coordination
 import Foundation
@@ -52,12 +53,23 @@ package struct CheckpointBranch {
             throw Refusal(
                 description: "\(origin): step \(manifest.step) is at or beyond the new run's end after \(steps) steps")
         }
+        try checkBudget(description.budget)
         let target = try CheckpointStore.open("\(folder)/checkpoints")
         for chunk in manifest.objects {
             let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: chunk.length, alignment: 64)
             defer { buffer.deallocate() }
             try store.objects.read(chunk.digest, into: buffer)
             try target.objects.put(UnsafeRawBufferPointer(buffer), readingBack: .all)
+        }
+    }
+
+    /// The past that comes along counts: with less than it, the new run would begin beyond its limit.
+    private func checkBudget(_ budget: Budget) throws {
+        for (unit, past) in [(BudgetUnit.steps, record.manifest.step), (.tokens, record.manifest.progress.tokens)] {
+            guard let limit = budget[unit], limit < Int64(past) else { continue }
+            throw Refusal(
+                description: "\(origin): the state has \(past) \(unit.key) behind it, and budget.\(unit.key) allows "
+                    + "\(limit) in all: name a higher limit, budget.\(unit.key)=…")
         }
     }
 

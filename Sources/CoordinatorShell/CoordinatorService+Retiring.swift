@@ -19,7 +19,7 @@ extension CoordinatorService {
         if !unsaved.isEmpty, span > .seconds(0) {
             log.info("saving \(unsaved.count) running job\(unsaved.count == 1 ? "" : "s") before the end")
         }
-        for run in unsaved { try feed(.ordered(.checkpoint, run.id)) }
+        for run in unsaved { try feed(.ordered(.secure, run.id)) }
     }
 
     /// True when nothing is worth waiting for any more.

@@ -67,8 +67,8 @@ package enum Message: Sendable, Equatable {
 
 /// The protocol versions that this build speaks.
 package enum WireVersion {
-    package static let oldest: UInt16 = 1
-    package static let newest: UInt16 = 1
+    package static let oldest: UInt16 = 2
+    package static let newest: UInt16 = 2
 }
 
 /// Bounds on what a message may hold; above them it is refused before anything is allocated.

@@ -47,6 +47,29 @@ import Wire
         #expect(stage.core.job(job)?.saved == 3)
     }
 
+    /// Seconds since the last checkpoint.
+    @Test(arguments: [30, 3])
+    func `before a member leaves there is a checkpoint, once, unless one was made just now`(pause: Int) {
+        let (stage, job, sessions) = running(Stage.description(), workers: 3)
+        for _ in 0..<pause {
+            stage.wait(.seconds(1))
+            for session in sessions { stage.say(.heartbeat(Heartbeat(session: 1, sentAt: 0)), session) }
+        }
+        stage.run(job, to: 2, sessions)
+        stage.feed(.drain(Stage.node(3)))
+        let edge = stage.leased(to: sessions[0]).max() ?? 0
+        stage.run(job, to: edge, sessions)
+        let isMade = pause >= 10
+        #expect(stage.saves().map(\.step) == (isMade ? [edge] : []))
+        #expect((stage.messages(to: sessions[0]).contains { if case .prepare = $0 { true } else { false } }))
+        #expect(stage.generation(job) == Generation(isMade ? 1 : 2))
+        guard isMade else { return }
+
+        stage.publish(job, sessions)
+        stage.run(job, to: stage.leased(to: sessions[0]).max() ?? 0, sessions)
+        #expect(stage.generation(job) == Generation(2) && stage.saves().count == 1, "and then it goes")
+    }
+
     @Test func `what a checkpoint costs is the halt of all and the longest wait in the update behind it`() throws {
         let (stage, job, sessions) = running(Stage.description { $0.saveSteps = 2 }, workers: 2)
         stage.run(job, to: 2, sessions)

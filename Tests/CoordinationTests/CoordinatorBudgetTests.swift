@@ -24,6 +24,15 @@ import Wire
         stage.getReady(job, sessions)
     }
 
+    /// A step a second.
+    private func pass(_ stage: Stage, _ job: JobID, to step: Int, _ sessions: [SessionID]) {
+        for next in 1...step {
+            stage.wait(.seconds(1))
+            for session in sessions { stage.say(.heartbeat(Heartbeat(session: 1, sentAt: 0)), session) }
+            stage.run(job, to: next, sessions)
+        }
+    }
+
     private func rates(_ stage: Stage, _ job: JobID) -> [Double] {
         stage.recipes(job).sorted { $0.key < $1.key }.map(\.value.learningRate)
     }
@@ -391,10 +400,48 @@ import Wire
         #expect(stage.state(job) == .budgetExhausted && stage.committed(job) == 12)
     }
 
+    @Test func `what a branch brought along is nothing that its project has paid`() throws {
+        let (stage, job, sessions) = running(
+            Stage.description(steps: 20) {
+                $0.branch = .init(step: 8, tokens: 320, digest: 77)
+                $0.project = "shop"
+            })
+        var limits = Budget()
+        limits[.steps] = 5
+        stage.feed(.projectLimited("shop", limits))
+        stage.runOut(job, sessions, step: .seconds(1))
+
+        #expect(stage.state(job) == .budgetExhausted && stage.committed(job) == 13)
+        #expect(stage.core.projectSpent("shop").steps == 5)
+        #expect(stage.core.projectSpent("shop").tokens == stage.core.job(job).map { Int64($0.tokens(after: 13)) - 320 })
+    }
+
+    @Test func `a job that ends gives back what it had set aside, and sets it aside again when it goes on`() throws {
+        let (stage, job, sessions) = running(Stage.description(steps: 20) { $0.stepLimit = 12 })
+        stage.run(job, to: 4, sessions)
+        #expect(stage.core.job(job)?.ledger?.balance(.ending).steps ?? 0 > 0)
+        stage.feed(.ordered(.pause, job))
+        stage.runOut(job, sessions, step: .seconds(1))
+        #expect(stage.state(job) == .paused && stage.core.job(job)?.ledger?.balance(.ending).steps ?? 0 > 0)
+        stage.feed(.ordered(.cancel, job))
+        #expect(stage.core.job(job)?.ledger?.reserved == .zero)
+
+        let (other, second, workers) = running(Stage.description(steps: 20) { $0.stepLimit = 12 })
+        other.run(second, to: 4, workers)
+        let set = other.core.job(second)?.ledger?.balance(.ending)
+        other.feed(.failed(second, reason: "its disk is gone"))
+        #expect(other.state(second) == .failed && other.core.job(second)?.ledger?.reserved == .zero)
+        other.feed(.ordered(.resume, second))
+        leaveAndReturn(other, second, workers)
+        #expect(other.core.job(second)?.ledger?.balance(.ending) == set)
+    }
+
     @Test func `saves by cost are as far apart as what they cost makes worth while`() {
         #expect(JobRun.interval(cost: 100, ran: .seconds(0), 0) == .milliseconds(131_453))
         #expect(JobRun.interval(cost: 0, ran: .seconds(0), 100) >= .seconds(10))
         #expect(JobRun.interval(cost: 60_000, ran: .seconds(0), 0) == .milliseconds(3_219_937))
+        #expect(JobRun.interval(cost: 60_000, ran: .seconds(86_400), 0) == .seconds(3600))
+        #expect(JobRun.interval(cost: 100_000, ran: .seconds(0), 0) == .seconds(5000), "2 % is more than an hour")
     }
 
     @Test func `on resume only the limits that were named change, and what was granted stays in force`() throws {
@@ -440,6 +487,54 @@ import Wire
         let rates = rates(stage, job)
         if after == 12 { #expect(stage.saves().contains { $0.kind == .trunk } && rates[11] < rates[10]) }
         if after != 12 { #expect(rates[11] == rates[0]) }
+    }
+
+    /// Seconds; 0 = no limit. A step takes one.
+    @Test(arguments: [LearningRateSchedule.Kind.linear, .cosine, .wsd, .constant], [600, 0])
+    func `a paused job whose measured limit was raised or lifted is planned to what is in force`(
+        schedule: LearningRateSchedule.Kind, after: Int
+    ) throws {
+        let (stage, job, sessions) = running(
+            Stage.description(steps: 100) {
+                $0.schedule = schedule
+                $0.wallMillisecondsLimit = 40_000
+            })
+        pass(stage, job, to: 16, sessions)
+        let first = try #require(stage.core.job(job)?.plan.last)
+        #expect(first.limit == "wall_clock" && first.end < 45)
+        stage.feed(.ordered(.pause, job))
+        stage.runOut(job, sessions, step: .seconds(1))
+        #expect(stage.state(job) == .paused)
+        var other = try #require(stage.core.job(job)?.description)
+        other.wallMillisecondsLimit = after > 0 ? after * 1000 : nil
+
+        stage.adjust { $0.amend(job, to: other, limiting: [.wallClock]) }
+        #expect(try stage.restarted().core.durableDifference(from: stage.core, inDetail: true) == nil)
+        stage.feed(.ordered(.resume, job))
+        leaveAndReturn(stage, job, sessions)
+        stage.runOut(job, sessions, step: .seconds(1))
+
+        let plan = try #require(stage.core.job(job)?.plan)
+        #expect(plan.contains { $0.cause == .topup && $0.end == 100 })
+        #expect(stage.state(job) == .done && stage.committed(job) == 100)
+    }
+
+    @Test func `a job that is paused and resumed under the same limits keeps its plan`() throws {
+        let (stage, job, sessions) = running(
+            Stage.description(steps: 100) {
+                $0.schedule = .linear
+                $0.wallMillisecondsLimit = 40_000
+            })
+        pass(stage, job, to: 16, sessions)
+        stage.feed(.ordered(.pause, job))
+        stage.runOut(job, sessions, step: .seconds(1))
+        let plan = stage.core.job(job)?.plan
+
+        stage.feed(.ordered(.resume, job))
+        leaveAndReturn(stage, job, sessions)
+        stage.run(job, to: try #require(stage.core.job(job)?.committed) + 3, sessions)
+
+        #expect(stage.core.job(job)?.plan == plan)
     }
 
     @Test func `a limit that pays for no step at all is told with the numbers`() throws {

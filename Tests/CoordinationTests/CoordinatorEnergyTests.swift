@@ -22,6 +22,36 @@ import Wire
             stage.core.job(job)?.reason == "held: budget.energy needs watts_per_core in the rate card")
     }
 
+    /// Its own limit, or its project's; of energy, or of money where only the kWh has a price.
+    @Test(arguments: [BudgetUnit.energy, .money], [true, false])
+    func `without a declared power a job waits for workers that measure, and is held for those that do not`(
+        unit: BudgetUnit, isOwn: Bool
+    ) {
+        for measures in [true, false] {
+            let stage = Stage(rates: RateCard(moneyPerKilowattHour: 300_000, currency: "EUR"))
+            if !isOwn {
+                var limits = Budget()
+                limits[unit] = 1_000_000
+                stage.feed(.projectLimited("shop", limits))
+            }
+            let job = stage.submit(
+                Stage.description {
+                    $0.project = "shop"
+                    if isOwn { $0.budget[unit] = 1_000_000 }
+                })
+            stage.wait(.seconds(1))
+            #expect(stage.state(job)?.isAtRest == false, "nobody knows yet")
+
+            let sessions = (1...2).map { stage.hello($0) }
+            for session in sessions {
+                if measures { stage.say(power(30), session) }
+                stage.load(session)
+            }
+            stage.start(job, sessions)
+            #expect(stage.state(job) == (measures ? .running : .budgetExhausted), "\(unit) \(measures)")
+        }
+    }
+
     /// A coordinator whose workers all read counters, without a declared power.
     private static let measuring: RateCard = {
         var card = RateCard()

@@ -12,7 +12,10 @@ import Wire
 
         #expect(
             stage.messages(to: session) == [
-                .welcome(Welcome(version: 1, session: 1, epoch: 5, heartbeatMilliseconds: 2000, dataEndpoint: "head"))
+                .welcome(
+                    Welcome(
+                        version: WireVersion.newest, session: 1, epoch: 5, heartbeatMilliseconds: 2000,
+                        dataEndpoint: "head"))
             ])
         #expect(stage.core.sessions.map(\.node) == [Stage.node(1)])
     }
@@ -30,7 +33,7 @@ import Wire
             return
         }
         #expect(refusal.code == .version)
-        #expect(refusal.text.contains("7…9") && refusal.text.contains("1…1"))
+        #expect(refusal.text.contains("7…9") && refusal.text.contains("\(WireVersion.oldest)…\(WireVersion.newest)"))
         #expect(stage.core.sessions.isEmpty)
     }
 
