@@ -1,7 +1,6 @@
 package import Budgeting
 import Coordination
 import Foundation
-import Hashing
 import Recipes
 import StorageShell
 package import Terms
@@ -14,7 +13,8 @@ extension CoordinatorService {
             try feed(.limited(id, try BudgetReport.raised(run.limits, by: text)))
         }
         guard let run = core.job(id) else { return .null }
-        return BudgetReport.json(run, chainOK: try CoreJournal.recall(journal).agrees(on: run))
+        return BudgetReport.json(
+            run, chainOK: try CoreJournal.recall(journal).agrees(on: run), currency: core.rates.currency)
     }
 
     /// The limits of a project and what its jobs have spent.
@@ -24,6 +24,7 @@ extension CoordinatorService {
         }
         if let text = request["add"]?.string {
             let limits = try BudgetReport.raised(core.projectLimits(name), by: text, isNew: true)
+            if let fault = core.rates.fault(with: limits) { return Self.problem(fault) }
             try feed(.projectLimited(name, limits))
         }
         let recalled = try CoreJournal.recall(journal)
@@ -67,7 +68,8 @@ extension CoordinatorService {
     /// `{"op": "usage", "by": "project"|"user"|"job", "since": milliseconds since 1970}`.
     func usage(_ request: JSONValue) throws -> JSONValue {
         try BudgetReport.usage(
-            core.jobs, by: request["by"]?.string ?? "project", since: Int64(request["since"]?.int ?? 0)
+            core.jobs, by: request["by"]?.string ?? "project", since: Int64(request["since"]?.int ?? 0),
+            currency: core.rates.currency
         ) { try journal.replay($0) }
     }
 }
@@ -110,7 +112,9 @@ package enum BudgetReport {
     }
 
     /// What `drover budget show` prints: balances, and whether the journal gives them.
-    static func json(_ run: JobRun, chainOK: Bool) -> JSONValue {
+    ///
+    /// - Parameter currency: the rate card's, for a budget that names none.
+    static func json(_ run: JobRun, chainOK: Bool, currency: String?) -> JSONValue {
         guard let ledger = run.ledger else {
             return .members(["limits": .object(JSONObject()), "postings": .int(0), "chain_ok": .bool(chainOK)])
         }
@@ -119,29 +123,17 @@ package enum BudgetReport {
         object["position"] = .int(ledger.position)
         object["plan"] = .array(run.plan.map(\.json))
         object["trunk"] = run.trunk.map(JSONValue.int) ?? .null
-        object["measured"] = .members([
-            "core_hours": .string("measured"), "wall_clock": .string("measured"),
-            "energy": .string(EnergyMethod.text(ledger.energyMethods)),
-            "money": .string("modelled"),
-        ])
+        object["measured"] = measured(ledger.energyMethods)
+        if object["currency"] == nil { object["currency"] = currency.map(JSONValue.string) }
         return .object(object)
     }
 
-    /// What is wrong with stored lines; nil when they chain, and replaying them gives `ledger`.
-    package static func fault(_ lines: [(entry: LedgerEntry, digest: Digest)], _ ledger: Ledger?) -> String? {
-        guard !lines.isEmpty else { return ledger == nil ? nil : "the ledger has no lines" }
-        do throws(LedgerError) {
-            var replayed = try Ledger.replay(lines.map(\.entry))
-            for (sealed, line) in zip(replayed.seal({ Digest.sha256(of: $0) }), lines)
-            where sealed.digest != line.digest {
-                return "entry \(sealed.entry.sequence) of the ledger does not fit the chain"
-            }
-            if let fault = replayed.conservationFault { return fault }
-            if let ledger, replayed.spent != ledger.spent || replayed.reserved != ledger.reserved {
-                return "the lines give other balances than the ledger has"
-            }
-            return nil
-        } catch { return error.description }
+    /// How amounts were found, by unit; money is reckoned from prices.
+    private static func measured(_ methods: [EnergyMethod]) -> JSONValue {
+        .members([
+            "core_hours": .string("measured"), "wall_clock": .string("measured"),
+            "energy": .string(EnergyMethod.text(methods)), "money": .string("modelled"),
+        ])
     }
 
     /// A project: its limits, and the accounts of its jobs added up.
@@ -152,17 +144,24 @@ package enum BudgetReport {
         let jobs = core.jobs.filter { $0.description.project == name }
         var shown = JSONObject()
         for unit in BudgetUnit.allCases { shown[unit.key] = limits[unit].map { figure($0, unit) } }
+        let rows = UsageRow.joined(
+            jobs.map { UsageRow($0, costs: $0.ownSpent, by: "project", currency: core.rates.currency) })
         func sum(_ part: (Ledger) -> Costs) -> JSONValue {
             let costs = jobs.compactMap(\.ledger).reduce(Costs.zero) { $0.adding(part($1)) ?? $0 }
-            return .object(JSONObject(BudgetUnit.allCases.map { ($0.key, figure(costs[$0], $0)) }))
+            var object = JSONObject(BudgetUnit.allCases.map { ($0.key, figure(costs[$0], $0)) })
+            // What was charged in several currencies has no sum.
+            if rows.count > 1 { object[BudgetUnit.money.key] = .null }
+            return .object(object)
         }
+        let currency = limits.currency ?? (rows.count == 1 ? rows[0].currency : nil)
         return .members([
             "project": .string(name), "limits": .object(shown), "spent": sum(\.spent), "reserved": sum(\.reserved),
             "lost": sum { $0.balance(.lost) }, "overhead": sum { $0.balance(.overhead) },
             "postings": .int(jobs.reduce(0) { $0 + ($1.ledger?.postingsCount ?? 0) }),
             "chain_ok": .bool(jobs.allSatisfy(isWhole)),
             "jobs": .array(jobs.map { .int(Int($0.id.number)) }),
-            "currency": limits.currency.map(JSONValue.string) ?? .null,
+            "currency": currency.map(JSONValue.string) ?? .null,
+            "measured": measured(rows.flatMap(\.energyMethods)),
         ])
     }
 
@@ -170,48 +169,35 @@ package enum BudgetReport {
         unit.isExact ? .int(Int(amount)) : .double(Quantity.displayed(amount, of: unit))
     }
 
+    /// True for what a branch brought along, its ledger's second line: another job was charged for that.
+    private static func isPast(_ entry: LedgerEntry, of run: JobRun) -> Bool {
+        guard case .inherited = entry.event else { return false }
+        return run.description.branch != nil && entry.sequence == 2
+    }
+
     /// What was charged since an instant, by project, user or job; from the beginning on that is what ledgers show.
     ///
-    /// - Parameter replay: gives every entry of the journal; only a later beginning needs that.
+    /// - Parameters:
+    ///   - currency: the rate card's, for jobs whose own budget names none.
+    ///   - replay: gives every entry of the journal; only a later beginning needs that.
     static func usage(
-        _ jobs: [JobRun], by key: String, since: Int64,
+        _ jobs: [JobRun], by key: String, since: Int64, currency: String?,
         replay: ((Int, StorageShell.JournalEntry) -> Void) throws -> Void
     ) rethrows -> JSONValue {
-        var spent = jobs.map { $0.ledger?.spent ?? .zero }
+        var spent = jobs.map(\.ownSpent)
         if since > 0 {
             spent = Array(repeating: .zero, count: jobs.count)
             try replay { _, stored in
                 guard let place = jobs.firstIndex(where: { $0.id == stored.job }), let line = line(stored),
-                    line.entry.at >= since
+                    line.entry.at >= since, !isPast(line.entry, of: jobs[place])
                 else { return }
                 for posting in line.entry.postings { spent[place].add(posting) }
             }
         }
-        var groups: [(name: String, costs: Costs, jobs: Int)] = []
-        for (run, sum) in zip(jobs, spent) {
-            let name =
-                switch key {
-                case "job": "\(run.id)"
-                case "user": run.description.user
-                default: run.description.project
-                }
-            if let place = groups.firstIndex(where: { $0.name == name }) {
-                groups[place].costs = groups[place].costs.adding(sum) ?? groups[place].costs
-                groups[place].jobs += 1
-            } else {
-                groups.append((name, sum, 1))
-            }
-        }
+        let rows = zip(jobs, spent).map { UsageRow($0, costs: $1, by: key, currency: currency) }
         return .array(
-            groups.sorted { $0.name < $1.name }.map { group in
-                var object = JSONObject([
-                    (key: key, value: .string(group.name)), (key: "jobs", value: .int(group.jobs)),
-                ])
-                for unit in BudgetUnit.allCases {
-                    object[unit.key] = .double(Quantity.displayed(group.costs[unit], of: unit))
-                }
-                return .object(object)
-            })
+            UsageRow.joined(rows).sorted { ($0.name, $0.currency ?? "") < ($1.name, $1.currency ?? "") }
+                .map { $0.json(by: key) })
     }
 }
 

@@ -35,13 +35,35 @@ package struct RestingRun {
     }
 
     /// What `drover budget show` prints.
-    package func budget(_ job: JobID) throws -> JSONValue {
+    ///
+    /// - Parameter currency: of the run's rate card, which the journal does not hold.
+    package func budget(_ job: JobID, currency: String? = nil) throws -> JSONValue {
         guard let run = core.job(job) else { throw DeskError(description: "the journal knows no job \(job)") }
-        return BudgetReport.json(run, chainOK: recollection.agrees(on: run))
+        return BudgetReport.json(run, chainOK: try chainHolds(for: run), currency: currency)
+    }
+
+    /// Whether every entry of the journal has the hash that the chain gives it, and the job's ledger is what its lines
+    /// give from the first one on.
+    private func chainHolds(for run: JobRun) throws -> Bool {
+        guard recollection.agrees(on: run) else { return false }
+        var walk = LedgerWalk()
+        do throws(StorageError) {
+            try RestingJournal(folder: folder).replay { _, stored in
+                if stored.job == run.id, let line = BudgetReport.line(stored) { walk.take(line) }
+            }
+        } catch {
+            guard case .journalDamaged = error else { throw error }
+            return false
+        }
+        return walk.fault(against: run.ledger) == nil
     }
 
     /// What `drover usage` prints; only a sum that begins at some instant needs the whole journal.
-    package func usage(by key: String, since: Int64) throws -> JSONValue {
-        try BudgetReport.usage(core.jobs, by: key, since: since) { try RestingJournal(folder: folder).replay($0) }
+    ///
+    /// - Parameter currency: as in `budget`.
+    package func usage(by key: String, since: Int64, currency: String? = nil) throws -> JSONValue {
+        try BudgetReport.usage(core.jobs, by: key, since: since, currency: currency) {
+            try RestingJournal(folder: folder).replay($0)
+        }
     }
 }

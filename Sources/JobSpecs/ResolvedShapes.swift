@@ -63,10 +63,28 @@ extension JobSpec {
         replacing([(.streaming, .text((isOn ? AutoSwitch.on : .off).rawValue))])
     }
 
-    /// What `auto` meant for an earlier start of this job, it means for the job's life.
+    /// What `auto` meant for an earlier start of this job, it means for the job's life: also where other run keys,
+    /// `workers.max` above all, would now give it another meaning.
     package func settled(as earlier: JobSpec) -> JobSpec {
-        let spec = precision == .auto ? withPrecision(earlier.precision) : self
-        return streaming == .auto ? spec.withStreaming(earlier.streaming == .on) : spec
+        let precise = precision == .auto ? withPrecision(earlier.precision) : self
+        let spec = streaming == .auto ? precise.withStreaming(earlier.streaming == .on) : precise
+        let unsettled = [JobKey.microBatchSize, .virtualShards].filter { integer($0) == nil }
+        return spec.replacing(unsettled.map { (key: $0, value: earlier[$0]) })
+    }
+
+    /// The spec as a run is started with it, or gone on with: run by exactly `workers` where that is given, its shapes
+    /// pinned.
+    ///
+    /// - Returns: the spec, or the fault that more workers are wanted than its shards, which an earlier start may have
+    ///   settled.
+    package func readied(workers: Int?) -> Result<JobSpec, SpecIssues> {
+        if let workers { return withWorkers(workers) }
+        let shards = ResolvedShapes(self).virtualShards
+        guard self.workers.upperBound > shards else { return .success(pinned) }
+        let sentence =
+            "workers.max \(self.workers.upperBound) is more than virtual_shards \(shards), which the run began with "
+            + "and keeps: set workers.max to \(shards) or less, or choose another output_dir for a new run"
+        return .failure(SpecIssues(issues: [SpecIssue(key: JobKey.workersMax.name, sentence: sentence)]))
     }
 
     /// The spec run by exactly `count` workers, which must not change what it computes: an automatic V is settled from

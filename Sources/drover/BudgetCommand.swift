@@ -38,27 +38,38 @@ struct BudgetCommand: ParsableCommand {
             if let added {
                 do { try run.raise(RunDoor.job, by: added) } catch { throw Failure.input(Failure.sentence(error)) }
             }
-            return try run.budget(RunDoor.job)
+            return try run.budget(RunDoor.job, currency: Rates.currency(ofRun: owner))
         }
 
         func show(_ report: JSONValue) {
             guard !json else { return Output.json(report) }
+            Output.line(Self.table(report))
+            if let postings = report["postings"]?.int {
+                let isWhole = report["chain_ok"]?.bool == true
+                let chain = isWhole ? "the chain holds" : "THE CHAIN IS BROKEN: `drover fsck` says where"
+                Output.line("\(postings) postings, \(chain)\(Self.method(report))")
+            }
+        }
+
+        /// Limits and balances, a line for each unit; money says its currency, where one is named.
+        static func table(_ report: JSONValue) -> String {
             func cell(_ part: String, _ unit: BudgetUnit) -> String {
                 report[part]?[unit.key]?.double.map { LiveView.decimals($0, unit.isExact ? 0 : 4) } ?? "–"
             }
+            let currency = report["currency"]?.string.map { " (\($0))" } ?? ""
             let rows = BudgetUnit.allCases.map { unit in
                 [
-                    unit.key, cell("limits", unit), cell("spent", unit), cell("reserved", unit), cell("lost", unit),
-                    cell("overhead", unit),
+                    unit.key + (unit == .money ? currency : ""), cell("limits", unit), cell("spent", unit),
+                    cell("reserved", unit), cell("lost", unit), cell("overhead", unit),
                 ]
             }
-            Output.line(Output.table(["UNIT", "LIMIT", "SPENT", "RESERVED", "LOST", "OVERHEAD"], rows))
-            if let postings = report["postings"]?.int {
-                let chain = report["chain_ok"]?.bool == true ? "the chain holds" : "THE CHAIN IS BROKEN"
-                let method = report["measured"]?["energy"]?.string ?? "modelled"
-                Output.line(
-                    "\(postings) postings, \(chain); energy is \(method), money is reckoned from it and core time")
-            }
+            return Output.table(["UNIT", "LIMIT", "SPENT", "RESERVED", "LOST", "OVERHEAD"], rows)
+        }
+
+        /// How energy was found, as the end of a sentence; nothing where the report does not say.
+        static func method(_ report: JSONValue) -> String {
+            guard let method = report["measured"]?["energy"]?.string else { return "" }
+            return "; energy is \(method), money is reckoned from it and core time"
         }
     }
 
@@ -123,48 +134,51 @@ struct Usage: ParsableCommand {
     func run() throws {
         let start = since.flatMap(Self.milliseconds) ?? 0
         let request = JSONValue.members(["op": .string("usage"), "by": .string(by), "since": .int(start)])
-        var rows: [JSONValue] = []
+        var rows: [UsageRow] = []
         if let coordinator {
-            rows = try CoordinatorClient.connect(coordinator, token: token).ask(request).array ?? []
+            rows = read(try CoordinatorClient.connect(coordinator, token: token).ask(request))
         } else {
             for run in runs {
                 let door = try RunDoor(run)
-                let report = try door.resting()?.usage(by: by, since: Int64(start)) ?? door.client().ask(request)
-                rows = Self.merge(rows, (report.array ?? []).map { by == "job" ? Self.renamed($0, run) : $0 }, by)
+                let report =
+                    try door.resting()?.usage(by: by, since: Int64(start), currency: Rates.currency(ofRun: run))
+                    ?? door.client().ask(request)
+                rows += read(report).map { by == "job" ? Self.renamed($0, run) : $0 }
             }
+            rows = UsageRow.joined(rows)
         }
-        if json { return Output.json(.array(rows)) }
+        let report = rows.map { $0.json(by: by) }
+        if json { return Output.json(.array(report)) }
+        Output.line(Self.table(report, by: by))
+    }
+
+    private func read(_ report: JSONValue) -> [UsageRow] { (report.array ?? []).map { UsageRow($0, by: by) } }
+
+    /// The number of a run's own job tells nobody which run it is.
+    private static func renamed(_ row: UsageRow, _ run: String) -> UsageRow {
+        var row = row
+        row.name = run
+        return row
+    }
+
+    /// A line for each row; behind the sums, the currency of the money and how the energy was found.
+    static func table(_ rows: [JSONValue], by key: String) -> String {
         let units = BudgetUnit.allCases
-        Output.line(
-            Output.table(
-                [by.uppercased(), "JOBS"] + units.map { $0.key.uppercased() },
-                rows.map { row in
-                    [row[by]?.string ?? "", "\(row["jobs"]?.int ?? 0)"]
-                        + units.map { LiveView.decimals(row[$0.key]?.double ?? 0, $0.isExact ? 0 : 4) }
-                }))
-    }
-
-    private static func renamed(_ row: JSONValue, _ run: String) -> JSONValue {
-        var object = row.object ?? JSONObject()
-        object["job"] = .string(run)
-        return .object(object)
-    }
-
-    private static func merge(_ left: [JSONValue], _ right: [JSONValue], _ key: String) -> [JSONValue] {
-        var merged = left
-        for row in right {
-            guard let place = merged.firstIndex(where: { $0[key]?.string == row[key]?.string }),
-                var object = merged[place].object
-            else {
-                merged.append(row)
-                continue
-            }
-            object["jobs"] = .int((object["jobs"]?.int ?? 0) + (row["jobs"]?.int ?? 0))
-            for unit in BudgetUnit.allCases {
-                object[unit.key] = .double((object[unit.key]?.double ?? 0) + (row[unit.key]?.double ?? 0))
-            }
-            merged[place] = .object(object)
+        let head = [key.uppercased(), "JOBS"] + units.map { $0.key.uppercased() } + ["CURRENCY", "ENERGY METHOD"]
+        let lines = rows.map { row -> [String] in
+            let sums = units.map { LiveView.decimals(row[$0.key]?.double ?? 0, $0.isExact ? 0 : 4) }
+            let words = ["currency", "energy_method"].map { row[$0]?.string ?? "–" }
+            return [row[key]?.string ?? "", "\(row["jobs"]?.int ?? 0)"] + sums + words
         }
-        return merged
+        return Output.table(head, lines)
+    }
+}
+
+extension Rates {
+    /// What a run of this machine is charged in where its own budget names no currency: its own card's, which is kept
+    /// with it, else that of the user's.
+    static func currency(ofRun folder: String) -> String? {
+        let kept = path(in: folder)
+        return (try? read(Disk.hasFile(kept) ? kept : nil))?.currency
     }
 }

@@ -16,7 +16,8 @@ struct Estimate: ParsableCommand {
         abstract: "Says what a job will take, and whether its budget is enough.",
         discussion: """
             Parameters, steps, tokens, checkpoints and memory are computed. Times, and what follows from them, are modelled
-            from the model's arithmetic, or with --probe measured on real steps of the job on this machine.
+            from the model's arithmetic, or with --probe measured on real steps of the job on this machine. Energy and
+            money are modelled either way, from core time and the rate card; with --json each row says which is which.
             """)
 
     @Argument(help: "The job file.")
@@ -46,7 +47,21 @@ struct Estimate: ParsableCommand {
         var coreHours: Double
         var energyWattHours: Double?
         var money: Double?
-        var isMeasured: Bool
+        /// Its times and its memory were measured on real steps.
+        var isProbed: Bool
+
+        /// Whether each figure was measured or modelled, by its key; null where there is none.
+        var methods: JSONValue {
+            let times = JSONValue.string(isProbed ? "measured" : "modelled")
+            let modelled = JSONValue.string("modelled")
+            return .members([
+                "memory_bytes": times, "wall_clock_s": times, "core_hours": times,
+                "energy_wh": energyWattHours == nil ? .null : modelled, "money": money == nil ? .null : modelled,
+            ])
+        }
+
+        /// Nothing of it is modelled.
+        var isMeasured: Bool { isProbed && energyWattHours == nil && money == nil }
     }
 
     func run() throws {
@@ -79,9 +94,9 @@ struct Estimate: ParsableCommand {
     private static func disk(_ spec: JobSpec, _ size: JobSize) throws -> (needed: Int, free: Int) {
         var folder = spec.outputDir
         while folder != "/", !Disk.hasFolder(folder) { folder = (folder as NSString).deletingLastPathComponent }
-        let taken = DiskNeed.taken(by: joinPath(spec.outputDir, "checkpoints"))
-        let needed = DiskNeed.bytes(spec, parameters: size.parameters) - taken
-        return (max(0, needed), try POSIXFileSystem().space(folder).available)
+        let needed = DiskNeed.more(
+            spec, parameters: size.parameters, steps: size.steps, beyond: joinPath(spec.outputDir, "checkpoints"))
+        return (needed, try POSIXFileSystem().space(folder).available)
     }
 
     private func workerCounts(_ spec: JobSpec) throws -> [Int] {
@@ -112,7 +127,7 @@ struct Estimate: ParsableCommand {
             workers: count, memoryBytes: memory, wallSeconds: seconds, coreHours: Double(coreMilliseconds) / 3.6e6,
             energyWattHours: card.milliwattsPerCore > 0 ? Double(card.energy(coreTime: coreMilliseconds)) / 3.6e6 : nil,
             money: card.currency == nil
-                ? nil : Double(card.costs(coreTime: coreMilliseconds, wallClock: 0).money) / 1e6, isMeasured: probe)
+                ? nil : Double(card.costs(coreTime: coreMilliseconds, wallClock: 0).money) / 1e6, isProbed: probe)
     }
 
     /// Why the job will not fit its budget or this machine, a sentence each.
@@ -151,7 +166,7 @@ struct Estimate: ParsableCommand {
         value.map { .array([.double($0 * spread.low), .double($0 * spread.high)]) } ?? .null
     }
 
-    private func json(_ row: Row) -> JSONValue {
+    func json(_ row: Row) -> JSONValue {
         let memory = Double(row.memoryBytes)
         return .members([
             "workers": .int(row.workers), "memory_bytes": .int(row.memoryBytes),
@@ -162,7 +177,7 @@ struct Estimate: ParsableCommand {
             "core_hours": .double(row.coreHours), "core_hours_range": range(row.coreHours),
             "energy_wh": row.energyWattHours.map(JSONValue.double) ?? .null,
             "energy_wh_range": range(row.energyWattHours), "money": row.money.map(JSONValue.double) ?? .null,
-            "money_range": range(row.money), "measured": .bool(row.isMeasured),
+            "money_range": range(row.money), "measured": .bool(row.isMeasured), "methods": row.methods,
         ])
     }
 

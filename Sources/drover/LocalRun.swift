@@ -80,7 +80,10 @@ final class LocalRun {
     ) throws {
         self.point = point
         let output = OutputFolder(folder)
-        guard output.hasJournal, let previous = try output.earlierSpec() else { return try begin(branch) }
+        guard output.hasJournal, let previous = try output.earlierSpec() else {
+            spec = try spec.readied(workers: options.workers).get()
+            return try begin(branch)
+        }
         // What `auto` meant when the run began, it means for its life.
         spec = spec.settled(as: previous)
         guard resuming else {
@@ -89,6 +92,7 @@ final class LocalRun {
             )
         }
         try OutputFolder.refuseOther(spec, than: previous, in: folder)
+        spec = try spec.readied(workers: options.workers).get()
         let changed = BudgetUnit.allCases.filter { spec.budget[$0] != previous.budget[$0] }
         try goOn(limiting: units ?? changed, branch)
     }
@@ -158,10 +162,12 @@ final class LocalRun {
     private func prepare(isResuming: Bool) throws -> (description: JobDescription, yaml: String) {
         var submission = try Submission(spec)
         try checkFolder()
-        try checkDisk(submission.layout.count)
+        try checkDisk(submission.layout.count, steps: 0)
         let description = try submission.describe(folder: "\(folder)/data", isResuming: isResuming) { [view] in
             view.preparing($0)
         }
+        // How many steps there are, of which save_every keeps some, is known with the data.
+        if spec.saveEvery > 0 { try checkDisk(description.parameters, steps: certainSteps(description)) }
         view.prepared(description, submission)
         if submission.spec.precision == .bf16, !Compute.hasNativeBF16 {
             view.say("precision: bf16 is rounded in software on this machine: right, but no faster than fp32")
@@ -180,18 +186,25 @@ final class LocalRun {
         }
     }
 
-    /// Refuses a job whose kept checkpoints would not fit on the disk: three vectors of fp32 each, one more while
-    /// saving. Those that a run has made already need no room.
-    private func checkDisk(_ parameters: Int) throws {
-        let space = try POSIXFileSystem().space(folder)
-        let needed = DiskNeed.bytes(spec, parameters: parameters) - DiskNeed.taken(by: "\(folder)/checkpoints")
-        guard needed < space.available else {
+    /// Refuses a job whose kept checkpoints would not fit on the disk. Those that a run has made already need no room.
+    ///
+    /// - Parameter steps: of which `save_every` keeps some; 0 = not known.
+    private func checkDisk(_ parameters: Int, steps: Int) throws {
+        let free = try POSIXFileSystem().space(folder).available
+        let needed = DiskNeed.more(spec, parameters: parameters, steps: steps, beyond: "\(folder)/checkpoints")
+        guard needed < free else {
             throw Failure.input(
-                "\(folder): \(Output.bytes(needed)) are needed for \(max(2, spec.saveTotalLimit)) checkpoints, the last "
-                    + "one that was read back whole and one in the making, \(Output.bytes(space.available)) are "
-                    + "free: free some, or lower save_total_limit"
-            )
+                "\(folder): the checkpoints that the job keeps and the next one take \(Output.bytes(needed)) more, "
+                    + "\(Output.bytes(free)) are free: free some, for instance with `drover checkpoint prune`, lower "
+                    + "save_total_limit or save_best, or raise save_every")
         }
+    }
+
+    /// The steps that the job will make; 0 where a limit in another unit ends it at one that nobody knows.
+    private func certainSteps(_ description: JobDescription) -> Int {
+        guard BudgetUnit.allCases.allSatisfy({ $0 == .steps || description.budget[$0] == nil }) else { return 0 }
+        let planned = (description.totalSequences + description.globalBatch - 1) / description.globalBatch
+        return min(planned, description.stepLimit ?? planned)
     }
 
     /// The rate card that is named, or that was when the run was started; nil = the user's own.

@@ -11,11 +11,11 @@ struct Resume: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Goes on with a paused, stopped or crashed run.",
         discussion: """
-            Any number of workers gives the same result. Run keys (workers, budget, saving, output) may be changed with
-            key=value; keys that decide the result may not. A run whose budget ran out goes on from the state before its
-            anneal (--from trunk) or from the annealed one (--from annealed), once more was granted. --from STEP --as NAME
-            begins a new run with the state of that step; then any key may change. With --coordinator the run is a job's
-            number, and its run keys change while it is paused.
+            Any number of workers gives the same result. Run keys (workers, budget, saving, export) may be changed with
+            key=value; keys that decide the result may not, and the run stays in its folder. A run whose budget ran out
+            goes on from the state before its anneal (--from trunk) or from the annealed one (--from annealed), once
+            more was granted. --from STEP --as NAME begins a new run with the state of that step; then any key may
+            change. With --coordinator the run is a job's number, and its run keys change while it is paused.
             """)
 
     @Argument(help: ArgumentHelp("The run's folder (its job's output_dir).", valueName: "run-dir"))
@@ -57,6 +57,7 @@ struct Resume: ParsableCommand {
         }
         let kept = try JobSpec.read(yaml: String(decoding: data, as: UTF8.self), file: path).get()
         let absolute = URL(fileURLWithPath: folder).standardizedFileURL.path
+        try Self.refuseMove(of: kept, by: overrides, from: absolute)
         var spec = try changed(kept, ["output_dir=\(absolute)"])
         if let workers = options.workers { spec = try spec.withWorkers(workers).get() }
         try LocalRun(spec, options: options).train(resuming: true, from: point, limiting: namedUnits)
@@ -74,6 +75,17 @@ struct Resume: ParsableCommand {
                 })
         }
         return spec
+    }
+
+    /// Refuses to go on in another folder: the run's journal and checkpoints are in its own.
+    static func refuseMove(of kept: JobSpec, by overrides: [String], from home: String) throws {
+        guard JobSpec.keys(namedBy: overrides).contains(.outputDir) else { return }
+        let wanted = try kept.withOverrides(overrides).get().absolute(in: FileManager.default.currentDirectoryPath)
+        let other = URL(fileURLWithPath: wanted.outputDir).standardizedFileURL.path
+        guard other != home else { return }
+        throw Failure.input(
+            "output_dir can't change on resume (\(home) → \(other)): a run goes on in its own folder; "
+                + "--from STEP --as NAME output_dir=\(other) begins a new run there with its state")
     }
 
     /// Budget limits that the command line names.

@@ -55,8 +55,10 @@ struct Train: ParsableCommand {
     }
 
     func run() throws {
-        let spec = try readSpec()
-        if dryRun { return try LocalRun.rehearse(spec, json: options.json) }
+        let spec = try Self.read(job, overrides: overrides)
+        if dryRun {
+            return try LocalRun.rehearse(spec.readied(workers: options.workers).get(), json: options.json)
+        }
         let choice: ResumeChoice =
             switch resume {
             case nil: spec.resumeFromCheckpoint
@@ -73,7 +75,8 @@ struct Train: ParsableCommand {
                 throw Failure.input(
                     "to begin with the state of another run is for runs on this machine, without --coordinator")
             }
-            return try ClusterRun(spec, coordinator: coordinator, token: token, json: options.json, detach: detach)
+            let readied = try spec.readied(workers: options.workers).get()
+            return try ClusterRun(readied, coordinator: coordinator, token: token, json: options.json, detach: detach)
                 .submit(requestKey, isNew: choice == .never)
         }
         guard !detach else { throw Failure.input("--detach needs --coordinator") }
@@ -81,12 +84,6 @@ struct Train: ParsableCommand {
         var origin: BranchOrigin?
         if case .path(let path) = choice { origin = try BranchOrigin(path) }
         try LocalRun(spec, options: options).train(resuming: choice != .never, branch: origin)
-    }
-
-    private func readSpec() throws -> JobSpec {
-        var spec = try Self.read(job, overrides: overrides)
-        if let workers = options.workers { spec = try spec.withWorkers(workers).get() }
-        return spec.pinned
     }
 
     /// The job file with `key=value` put over it.

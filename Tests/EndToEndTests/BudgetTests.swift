@@ -66,6 +66,8 @@ import Testing
         let perCoreSecond = ["core_hours": 1 / 3600.0, "energy": 9 / 3.6e6, "money": 0.5 / 3600 + 0.3 * 9 / 3.6e6]
         #expect(used > 0 && used <= allowed + 2 * (perCoreSecond[unit] ?? 0), "\(used) of \(allowed)")
         #expect(used > 0.4 * allowed, "\(used) of \(allowed)")
+        let usage = try scene.run("usage", "run", "--json").end.array?.first
+        #expect(usage?["currency"]?.string == "EUR" && usage?["energy_method"]?.string == "modelled")
         #expect(try scene.run("checkpoint", "verify", "run").code == 0)
         let kinds = (try scene.run("checkpoint", "ls", "run", "--json").end.array ?? []).compactMap {
             $0["kind"]?.string
@@ -127,6 +129,8 @@ import Testing
         // Readings come once a second: what is drawn until the next one may pass the limit.
         #expect(joules > 40 && joules <= 108 + 40 && joules <= 40 * seconds, "\(joules) J in \(seconds) s")
         #expect(spent["measured"]?["energy"]?.string == "measured")
+        let usage = try scene.run("usage", "run", "--json").end.array?.first
+        #expect(usage?["energy_method"]?.string == "measured")
         #expect(outcome.end["energy_method"]?.string == "measured")
         #expect(abs((outcome.end["energy_wh"]?.double ?? 0) * 3600 - joules) < 0.01)
         #expect(try scene.run("fsck", "run", "--json").end["sound"]?.bool == true)

@@ -69,6 +69,24 @@ import Testing
         #expect(try Data(contentsOf: again) == adapter(scene))
     }
 
+    @Test func `a run goes on under another limit of workers, with the shards it began with, and in its own folder`()
+        throws
+    {
+        let expected = try Scene().run("train", "job.yaml", "virtual_shards=4", "--workers", "1", "--json")
+        let scene = try Scene()
+        let first = try scene.run("train", "job.yaml", "workers.max=4", "budget.steps=9", "--workers", "1", "--json")
+        #expect(first.code == 3, "\(first.errors)")
+        let wide = try scene.run("train", "job.yaml", "workers.max=8", "budget.steps=100", "--json")
+        #expect(wide.code == 2 && wide.errors.contains("more than virtual_shards 4"), "\(wide.errors)")
+        let moved = try scene.run("resume", "run", "output_dir=elsewhere", "budget.steps=100", "--json")
+        #expect(moved.code == 2 && moved.errors.contains("--from STEP --as NAME output_dir="), "\(moved.errors)")
+        #expect(!FileManager.default.fileExists(atPath: scene.folder.appendingPathComponent("elsewhere").path))
+
+        let second = try scene.run("train", "job.yaml", "workers.max=2", "budget.steps=100", "--json")
+        #expect(second.code == 0 && second.end["state"]?.string == "DONE", "\(second.errors)")
+        #expect(expected.digest != nil && second.digest == expected.digest)
+    }
+
     @Test func `an older journal beside newer checkpoints is refused`() throws {
         let scene = try Scene()
         _ = try scene.run("train", "job.yaml", "budget.steps=9", "--workers", "1", "--json")

@@ -151,6 +151,28 @@ import Testing
         #expect(throws: SpecIssues.self) { try spec(smallest + "virtual_shards: 4\n").withWorkers(5).get() }
     }
 
+    @Test func `what a run has settled it keeps when only its workers change, up to one a shard`() throws {
+        func job(_ more: String) throws -> JobSpec { try spec(smallest + "finetuning_type: full\n" + more) }
+        let begun = try job("workers: {max: 8}\n").readied(workers: nil).get().withStreaming(false)
+        #expect(begun.virtualShards == 8 && begun.microBatchSize == 2)
+
+        for count in [1, 3, 8] {
+            let again = try job("workers: {max: \(count)}\n").settled(as: begun)
+            #expect(again.differences(from: begun, tag: .result).isEmpty)
+            let ready = try again.readied(workers: nil).get()
+            #expect(ready.virtualShards == 8 && ready.workers == 1...count)
+        }
+        let wide = try job("workers: {max: 16}\n").settled(as: begun)
+        let error = #expect(throws: SpecIssues.self) { try wide.readied(workers: nil).get() }
+        #expect(error?.description.contains("workers.max 16 is more than virtual_shards 8") == true)
+        #expect(try wide.readied(workers: 5).get().workers == 5...5)
+        #expect(throws: SpecIssues.self) { try wide.readied(workers: 9).get() }
+        // What is written is no matter of settling, and a new run settles for itself.
+        let written = try job("virtual_shards: 16\nmicro_batch_size: 1\n").settled(as: begun)
+        #expect(written.differences(from: begun, tag: .result).map(\.key) == [.microBatchSize, .virtualShards])
+        #expect(try job("workers: {max: 16}\n").readied(workers: nil).get().virtualShards == 16)
+    }
+
     @Test func `given shapes stand, and few shards bound the default of workers`() throws {
         let job = try spec(smallest + "virtual_shards: 3\nmicro_batch_size: 5\n")
 

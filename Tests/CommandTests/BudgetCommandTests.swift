@@ -1,0 +1,90 @@
+import ArgumentParser
+import Foundation
+import JobSpecs
+import Terms
+import Testing
+
+@testable import drover
+
+/// What commands about budgets say of currencies and of how energy was found, and what `resume` refuses to change.
+@Suite struct BudgetCommandTests {
+    @Test func `a budget's table names the currency, and its last line how energy was found`() {
+        let report = JSONValue.members([
+            "limits": .members(["money": .double(60)]), "spent": .members(["steps": .int(7), "money": .double(1.5)]),
+            "currency": .string("EUR"), "measured": .members(["energy": .string("measured")]),
+        ])
+
+        let lines = BudgetCommand.Target.table(report).split(separator: "\n")
+        #expect(lines.last?.hasPrefix("money (EUR)") == true && lines.last?.contains("60.0000") == true)
+        #expect(lines.filter { $0.contains("EUR") }.count == 1)
+        #expect(BudgetCommand.Target.method(report).hasPrefix("; energy is measured, "))
+        // An older coordinator does not say of a project.
+        #expect(BudgetCommand.Target.method(.null) == "" && !BudgetCommand.Target.table(.null).contains("("))
+    }
+
+    @Test func `usage says the currency of each row's money, and how its energy was found`() {
+        func row(_ money: Double, _ currency: JSONValue, _ method: JSONValue) -> JSONValue {
+            .members([
+                "project": .string("lab"), "jobs": .int(2), "money": .double(money), "currency": currency,
+                "energy_method": method,
+            ])
+        }
+        let rows = [row(1.5, .string("EUR"), .string("measured and modelled")), row(2, .string("USD"), .null)]
+
+        let lines = Usage.table(rows, by: "project").split(separator: "\n")
+        #expect(lines.count == 3 && lines[0].hasSuffix("MONEY  CURRENCY  ENERGY METHOD"))
+        #expect(lines[1].contains("1.5000  EUR       measured and modelled"))
+        #expect(lines[2].contains("2.0000  USD       –"))
+    }
+
+    @Test func `a run is charged in the currency of the card that was kept with it`() throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("drover-card-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let card = folder.appendingPathComponent("rates.json")
+
+        try Data(#"{"core_hour": 0.02, "currency": "CHF"}"#.utf8).write(to: card)
+        #expect(Rates.currency(ofRun: folder.path) == "CHF")
+        // One that can't be read names none.
+        try Data("{".utf8).write(to: card)
+        #expect(Rates.currency(ofRun: folder.path) == nil)
+    }
+
+    @Test(arguments: [true, false])
+    func `an estimate says of each figure whether it was measured`(_ probe: Bool) throws {
+        let arguments = probe ? ["job.yaml", "--probe"] : ["job.yaml"]
+        let estimate = try Estimate.parse(arguments)
+        func json(energy: Double?, money: Double?) -> JSONValue {
+            estimate.json(
+                Estimate.Row(
+                    workers: 1, memoryBytes: 1000, wallSeconds: 10, coreHours: 1, energyWattHours: energy, money: money,
+                    isProbed: probe))
+        }
+
+        let priced = json(energy: 2, money: 3)
+        for key in ["memory_bytes", "wall_clock_s", "core_hours"] {
+            #expect(priced["methods"]?[key]?.string == (probe ? "measured" : "modelled"))
+        }
+        #expect(priced["methods"]?["energy_wh"]?.string == "modelled")
+        #expect(priced["methods"]?["money"]?.string == "modelled")
+        #expect(priced["measured"]?.bool == false)
+        let bare = json(energy: nil, money: nil)
+        #expect(bare["measured"]?.bool == probe && bare["methods"]?["money"]?.isNull == true)
+    }
+
+    @Test func `a run is not moved by resuming it, and where the key says where it is, it may stand`() throws {
+        let yaml = "model_name_or_path: m\ndataset:\n  - path: d.jsonl\n"
+        let kept = try JobSpec.read(yaml: yaml, file: "job.yaml").get()
+        func refuse(_ overrides: String...) throws {
+            try Resume.refuseMove(of: kept, by: overrides, from: "/runs/a")
+        }
+
+        for wrong in ["output_dir=/runs/b", "output_dir=a", "output_dir=null"] {
+            let error = #expect(throws: Failure.self) { try refuse("save_steps=5", wrong) }
+            #expect(error.map { Failure.exitCode($0) } == 2)
+            #expect(error?.description.contains("--from STEP --as NAME output_dir=") == true)
+        }
+        try refuse("output_dir=/runs/a/", "save_steps=5")
+        try refuse("save_steps=5")
+    }
+}
