@@ -13,9 +13,11 @@ extension Coordinator {
     private static let (plainFormat, format) = ("drover-core 2", "drover-core 3")
 
     /// What the journal so far adds up to.
-    package func snapshot() -> [UInt8] {
+    ///
+    /// - Parameter isPlain: as a release before this one wrote it, without a word on changed limits.
+    package func snapshot(isPlain: Bool = false) -> [UInt8] {
         var writer = ByteWriter(capacity: 4096 + jobs.reduce(0) { $0 + 16 * $1.digests.count + 4096 })
-        let isPlain = !jobs.contains(where: \.hasOtherLimits)
+        let isPlain = isPlain || !jobs.contains(where: \.hasOtherLimits)
         writer.string(isPlain ? Self.plainFormat : Self.format)
         writer.list(jobs) { writer, run in
             run.writeDurable(into: &writer)

@@ -47,12 +47,17 @@ extension JobRun {
     }
 
     /// True when members leave and no checkpoint was made for that yet: each that goes is one less that has the state.
+    /// They stay for it, so it must not take longer than they can.
     private func securesLeave(_ now: Instant) -> Bool {
-        leavingSince.map { lastSaveAt < $0 && now - lastSaveAt >= Self.leavePause } ?? false
+        guard saving == nil, let leavingSince, lastSaveAt < leavingSince else { return false }
+        return now - lastSaveAt >= Self.leavePause && saveEstimate < Self.leavePatience
     }
 
     /// Between the last checkpoint and one that is made because members leave, at least.
     static let leavePause = Span.seconds(10)
+    /// Milliseconds of a checkpoint for which somebody who leaves is kept, at most: machines are taken back within half
+    /// a minute.
+    static let leavePatience = 15_000.0
 
     /// Between two checkpoints by time; nil = only steps count.
     var saveInterval: Span? {

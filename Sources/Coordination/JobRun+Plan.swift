@@ -71,17 +71,20 @@ extension JobRun {
     private mutating func replanResumed(_ now: Instant, _ output: inout CoordinatorOutput) {
         guard wasResumed else { return }
         wasResumed = false
-        if hasOtherLimits, description.script.isEmpty { return replanChanged(now, &output) }
-        guard description.script.isEmpty, let current = plan.last else { return }
+        if description.script.isEmpty, hasOtherLimits || isOutdated(now) { replanChanged(now, &output) }
+        // It was given back when the job came to rest.
+        if let event = plan.last, event.limit != nil, committed < event.end, ledger?.balance(.ending) == .zero {
+            setAside(endingCosts(event, now), &output)
+        }
+    }
+
+    /// True when what is counted ends the job sooner than its plan, or no longer where it ended it.
+    private func isOutdated(_ now: Instant) -> Bool {
+        guard let current = plan.last else { return false }
         let exact = BudgetUnit.allCases.filter(\.isExact)
         let ends = exact.compactMap { lastStep(within: $0, after: committed, now) }
         let end = min(plannedSteps, ends.min() ?? .max)
-        let isRaised = end > current.end && exact.contains { $0.key == current.limit }
-        if end < current.end || isRaised { return replanChanged(now, &output) }
-        // It was given back when the job came to rest.
-        if current.limit != nil, committed < current.end, ledger?.balance(.ending) == .zero {
-            setAside(endingCosts(current, now), &output)
-        }
+        return end < current.end || (end > current.end && exact.contains { $0.key == current.limit })
     }
 
     /// The plan to as far as every limit allows, beyond `after`.
@@ -150,9 +153,11 @@ extension JobRun {
 
     /// From the ledger: what the steps of the lineage have cost on average, when this life has measured none.
     private func meanOfLineage(_ unit: BudgetUnit) -> Double? {
-        guard let ledger, ledger.position >= Pace.enough else { return pace.mean(unit) }
+        // What a branch brought along cost nothing here.
+        let own = (ledger?.position ?? 0) - (description.branch?.step ?? 0)
+        guard let ledger, own >= Pace.enough else { return pace.mean(unit) }
         let sum = Double(ledger.balance(.covered)[unit]) + Double(ledger.balance(.atRisk)[unit])
-        return sum > 0 ? sum / Double(ledger.position) : nil
+        return sum > 0 ? sum / Double(own) : nil
     }
 
     /// What the whole generation costs in so much time.
@@ -202,7 +207,7 @@ extension JobRun {
     }
 
     /// Milliseconds from the order of a checkpoint to its publication; before the first, what a slow disk would take.
-    private var saveEstimate: Double {
+    var saveEstimate: Double {
         Double(pace.saveMilliseconds ?? 50 + Int64(description.parameters) * 12 / 100_000)
     }
 

@@ -7,8 +7,11 @@ extension JobRun {
     /// True when the budget leaves no room for another step: the job rests, with the numbers, and needs no workers.
     mutating func isHeld(_ crew: Crew, _ output: inout CoordinatorOutput) -> Bool {
         // Those that can tell what they draw do so before they are loaded.
-        let loaded = crew.indices.filter { crew[$0].load == .loaded && !crew[$0].isWithdrawn }
-        if let fault = priceFault(isMeasured: loaded.isEmpty ? nil : loaded.contains { crew[$0].milliwatts != nil }) {
+        let staying = crew.filter { !$0.isWithdrawn }
+        let isKnown = !staying.isEmpty && staying.allSatisfy { $0.load == .loaded }
+        let isMeasured = isKnown ? staying.contains { $0.milliwatts != nil } : nil
+        // Progress that is in no checkpoint yet is worth more than a limit that can't be counted.
+        if committed == saved, let fault = priceFault(isMeasured: isMeasured) {
             rest(.budgetExhausted, reason: "held: \(fault)", &output)
             return true
         }
@@ -33,7 +36,8 @@ extension JobRun {
         var (rates, bounds) = (rates, limits)
         rates.isEnergyMeasured = rates.isEnergyMeasured ?? isMeasured
         if ledger?.energyMethods.contains(.measured) == true { rates.isEnergyMeasured = true }
-        for unit in BudgetUnit.allCases { bounds[unit] = bound(unit) }
+        // A project may leave nothing at all, which is no limit that a job could be given.
+        for unit in BudgetUnit.allCases { bounds[unit] = bound(unit).map { max(1, $0) } }
         return rates.fault(with: bounds)
     }
 

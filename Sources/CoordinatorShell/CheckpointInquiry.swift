@@ -11,15 +11,19 @@ package struct CheckpointInquiry: Sendable {
     /// nil = nobody in this process has it open.
     private let store: CheckpointStore?
     private let policy: RetentionPolicy
+    /// No save of the job is under way.
+    private let isAtRest: Bool
 
     /// - Parameters:
     ///   - folder: the store's.
     ///   - store: the store, where this process has it open for writing already.
     ///   - policy: what the job itself keeps.
-    package init(folder: String, store: CheckpointStore? = nil, policy: RetentionPolicy) {
+    ///   - isAtRest: no save of the job is under way.
+    package init(folder: String, store: CheckpointStore? = nil, policy: RetentionPolicy, isAtRest: Bool = true) {
         self.folder = folder
         self.store = store
         self.policy = policy
+        self.isAtRest = isAtRest
     }
 
     /// Why there is no answer; the user asked for something that is not there.
@@ -132,7 +136,7 @@ package struct CheckpointInquiry: Sendable {
         ])
     }
 
-    /// Prunes by the job's own policy, parts of which the request may set otherwise. The job rests: no object that
+    /// Prunes by the job's own policy, parts of which the request may set otherwise. While the job rests no object that
     /// nobody names is of a save under way, and what is let go is free at once. A dry run says what that would free.
     private func prune(_ request: JSONValue) throws -> JSONValue {
         let isDryRun = request["dry_run"]?.bool == true
@@ -140,7 +144,7 @@ package struct CheckpointInquiry: Sendable {
             last: request["keep"]?.int ?? policy.last, every: request["every"]?.int ?? policy.every,
             best: request["best"]?.int ?? policy.best)
         let report = try (isDryRun ? reading() : writing()).prune(
-            [(CheckpointDesk.run, policy)], graceSeconds: 0, at: Self.now, dryRun: isDryRun)
+            [(CheckpointDesk.run, policy)], graceSeconds: isAtRest ? 0 : 3600, at: Self.now, dryRun: isDryRun)
         let decisions = report.runs.flatMap(\.decisions)
         let refusal = report.refusal ?? report.runs.compactMap(\.refusal).first
         return .members([

@@ -146,8 +146,8 @@ package enum BudgetReport {
         for unit in BudgetUnit.allCases { shown[unit.key] = limits[unit].map { figure($0, unit) } }
         let rows = UsageRow.joined(
             jobs.map { UsageRow($0, costs: $0.ownSpent, by: "project", currency: core.rates.currency) })
-        func sum(_ part: (Ledger) -> Costs) -> JSONValue {
-            let costs = jobs.compactMap(\.ledger).reduce(Costs.zero) { $0.adding(part($1)) ?? $0 }
+        func sum(_ part: (JobRun) -> Costs?) -> JSONValue {
+            let costs = jobs.compactMap(part).reduce(Costs.zero) { $0.adding($1) ?? $0 }
             var object = JSONObject(BudgetUnit.allCases.map { ($0.key, figure(costs[$0], $0)) })
             // What was charged in several currencies has no sum.
             if rows.count > 1 { object[BudgetUnit.money.key] = .null }
@@ -155,8 +155,9 @@ package enum BudgetReport {
         }
         let currency = limits.currency ?? (rows.count == 1 ? rows[0].currency : nil)
         return .members([
-            "project": .string(name), "limits": .object(shown), "spent": sum(\.spent), "reserved": sum(\.reserved),
-            "lost": sum { $0.balance(.lost) }, "overhead": sum { $0.balance(.overhead) },
+            "project": .string(name), "limits": .object(shown), "spent": sum(\.ownSpent),
+            "reserved": sum(\.ledger?.reserved), "lost": sum { $0.ledger?.balance(.lost) },
+            "overhead": sum { $0.ledger?.balance(.overhead) },
             "postings": .int(jobs.reduce(0) { $0 + ($1.ledger?.postingsCount ?? 0) }),
             "chain_ok": .bool(jobs.allSatisfy(isWhole)),
             "jobs": .array(jobs.map { .int(Int($0.id.number)) }),

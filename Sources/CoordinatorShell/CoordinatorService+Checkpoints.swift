@@ -17,7 +17,8 @@ extension CoordinatorService {
                 "job \(job) is \(run.state.rawValue) and prunes by itself after each save: pause it first")
         }
         let inquiry = CheckpointInquiry(
-            folder: folder, store: desk(job)?.checkpoints.store, policy: run.description.retention)
+            folder: folder, store: desk(job)?.checkpoints.store, policy: run.description.retention,
+            isAtRest: run.state.isAtRest)
         return tasks.begin {
             do { return try inquiry.answer(request) } catch { return Self.problem("\(error)") }
         }

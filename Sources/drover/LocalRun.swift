@@ -166,8 +166,9 @@ final class LocalRun {
         let description = try submission.describe(folder: "\(folder)/data", isResuming: isResuming) { [view] in
             view.preparing($0)
         }
-        // How many steps there are, of which save_every keeps some, is known with the data.
-        if spec.saveEvery > 0 { try checkDisk(description.parameters, steps: certainSteps(description)) }
+        // How many steps there are, of which save_every keeps some, is known with the data; how many of those a run that
+        // goes on has behind it, only later.
+        if spec.saveEvery > 0, !isResuming { try checkDisk(description.parameters, steps: certainSteps(description)) }
         view.prepared(description, submission)
         if submission.spec.precision == .bf16, !Compute.hasNativeBF16 {
             view.say("precision: bf16 is rounded in software on this machine: right, but no faster than fp32")

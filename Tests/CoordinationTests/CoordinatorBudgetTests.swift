@@ -416,6 +416,27 @@ import Wire
         #expect(stage.core.projectSpent("shop").tokens == stage.core.job(job).map { Int64($0.tokens(after: 13)) - 320 })
     }
 
+    @Test func `a second job of a project that has nothing left is held, also after a restart`() throws {
+        let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.project = "shop" })
+        var limits = Budget()
+        limits[.steps] = 10
+        stage.feed(.projectLimited("shop", limits))
+        stage.runOut(job, sessions, step: .seconds(1))
+        #expect(stage.state(job) == .budgetExhausted && stage.committed(job) == 10)
+        let second = stage.submit(Stage.description(steps: 40) { $0.project = "shop" })
+        leaveAndReturn(stage, second, sessions)
+        stage.runOut(second, sessions, step: .seconds(1))
+        #expect(stage.state(second) == .budgetExhausted && stage.committed(second) == 0)
+
+        let third = stage.submit(Stage.description(steps: 40) { $0.project = "shop" })
+        stage.wait(.seconds(1))
+        let next = try stage.restarted()
+        next.wait(.seconds(1))
+        stage.feed(.ordered(.resume, second))
+        #expect(stage.core.job(third)?.committed == 0 && next.core.job(third)?.committed == 0)
+        #expect(stage.core.projectSpent("shop").steps == 10)
+    }
+
     @Test func `a job that ends gives back what it had set aside, and sets it aside again when it goes on`() throws {
         let (stage, job, sessions) = running(Stage.description(steps: 20) { $0.stepLimit = 12 })
         stage.run(job, to: 4, sessions)

@@ -52,6 +52,37 @@ import Wire
         }
     }
 
+    @Test func `as long as one worker is still loading nobody says that none measures`() {
+        let stage = Stage()
+        let job = stage.submit(Stage.description { $0.budget[.energy] = 1_000_000 })
+        let sessions = (1...2).map { stage.hello($0) }
+        stage.load(sessions[0])
+        #expect(stage.state(job)?.isAtRest == false)
+
+        stage.say(power(30), sessions[1])
+        stage.load(sessions[1])
+        stage.start(job, sessions)
+
+        #expect(stage.state(job) == .running)
+    }
+
+    @Test func `progress that is in no checkpoint is not given up for a limit that can't be counted`() {
+        let stage = Stage()
+        let job = stage.submit(Stage.description { $0.project = "shop" })
+        let sessions = (1...2).map { stage.hello($0) }
+        sessions.forEach(stage.load)
+        stage.start(job, sessions)
+        stage.run(job, to: 3, sessions)
+        var limits = Budget()
+        limits[.energy] = 1_000_000
+        stage.feed(.projectLimited("shop", limits))
+
+        stage.feed(.connectionClosed(sessions[1]))
+        stage.wait(.seconds(1))
+
+        #expect(stage.state(job)?.isAtRest == false && stage.committed(job) == 3)
+    }
+
     /// A coordinator whose workers all read counters, without a declared power.
     private static let measuring: RateCard = {
         var card = RateCard()
