@@ -34,10 +34,22 @@ extension SimulatedCluster {
             head.records.append(.init(id: id, reference: place, submittedAt: now, movedAt: now))
             return
         }
+        if case .projectLimited = entry { return }
         guard let record = record(entry.job) else { return fail(.i9, "a journal entry of an unknown job") }
         // The mirror has taken the entry already.
         guard let run = head.mirror.job(entry.job) else { return fail(.i9, "the mirror knows no job \(entry.job)") }
+        if case .committed = entry { checkProject(of: run) }
         check(entry, run, &head.records[record])
+    }
+
+    /// Invariant: the jobs of a project together pass no exact limit of it.
+    private func checkProject(of run: JobRun) {
+        let limits = head.mirror.projectLimits(run.description.project)
+        let spent = head.mirror.projectSpent(run.description.project)
+        for unit in BudgetUnit.allCases where unit.isExact {
+            guard let limit = limits[unit], spent[unit] > limit else { continue }
+            fail(.b2, "job \(run.id): its project spends more \(unit.key) than allowed")
+        }
     }
 
     /// Holds an entry against what is on record and against the undisturbed run; `run` is what a replay gives.

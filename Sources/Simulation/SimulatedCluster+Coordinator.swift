@@ -231,7 +231,11 @@ extension SimulatedCluster {
         for _ in 0..<times {
             trace.note(now, what: 9, whom: place)
             switch request.event {
-            case .submit(let reference): feedCoordinator(.submitted(references[reference].job, request: request.key))
+            case .submit(let reference):
+                if head.core?.projectLimits(Self.project) != projectLimits {
+                    feedCoordinator(.projectLimited(Self.project, projectLimits))
+                }
+                feedCoordinator(.submitted(references[reference].job, request: request.key))
             case .order(let order, let job):
                 if order == .cancel, let record = record(job) { head.records[record].cancelled = true }
                 feedCoordinator(.ordered(order, job, request: request.key))

@@ -7,6 +7,9 @@ extension SimulatedCluster {
     /// Draws a job and submits it now.
     func submitNew() { submit(addReference(drawDescription())) }
 
+    /// The one project's name.
+    static let project = "shop"
+
     /// Takes in a job's description; returns the place of its undisturbed run.
     func addReference(_ description: JobDescription) -> Int {
         var description = description
@@ -42,6 +45,19 @@ extension SimulatedCluster {
         return description
     }
 
+    /// Draws what the jobs of a project may spend together; mostly there is none.
+    private static func drawProject(_ dice: inout Dice) -> Budget {
+        var limits = Budget()
+        guard dice.chance(200) else { return limits }
+        switch dice.below(4) {
+        case 0: limits[.steps] = Int64(dice.within(1...60))
+        case 1: limits[.tokens] = Int64(dice.within(1...20_000))
+        case 2: limits[.wallClock] = Int64(dice.within(1...100_000))
+        default: limits[.coreTime] = Int64(dice.within(1...400_000))
+        }
+        return limits
+    }
+
     /// Draws a cluster with its jobs and its faults.
     func populate(_ level: FaultLevel) {
         plan = FaultPlan(level: level, dice: &dice)
@@ -68,8 +84,13 @@ extension SimulatedCluster {
             )
         }
         let jobs = dice.pick([1, 1, 1, 2, 3])
+        // Of its own, so that the rest of a seed's story does not depend on it.
+        var projectDice = Dice(seed: seed, stream: 1)
+        projectLimits = Self.drawProject(&projectDice)
         for place in 0..<jobs {
-            let reference = addReference(drawDescription())
+            var description = drawDescription()
+            if projectLimits != Budget(), projectDice.chance(800) { description.project = Self.project }
+            let reference = addReference(description)
             waitingSubmissions += 1
             schedule(.submits(reference), after: dice.span(milliseconds: place == 0 ? 0...500 : 0...20_000))
         }

@@ -1,3 +1,4 @@
+import Budgeting
 package import Coordination
 package import Terms
 import Wire
@@ -43,6 +44,8 @@ package final class SimulatedCluster {
     var connections: [Connection] = []
     /// The undisturbed run of every job; the place is the job's `training.sim`.
     var references: [Reference] = []
+    /// What the jobs of the one project may spend together; without limits there is no project.
+    var projectLimits = Budget()
     /// Job descriptions that workers have read, with the place of the job and its parameters.
     var descriptionsRead: [(bytes: [UInt8], job: Int, parameters: Int)] = []
     var times = CoordinatorTimes()
