@@ -144,7 +144,8 @@ package struct CheckpointInquiry: Sendable {
             last: request["keep"]?.int ?? policy.last, every: request["every"]?.int ?? policy.every,
             best: request["best"]?.int ?? policy.best)
         let report = try (isDryRun ? reading() : writing()).prune(
-            [(CheckpointDesk.run, policy)], graceSeconds: isAtRest ? 0 : 3600, at: Self.now, dryRun: isDryRun)
+            [(CheckpointDesk.run, policy)], graceSeconds: isAtRest ? 0 : CheckpointStore.grace, at: Self.now,
+            dryRun: isDryRun)
         let decisions = report.runs.flatMap(\.decisions)
         let refusal = report.refusal ?? report.runs.compactMap(\.refusal).first
         return .members([

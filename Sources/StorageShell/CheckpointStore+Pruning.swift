@@ -21,6 +21,9 @@ package struct PruneReport: Sendable, Equatable {
 }
 
 extension CheckpointStore {
+    /// Seconds for which an object that nobody names may be of a save under way.
+    package static let grace = 3_600
+
     /// Deletes the checkpoints that retention lets go, then the objects that nobody names any more.
     ///
     /// Manifests are gone for good before the first object goes. Runs without a policy keep everything. Before anything
@@ -30,7 +33,8 @@ extension CheckpointStore {
     /// - `preparing`: objects of saves elsewhere that have no manifest yet.
     /// - `graceSeconds`: younger objects that nobody names stay; 0 where nothing is being saved.
     package func prune(
-        _ policies: [(run: String, policy: RetentionPolicy)], preparing: Set<Digest> = [], graceSeconds: Int = 3_600,
+        _ policies: [(run: String, policy: RetentionPolicy)], preparing: Set<Digest> = [],
+        graceSeconds: Int = CheckpointStore.grace,
         at nowUnixMilliseconds: Int, dryRun: Bool
     ) throws(StorageError) -> PruneReport {
         if !dryRun { try requireWritable() }

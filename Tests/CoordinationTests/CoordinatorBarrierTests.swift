@@ -5,15 +5,6 @@ import Testing
 import Wire
 
 @Suite struct CoordinatorBarrierTests {
-    private func running(_ description: JobDescription, workers: Int = 2) -> (Stage, JobID, [SessionID]) {
-        let stage = Stage()
-        let job = stage.submit(description)
-        let sessions = (1...workers).map { stage.hello($0) }
-        sessions.forEach(stage.load)
-        stage.start(job, sessions)
-        return (stage, job, sessions)
-    }
-
     /// Answers the newest evaluation orders; shard k has loss k + 1 and ten tokens.
     private func evaluate(_ stage: Stage, _ sessions: [SessionID]) {
         for session in sessions {
@@ -32,7 +23,7 @@ import Wire
     }
 
     @Test func `leases stop at a checkpoint and go on while it is written`() {
-        let (stage, job, sessions) = running(Stage.description { $0.saveSteps = 3 })
+        let (stage, job, sessions) = Stage.running(Stage.description { $0.saveSteps = 3 })
         #expect(stage.leased(to: sessions[0]) == [1, 2, 3])
 
         stage.run(job, to: 3, sessions)
@@ -47,12 +38,26 @@ import Wire
         #expect(stage.core.job(job)?.saved == 3)
     }
 
+    @Test func `what is saved before the coordinator goes is pruned like any other, unless somebody asked for it`() {
+        for isAsked in [false, true] {
+            let (stage, job, sessions) = Stage.running(Stage.description())
+            stage.run(job, to: 1, sessions)
+            if isAsked { stage.feed(.ordered(.checkpoint, job)) }
+            stage.feed(.ordered(.secure, job))
+            stage.run(job, to: stage.leased(to: sessions[0]).max() ?? 0, sessions)
+
+            #expect(stage.saves().map(\.kind) == [isAsked ? .user : .pause])
+            stage.publish(job, sessions)
+            #expect(stage.state(job) == .running)
+        }
+    }
+
     /// Seconds since the last checkpoint; the last job is so large that nobody knows whether one is written in time.
     @Test(arguments: [(30, 10_000), (3, 10_000), (30, 1_000_000_000)])
     func `before a member leaves there is a checkpoint, once, unless one was made just now or takes long`(
         pause: Int, parameters: Int
     ) {
-        let (stage, job, sessions) = running(Stage.description { $0.parameters = parameters }, workers: 3)
+        let (stage, job, sessions) = Stage.running(Stage.description { $0.parameters = parameters }, workers: 3)
         for _ in 0..<pause {
             stage.wait(.seconds(1))
             for session in sessions { stage.say(.heartbeat(Heartbeat(session: 1, sentAt: 0)), session) }
@@ -73,7 +78,7 @@ import Wire
     }
 
     @Test func `what a checkpoint costs is the halt of all and the longest wait in the update behind it`() throws {
-        let (stage, job, sessions) = running(Stage.description { $0.saveSteps = 2 }, workers: 2)
+        let (stage, job, sessions) = Stage.running(Stage.description { $0.saveSteps = 2 }, workers: 2)
         stage.run(job, to: 2, sessions)
         stage.wait(.milliseconds(30))
         for session in sessions {
@@ -96,7 +101,7 @@ import Wire
     }
 
     @Test func `nobody is believed to have waited longer than the checkpoint lasts`() throws {
-        let (stage, job, sessions) = running(Stage.description { $0.saveSteps = 2 }, workers: 1)
+        let (stage, job, sessions) = Stage.running(Stage.description { $0.saveSteps = 2 }, workers: 1)
         stage.run(job, to: 2, sessions)
         for case .save(let order) in stage.messages(to: sessions[0]) { stage.say(.snapshotTaken(order), sessions[0]) }
         stage.wait(.milliseconds(40))
@@ -111,7 +116,7 @@ import Wire
 
     @Test func `a job that does not evaluate first begins with its steps, and evaluates where it would besides`() {
         for first in [true, false] {
-            let (stage, job, sessions) = running(
+            let (stage, job, sessions) = Stage.running(
                 Stage.description {
                     ($0.evaluationSequences, $0.evaluationSteps, $0.evaluatesFirst) = (4, 2, first)
                 }, workers: 1)
@@ -127,7 +132,7 @@ import Wire
     }
 
     @Test func `a save asks every member for its part of everything`() {
-        let (stage, job, sessions) = running(Stage.description { $0.saveSteps = 1 }, workers: 2)
+        let (stage, job, sessions) = Stage.running(Stage.description { $0.saveSteps = 1 }, workers: 2)
         stage.run(job, to: 1, sessions)
 
         let ranges = sessions.flatMap {
@@ -145,7 +150,7 @@ import Wire
             $0.saveSteps = 1
             $0.parameters = parameters
         }
-        let (stage, job, sessions) = running(description, workers: 1)
+        let (stage, job, sessions) = Stage.running(description, workers: 1)
         func order() throws -> SaveOrder {
             let orders = stage.messages(to: sessions[0]).compactMap {
                 if case .save(let order) = $0 { order } else { nil }
@@ -167,7 +172,7 @@ import Wire
     }
 
     @Test func `a save whose member is lost is given up and taken again`() {
-        let (stage, job, sessions) = running(Stage.description { $0.saveSteps = 1 })
+        let (stage, job, sessions) = Stage.running(Stage.description { $0.saveSteps = 1 })
         stage.run(job, to: 1, sessions)
 
         stage.feed(.connectionClosed(sessions[1]))
@@ -183,7 +188,7 @@ import Wire
     }
 
     @Test func `a checkpoint that was published after all is known, and an unfit one is not`() {
-        let (stage, job, sessions) = running(Stage.description { $0.saveSteps = 1 })
+        let (stage, job, sessions) = Stage.running(Stage.description { $0.saveSteps = 1 })
         stage.run(job, to: 1, sessions)
         stage.feed(.connectionClosed(sessions[1]))
 
@@ -196,7 +201,7 @@ import Wire
     }
 
     @Test func `a checkpoint that fails is tried again after a while, three times`() {
-        let (stage, job, sessions) = running(Stage.description { $0.saveSteps = 2 })
+        let (stage, job, sessions) = Stage.running(Stage.description { $0.saveSteps = 2 })
         func fail() {
             for session in sessions {
                 for case .save(let order) in stage.messages(to: session) { stage.say(.snapshotTaken(order), session) }
@@ -225,7 +230,7 @@ import Wire
     }
 
     @Test func `the held-out loss is added by the tree, in shard order`() throws {
-        let (stage, job, sessions) = running(
+        let (stage, job, sessions) = Stage.running(
             Stage.description { job in
                 job.evaluationSequences = 6
                 job.evaluationShards = 3
@@ -243,7 +248,7 @@ import Wire
     }
 
     @Test func `an answer to another question is no answer`() {
-        let (stage, job, sessions) = running(
+        let (stage, job, sessions) = Stage.running(
             Stage.description { job in
                 job.evaluationSequences = 4
                 job.evaluationShards = 4
@@ -260,7 +265,7 @@ import Wire
     }
 
     @Test func `a pause saves at the next boundary and then rests`() {
-        let (stage, job, sessions) = running(Stage.description())
+        let (stage, job, sessions) = Stage.running(Stage.description())
         stage.run(job, to: 1, sessions)
 
         stage.feed(.ordered(.pause, job))
@@ -275,7 +280,7 @@ import Wire
     }
 
     @Test func `a pause while a generation forms saves what its members have`() {
-        let (stage, job, sessions) = running(Stage.description())
+        let (stage, job, sessions) = Stage.running(Stage.description())
         stage.run(job, to: 2, sessions)
         stage.feed(.connectionClosed(sessions[1]))
 
@@ -293,7 +298,7 @@ import Wire
     }
 
     @Test func `a pause waits for no evaluation, which is made anew afterwards`() {
-        let (stage, job, sessions) = running(
+        let (stage, job, sessions) = Stage.running(
             Stage.description { job in
                 job.evaluationSequences = 6
                 job.evaluationShards = 3
@@ -322,7 +327,7 @@ import Wire
     }
 
     @Test func `a cancelled job lets go at once and for ever`() {
-        let (stage, job, sessions) = running(Stage.description())
+        let (stage, job, sessions) = Stage.running(Stage.description())
         stage.run(job, to: 1, sessions)
 
         stage.feed(.ordered(.cancel, job))
@@ -334,7 +339,7 @@ import Wire
     }
 
     @Test func `a checkpoint on request is made once`() {
-        let (stage, job, sessions) = running(Stage.description())
+        let (stage, job, sessions) = Stage.running(Stage.description())
         stage.feed(.ordered(.checkpoint, job))
         stage.run(job, to: 4, sessions)
         #expect(stage.saves().map(\.kind) == [.user])
@@ -346,7 +351,7 @@ import Wire
     }
 
     @Test func `saves by cost count what the steps beside a save take longer`() {
-        let (stage, job, sessions) = running(Stage.description(steps: 400) { $0.savesByCost = true })
+        let (stage, job, sessions) = Stage.running(Stage.description(steps: 400) { $0.savesByCost = true })
         func step(_ span: Span) {
             stage.wait(span)
             for session in sessions { stage.say(.heartbeat(Heartbeat(session: 1, sentAt: 1)), session) }
@@ -381,7 +386,7 @@ import Wire
     }
 
     @Test func `an interval saves at the first boundary after it`() {
-        let (stage, job, sessions) = running(Stage.description { $0.saveMilliseconds = 5000 })
+        let (stage, job, sessions) = Stage.running(Stage.description { $0.saveMilliseconds = 5000 })
         stage.run(job, to: 2, sessions)
         #expect(stage.saves().isEmpty)
 

@@ -7,23 +7,6 @@ import Wire
 
 /// Two workers of four threads: eight core-seconds a second.
 @Suite struct CoordinatorBudgetTests {
-    private func running(
-        _ description: JobDescription, workers: Int = 2
-    ) -> (stage: Stage, job: JobID, sessions: [SessionID]) {
-        let stage = Stage()
-        let job = stage.submit(description)
-        let sessions = (1...workers).map { stage.hello($0) }
-        sessions.forEach(stage.load)
-        stage.start(job, sessions)
-        return (stage, job, sessions)
-    }
-
-    private func leaveAndReturn(_ stage: Stage, _ job: JobID, _ sessions: [SessionID]) {
-        sessions.forEach(stage.load)
-        stage.standStill(job, sessions)
-        stage.getReady(job, sessions)
-    }
-
     /// A step a second.
     private func pass(_ stage: Stage, _ job: JobID, to step: Int, _ sessions: [SessionID]) {
         for next in 1...step {
@@ -37,32 +20,8 @@ import Wire
         stage.recipes(job).sorted { $0.key < $1.key }.map(\.value.learningRate)
     }
 
-    @Test func `a project's warning level is announced once, to its jobs, and not again after a restart`() throws {
-        let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.project = "shop" })
-        func warnings(_ stage: Stage) -> [Notice] {
-            stage.notices.filter { if case .projectWarned = $0 { true } else { false } }
-        }
-        var limits = Budget(warnAt: 500_000)
-        limits[.steps] = 10
-        stage.feed(.projectLimited("shop", limits))
-        stage.run(job, to: 4, sessions)
-        #expect(warnings(stage).isEmpty)
-        stage.run(job, to: 6, sessions)
-        #expect(warnings(stage) == [.projectWarned(job, project: "shop", .steps, spent: 5, limit: 10)])
-        let next = try stage.restarted()
-        next.wait(.seconds(1))
-        #expect(warnings(next).isEmpty)
-        // A higher limit has a higher level.
-        limits[.steps] = 100
-        stage.feed(.projectLimited("shop", limits))
-        #expect(warnings(stage).count == 1)
-        limits[.steps] = 12
-        stage.feed(.projectLimited("shop", limits))
-        #expect(warnings(stage).count == 2)
-    }
-
     @Test func `a step limit ends in trunk, anneal and a final checkpoint`() throws {
-        let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.stepLimit = 20 })
+        let (stage, job, sessions) = Stage.running(Stage.description(steps: 40) { $0.stepLimit = 20 })
 
         stage.runOut(job, sessions, step: .seconds(1))
 
@@ -79,7 +38,7 @@ import Wire
     func `the last steps that a budget bought are computed again when their checkpoint is lost, and cost nothing`()
         throws
     {
-        let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.stepLimit = 20 })
+        let (stage, job, sessions) = Stage.running(Stage.description(steps: 40) { $0.stepLimit = 20 })
         stage.runOut(job, sessions, step: .seconds(1))
         #expect(stage.core.job(job)?.mayRecompute == true)
 
@@ -93,7 +52,7 @@ import Wire
     }
 
     @Test func `the anneal waits until its trunk is published`() {
-        let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.stepLimit = 3 })
+        let (stage, job, sessions) = Stage.running(Stage.description(steps: 40) { $0.stepLimit = 3 })
         stage.run(job, to: 2, sessions)
         for session in sessions {
             for case .save(let order) in stage.messages(to: session) { stage.say(.snapshotTaken(order), session) }
@@ -108,7 +67,7 @@ import Wire
 
     @Test func `a token limit is never passed`() throws {
         // 40 tokens a step: two fit, three do not.
-        let (stage, job, sessions) = running(Stage.description { $0.tokenLimit = 119 })
+        let (stage, job, sessions) = Stage.running(Stage.description { $0.tokenLimit = 119 })
 
         stage.runOut(job, sessions, step: .seconds(1))
 
@@ -130,9 +89,9 @@ import Wire
     func `topped up, a job goes on from its trunk with the rates of a job that was never limited`(
         kind: LearningRateSchedule.Kind
     ) throws {
-        let free = running(Stage.description(steps: 40) { $0.schedule = kind })
+        let free = Stage.running(Stage.description(steps: 40) { $0.schedule = kind })
         free.stage.runOut(free.job, free.sessions, step: .seconds(1))
-        let (stage, job, sessions) = running(
+        let (stage, job, sessions) = Stage.running(
             Stage.description(steps: 40) {
                 $0.schedule = kind
                 $0.stepLimit = 20
@@ -144,7 +103,7 @@ import Wire
         stage.feed(.limited(job, more))
         stage.feed(.ordered(.resume, job))
         #expect(stage.notices.contains(.rewound(job, to: 17)))
-        leaveAndReturn(stage, job, sessions)
+        stage.comeBack(job, sessions)
         #expect(stage.roster(job)?.target == 17)
         stage.runOut(job, sessions, step: .seconds(1))
 
@@ -155,14 +114,14 @@ import Wire
     }
 
     @Test func `topped up, a job may go on from its annealed state instead`() {
-        let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.stepLimit = 20 })
+        let (stage, job, sessions) = Stage.running(Stage.description(steps: 40) { $0.stepLimit = 20 })
         stage.runOut(job, sessions, step: .seconds(1))
         var more = Budget()
         more[.steps] = 30
 
         stage.feed(.limited(job, more))
         stage.feed(.ordered(.resumeAnnealed, job))
-        leaveAndReturn(stage, job, sessions)
+        stage.comeBack(job, sessions)
         #expect(stage.roster(job)?.target == 20)
         stage.runOut(job, sessions, step: .seconds(1))
 
@@ -170,7 +129,7 @@ import Wire
     }
 
     @Test func `without more budget a job that ran out stays where it is`() {
-        let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.stepLimit = 20 })
+        let (stage, job, sessions) = Stage.running(Stage.description(steps: 40) { $0.stepLimit = 20 })
         stage.runOut(job, sessions, step: .seconds(1))
         stage.forget()
 
@@ -186,7 +145,7 @@ import Wire
     @Test(arguments: [BudgetUnit.coreTime, .wallClock])
     func `a measured limit is kept, with an anneal and little left over`(unit: BudgetUnit) throws {
         let limit: Int64 = unit == .coreTime ? 800_000 : 100_000
-        let (stage, job, sessions) = running(
+        let (stage, job, sessions) = Stage.running(
             Stage.description(steps: 400) {
                 $0.budget[unit] = limit
                 $0.schedule = .wsd
@@ -207,7 +166,7 @@ import Wire
     }
 
     @Test func `steps that turn dearer shorten the ending, and the limit holds`() throws {
-        let (stage, job, sessions) = running(
+        let (stage, job, sessions) = Stage.running(
             Stage.description(steps: 400) {
                 $0.wallMillisecondsLimit = 100_000
                 $0.schedule = .wsd
@@ -227,7 +186,7 @@ import Wire
 
     /// A checkpoint of so many parameters is taken for 15 s before the first, and takes half a second.
     @Test func `a short limit is planned to a measured checkpoint and not to a guessed one`() throws {
-        let (stage, job, sessions) = running(
+        let (stage, job, sessions) = Stage.running(
             Stage.description(steps: 400) {
                 $0.parameters = 124_000_000
                 $0.schedule = .wsd
@@ -243,7 +202,7 @@ import Wire
     }
 
     @Test func `no checkpoint is made to measure one where the limit has no room for another step after it`() throws {
-        let (stage, job, sessions) = running(
+        let (stage, job, sessions) = Stage.running(
             Stage.description(steps: 400) {
                 $0.parameters = 10_000_000
                 $0.wallMillisecondsLimit = 35_000
@@ -260,10 +219,10 @@ import Wire
     /// and from there the rates of the run that was never limited.
     @Test(arguments: [400, 1700])
     func `whatever a measured limit leaves, the job ends with a trunk to go on from`(milliseconds: Int64) throws {
-        let free = running(Stage.description(steps: 40) { $0.schedule = .wsd })
+        let free = Stage.running(Stage.description(steps: 40) { $0.schedule = .wsd })
         free.stage.runOut(free.job, free.sessions, step: .milliseconds(milliseconds))
         for limit in stride(from: 1000, through: 14_000, by: 1000) {
-            let (stage, job, sessions) = running(
+            let (stage, job, sessions) = Stage.running(
                 Stage.description(steps: 40) {
                     $0.schedule = .wsd
                     $0.wallMillisecondsLimit = limit
@@ -281,7 +240,7 @@ import Wire
             more[.wallClock] = 1_000_000_000
             stage.feed(.limited(job, more))
             stage.feed(.ordered(.resume, job))
-            leaveAndReturn(stage, job, sessions)
+            stage.comeBack(job, sessions)
             #expect(stage.roster(job)?.target == UInt64(trunk))
             stage.runOut(job, sessions, step: .milliseconds(milliseconds))
             #expect(stage.state(job) == .done && rates(stage, job) == rates(free.stage, free.job), "\(limit)")
@@ -289,7 +248,7 @@ import Wire
     }
 
     @Test func `a limit lowered during the anneal shortens it, and keeps the trunk and the falling rate`() throws {
-        let (stage, job, sessions) = running(
+        let (stage, job, sessions) = Stage.running(
             Stage.description(steps: 400) {
                 $0.schedule = .wsd
                 $0.stepLimit = 100
@@ -312,9 +271,9 @@ import Wire
     }
 
     @Test func `a top-up that is used up before its first step ends at the trunk, and the next one goes on`() throws {
-        let free = running(Stage.description(steps: 40) { $0.schedule = .wsd })
+        let free = Stage.running(Stage.description(steps: 40) { $0.schedule = .wsd })
         free.stage.runOut(free.job, free.sessions, step: .seconds(1))
-        let (stage, job, sessions) = running(
+        let (stage, job, sessions) = Stage.running(
             Stage.description(steps: 40) {
                 $0.schedule = .wsd
                 $0.wallMillisecondsLimit = 20_000
@@ -340,13 +299,13 @@ import Wire
         more[.wallClock] = 1_000_000_000
         stage.feed(.limited(job, more))
         stage.feed(.ordered(.resume, job))
-        leaveAndReturn(stage, job, sessions)
+        stage.comeBack(job, sessions)
         stage.runOut(job, sessions, step: .seconds(1))
         #expect(stage.state(job) == .done && rates(stage, job) == rates(free.stage, free.job))
     }
 
     @Test func `a ledger survives a restart, line by line`() throws {
-        let (stage, job, sessions) = running(Stage.description { $0.coreMillisecondsLimit = 1_000_000 })
+        let (stage, job, sessions) = Stage.running(Stage.description { $0.coreMillisecondsLimit = 1_000_000 })
         for step in 1...5 {
             stage.wait(.seconds(2))
             stage.run(job, to: step, sessions)
@@ -360,7 +319,7 @@ import Wire
     }
 
     @Test func `a changed line of the ledger is found at the start`() throws {
-        let (stage, job, sessions) = running(Stage.description { $0.stepLimit = 10 })
+        let (stage, job, sessions) = Stage.running(Stage.description { $0.stepLimit = 10 })
         stage.run(job, to: 3, sessions)
         var journal = stage.journal
         let place = try #require(journal.lastIndex { if case .ledger = $0 { true } else { false } })
@@ -375,7 +334,7 @@ import Wire
     @Test func `a plan log is followed instead of measuring`() {
         let event = LearningRateSchedule(kind: .wsd, peak: 1e-3, warmupRatio: 0, plannedSteps: 40)
             .event(after: 0, cause: .start, end: 10, limit: "wall_clock")
-        let (stage, job, sessions) = running(
+        let (stage, job, sessions) = Stage.running(
             Stage.description(steps: 40) {
                 $0.schedule = .wsd
                 $0.wallMillisecondsLimit = 1_000_000
@@ -388,7 +347,7 @@ import Wire
     }
 
     @Test func `a branch begins with the past of another run`() throws {
-        let (stage, job, sessions) = running(
+        let (stage, job, sessions) = Stage.running(
             Stage.description(steps: 20) {
                 $0.branch = .init(step: 8, tokens: 320, digest: 77)
                 $0.stepLimit = 12
@@ -400,45 +359,8 @@ import Wire
         #expect(stage.state(job) == .budgetExhausted && stage.committed(job) == 12)
     }
 
-    @Test func `what a branch brought along is nothing that its project has paid`() throws {
-        let (stage, job, sessions) = running(
-            Stage.description(steps: 20) {
-                $0.branch = .init(step: 8, tokens: 320, digest: 77)
-                $0.project = "shop"
-            })
-        var limits = Budget()
-        limits[.steps] = 5
-        stage.feed(.projectLimited("shop", limits))
-        stage.runOut(job, sessions, step: .seconds(1))
-
-        #expect(stage.state(job) == .budgetExhausted && stage.committed(job) == 13)
-        #expect(stage.core.projectSpent("shop").steps == 5)
-        #expect(stage.core.projectSpent("shop").tokens == stage.core.job(job).map { Int64($0.tokens(after: 13)) - 320 })
-    }
-
-    @Test func `a second job of a project that has nothing left is held, also after a restart`() throws {
-        let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.project = "shop" })
-        var limits = Budget()
-        limits[.steps] = 10
-        stage.feed(.projectLimited("shop", limits))
-        stage.runOut(job, sessions, step: .seconds(1))
-        #expect(stage.state(job) == .budgetExhausted && stage.committed(job) == 10)
-        let second = stage.submit(Stage.description(steps: 40) { $0.project = "shop" })
-        leaveAndReturn(stage, second, sessions)
-        stage.runOut(second, sessions, step: .seconds(1))
-        #expect(stage.state(second) == .budgetExhausted && stage.committed(second) == 0)
-
-        let third = stage.submit(Stage.description(steps: 40) { $0.project = "shop" })
-        stage.wait(.seconds(1))
-        let next = try stage.restarted()
-        next.wait(.seconds(1))
-        stage.feed(.ordered(.resume, second))
-        #expect(stage.core.job(third)?.committed == 0 && next.core.job(third)?.committed == 0)
-        #expect(stage.core.projectSpent("shop").steps == 10)
-    }
-
     @Test func `a job that ends gives back what it had set aside, and sets it aside again when it goes on`() throws {
-        let (stage, job, sessions) = running(Stage.description(steps: 20) { $0.stepLimit = 12 })
+        let (stage, job, sessions) = Stage.running(Stage.description(steps: 20) { $0.stepLimit = 12 })
         stage.run(job, to: 4, sessions)
         #expect(stage.core.job(job)?.ledger?.balance(.ending).steps ?? 0 > 0)
         stage.feed(.ordered(.pause, job))
@@ -447,13 +369,13 @@ import Wire
         stage.feed(.ordered(.cancel, job))
         #expect(stage.core.job(job)?.ledger?.reserved == .zero)
 
-        let (other, second, workers) = running(Stage.description(steps: 20) { $0.stepLimit = 12 })
+        let (other, second, workers) = Stage.running(Stage.description(steps: 20) { $0.stepLimit = 12 })
         other.run(second, to: 4, workers)
         let set = other.core.job(second)?.ledger?.balance(.ending)
         other.feed(.failed(second, reason: "its disk is gone"))
         #expect(other.state(second) == .failed && other.core.job(second)?.ledger?.reserved == .zero)
         other.feed(.ordered(.resume, second))
-        leaveAndReturn(other, second, workers)
+        other.comeBack(second, workers)
         #expect(other.core.job(second)?.ledger?.balance(.ending) == set)
     }
 
@@ -466,7 +388,7 @@ import Wire
     }
 
     @Test func `on resume only the limits that were named change, and what was granted stays in force`() throws {
-        let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.stepLimit = 12 })
+        let (stage, job, sessions) = Stage.running(Stage.description(steps: 40) { $0.stepLimit = 12 })
         stage.run(job, to: 3, sessions)
         var more = Budget()
         more[.steps] = 30
@@ -490,7 +412,7 @@ import Wire
     func `a paused job goes on to the limit in force, with its anneal`(limits: (before: Int, after: Int)) throws {
         let before = limits.before > 0 ? limits.before : nil
         let after = limits.after > 0 ? limits.after : nil
-        let (stage, job, sessions) = running(Stage.description(steps: 20) { $0.stepLimit = before })
+        let (stage, job, sessions) = Stage.running(Stage.description(steps: 20) { $0.stepLimit = before })
         stage.run(job, to: 4, sessions)
         stage.feed(.ordered(.pause, job))
         stage.runOut(job, sessions, step: .seconds(1))
@@ -500,7 +422,7 @@ import Wire
 
         stage.adjust { $0.amend(job, to: other, limiting: [.steps]) }
         stage.feed(.ordered(.resume, job))
-        leaveAndReturn(stage, job, sessions)
+        stage.comeBack(job, sessions)
         stage.runOut(job, sessions, step: .seconds(1))
 
         #expect(stage.committed(job) == min(20, after ?? 20))
@@ -515,7 +437,7 @@ import Wire
     func `a paused job whose measured limit was raised or lifted is planned to what is in force`(
         schedule: LearningRateSchedule.Kind, after: Int
     ) throws {
-        let (stage, job, sessions) = running(
+        let (stage, job, sessions) = Stage.running(
             Stage.description(steps: 100) {
                 $0.schedule = schedule
                 $0.wallMillisecondsLimit = 40_000
@@ -531,8 +453,14 @@ import Wire
 
         stage.adjust { $0.amend(job, to: other, limiting: [.wallClock]) }
         #expect(try stage.restarted().core.durableDifference(from: stage.core, inDetail: true) == nil)
+        func kept(isPlain: Bool) throws -> String? {
+            var core = Coordinator(epoch: 9, dataEndpoint: "head")
+            try core.restore(snapshot: stage.core.snapshot(isPlain: isPlain), at: stage.now)
+            return core.durableDifference(from: stage.core, inDetail: true)?.what
+        }
+        #expect(try kept(isPlain: false) == nil && kept(isPlain: true) == "plan", "the plain form has no word for it")
         stage.feed(.ordered(.resume, job))
-        leaveAndReturn(stage, job, sessions)
+        stage.comeBack(job, sessions)
         stage.runOut(job, sessions, step: .seconds(1))
 
         let plan = try #require(stage.core.job(job)?.plan)
@@ -541,7 +469,7 @@ import Wire
     }
 
     @Test func `a job that is paused and resumed under the same limits keeps its plan`() throws {
-        let (stage, job, sessions) = running(
+        let (stage, job, sessions) = Stage.running(
             Stage.description(steps: 100) {
                 $0.schedule = .linear
                 $0.wallMillisecondsLimit = 40_000
@@ -552,14 +480,14 @@ import Wire
         let plan = stage.core.job(job)?.plan
 
         stage.feed(.ordered(.resume, job))
-        leaveAndReturn(stage, job, sessions)
+        stage.comeBack(job, sessions)
         stage.run(job, to: try #require(stage.core.job(job)?.committed) + 3, sessions)
 
         #expect(stage.core.job(job)?.plan == plan)
     }
 
     @Test func `a limit that pays for no step at all is told with the numbers`() throws {
-        let (stage, job, sessions) = running(Stage.description(steps: 40) { $0.wallMillisecondsLimit = 1 })
+        let (stage, job, sessions) = Stage.running(Stage.description(steps: 40) { $0.wallMillisecondsLimit = 1 })
         stage.runOut(job, sessions, step: .seconds(1))
 
         #expect(stage.state(job) == .budgetExhausted && stage.committed(job) == 0)

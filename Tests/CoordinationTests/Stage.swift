@@ -124,6 +124,24 @@ final class Stage {
         }
     }
 
+    /// A stage with one job that runs, and its workers of four threads.
+    static func running(
+        _ description: JobDescription, workers: Int = 2
+    ) -> (stage: Stage, job: JobID, sessions: [SessionID]) {
+        let stage = Stage()
+        let job = stage.submit(description)
+        let sessions = (1...workers).map { stage.hello($0) }
+        sessions.forEach(stage.load)
+        stage.start(job, sessions)
+        return (stage, job, sessions)
+    }
+
+    /// Brings workers into a generation of a job that was set going again.
+    func comeBack(_ job: JobID, _ sessions: [SessionID]) {
+        sessions.forEach(load)
+        start(job, sessions)
+    }
+
     /// Brings fresh workers into a generation that runs.
     func start(_ job: JobID, _ sessions: [SessionID]) {
         standStill(job, sessions)
