@@ -5,17 +5,6 @@ import Testing
 import Wire
 
 @Suite struct CoordinatorGenerationTests {
-    private func running(_ description: JobDescription = Stage.description(), workers: Int = 3) -> (
-        Stage, JobID, [SessionID]
-    ) {
-        let stage = Stage()
-        let job = stage.submit(description)
-        let sessions = (1...workers).map { stage.hello($0) }
-        sessions.forEach(stage.load)
-        stage.start(job, sessions)
-        return (stage, job, sessions)
-    }
-
     private func stands(at step: Int, _ standing: inout Standing) {
         standing.hasState = true
         standing.step = UInt64(step)
@@ -23,7 +12,7 @@ import Wire
     }
 
     @Test func `a lost member costs a generation and nothing else`() throws {
-        let (stage, job, sessions) = running()
+        let (stage, job, sessions) = Stage.running(workers: 3)
         stage.run(job, to: 2, sessions)
 
         stage.feed(.connectionClosed(sessions[1]))
@@ -40,7 +29,7 @@ import Wire
     }
 
     @Test func `sums that survive are kept by whoever holds them`() throws {
-        let (stage, job, sessions) = running(Stage.description(shards: 8))
+        let (stage, job, sessions) = Stage.running(Stage.description(shards: 8), workers: 3)
         stage.feed(.connectionClosed(sessions[2]))
         let tag = try #require(stage.recipes(job)[1]).tag
 
@@ -58,7 +47,7 @@ import Wire
     }
 
     @Test func `sums of another recipe or of another step are not counted on`() throws {
-        let (stage, job, sessions) = running(Stage.description(shards: 8), workers: 2)
+        let (stage, job, sessions) = Stage.running(Stage.description(shards: 8), workers: 2)
         stage.run(job, to: 1, sessions)
         stage.feed(.connectionClosed(sessions[1]))
         stage.join(2, session: 9)
@@ -75,7 +64,7 @@ import Wire
     }
 
     @Test func `reports that were lost on the way count at the next standstill`() {
-        let (stage, job, sessions) = running()
+        let (stage, job, sessions) = Stage.running(workers: 3)
         stage.feed(.connectionClosed(sessions[0]))
 
         stage.standStill(job, [sessions[1], sessions[2]]) { standing, session in
@@ -90,7 +79,7 @@ import Wire
     }
 
     @Test func `a state that nobody has on record is no source`() {
-        let (stage, job, sessions) = running()
+        let (stage, job, sessions) = Stage.running(workers: 3)
         stage.run(job, to: 2, sessions)
         stage.feed(.connectionClosed(sessions[0]))
 
@@ -104,7 +93,7 @@ import Wire
     }
 
     @Test func `nobody with a state means back to the checkpoint, and the same digests again`() {
-        let (stage, job, sessions) = running(Stage.description { $0.saveSteps = 2 }, workers: 1)
+        let (stage, job, sessions) = Stage.running(Stage.description { $0.saveSteps = 2 }, workers: 1)
         stage.run(job, to: 2, sessions)
         stage.publish(job, sessions)
         stage.run(job, to: 3, sessions)
@@ -121,7 +110,7 @@ import Wire
     }
 
     @Test func `a member whose state is not the job's is sent away, and the job goes on`() {
-        let (stage, job, sessions) = running()
+        let (stage, job, sessions) = Stage.running(workers: 3)
         stage.run(job, to: 1, sessions)
         stage.feed(.connectionClosed(sessions[0]))
         stage.standStill(job, [sessions[1], sessions[2]]) { standing, _ in self.stands(at: 1, &standing) }
@@ -135,7 +124,7 @@ import Wire
     }
 
     @Test func `a worker that comes late joins when everybody has applied what is leased`() {
-        let (stage, job, sessions) = running(workers: 2)
+        let (stage, job, sessions) = Stage.running(workers: 2)
         stage.wait(.seconds(2))
         let late = stage.join(3)
 
@@ -150,7 +139,7 @@ import Wire
     }
 
     @Test func `nobody is left without a shard, however slow`() throws {
-        let (stage, job, sessions) = running(Stage.description(shards: 3), workers: 3)
+        let (stage, job, sessions) = Stage.running(Stage.description(shards: 3), workers: 3)
         for session in sessions {
             var report = stage.report(job, 1)
             report.computeMicroseconds = session == sessions[0] ? 1_000_000_000 : 1000
@@ -169,13 +158,13 @@ import Wire
     }
 
     @Test func `no more members than shards`() {
-        let (stage, job, _) = running(Stage.description(shards: 2, workers: 1...9), workers: 4)
+        let (stage, job, _) = Stage.running(Stage.description(shards: 2, workers: 1...9), workers: 4)
 
         #expect(stage.roster(job)?.members.count == 2)
     }
 
     @Test func `below its minimum a job waits, and says so`() {
-        let (stage, job, sessions) = running(Stage.description(workers: 2...4), workers: 2)
+        let (stage, job, sessions) = Stage.running(Stage.description(workers: 2...4), workers: 2)
 
         stage.feed(.connectionClosed(sessions[0]))
         #expect(stage.state(job) == .waitingForWorkers)
@@ -186,7 +175,7 @@ import Wire
     }
 
     @Test func `members that lose each other again and again are given time`() {
-        let (stage, job, sessions) = running(workers: 2)
+        let (stage, job, sessions) = Stage.running(workers: 2)
         for expected in 2...5 {
             let generation = stage.generation(job)
             stage.say(

@@ -7,19 +7,8 @@ import Testing
 import Wire
 
 @Suite struct CoordinatorStepTests {
-    private func running(_ description: JobDescription = Stage.description(), workers: Int = 2) -> (
-        Stage, JobID, [SessionID]
-    ) {
-        let stage = Stage()
-        let job = stage.submit(description)
-        let sessions = (1...workers).map { stage.hello($0) }
-        sessions.forEach(stage.load)
-        stage.start(job, sessions)
-        return (stage, job, sessions)
-    }
-
     @Test func `a job goes from QUEUED over STARTING to RUNNING`() {
-        let (stage, job, _) = running()
+        let (stage, job, _) = Stage.running()
 
         let states = stage.journal.compactMap { if case .state(_, let state, _) = $0 { state } else { nil } }
         #expect(states == [.starting, .running])
@@ -28,7 +17,7 @@ import Wire
     }
 
     @Test func `the roster shares out every shard and every parameter once`() throws {
-        let (stage, job, _) = running(Stage.description(shards: 5), workers: 3)
+        let (stage, job, _) = Stage.running(Stage.description(shards: 5), workers: 3)
 
         let roster = try #require(stage.roster(job))
         #expect(roster.members.flatMap { Array($0.shards.lower..<$0.shards.upper) } == Array(0..<5))
@@ -38,7 +27,7 @@ import Wire
     }
 
     @Test func `a lease holds recipes that are in the journal, and reaches no further than the window`() throws {
-        let (stage, job, sessions) = running()
+        let (stage, job, sessions) = Stage.running()
 
         #expect(stage.leased(to: sessions[0]) == [1, 2, 3, 4])
         #expect(stage.leased(to: sessions[1]) == [1, 2, 3, 4])
@@ -53,7 +42,7 @@ import Wire
 
     @Test func `a lease holds two seconds of steps once their pace is known, but few when a budget counts them`() {
         func ahead(_ change: (inout JobDescription) -> Void = { _ in }) -> Int {
-            let (stage, job, sessions) = running(Stage.description(steps: 1000, change: change))
+            let (stage, job, sessions) = Stage.running(Stage.description(steps: 1000, change: change))
             for step in 1...20 {
                 stage.wait(.milliseconds(100))
                 for session in sessions { stage.say(.report(stage.report(job, step)), session) }
@@ -65,7 +54,7 @@ import Wire
     }
 
     @Test func `the first valid report commits a step, the others must agree`() {
-        let (stage, job, sessions) = running()
+        let (stage, job, sessions) = Stage.running()
 
         stage.say(.report(stage.report(job, 1)), sessions[1])
         #expect(stage.committed(job) == 1)
@@ -79,7 +68,7 @@ import Wire
     }
 
     @Test func `two workers that disagree on a state stop the job`() {
-        let (stage, job, sessions) = running()
+        let (stage, job, sessions) = Stage.running()
         stage.say(.report(stage.report(job, 1)), sessions[0])
 
         stage.say(.report(stage.report(job, 1, digest: 5)), sessions[1])
@@ -90,7 +79,7 @@ import Wire
     }
 
     @Test func `a report out of order, of another recipe, generation or stranger counts nothing`() {
-        let (stage, job, sessions) = running()
+        let (stage, job, sessions) = Stage.running()
         var other = stage.report(job, 1)
         other.recipeTag ^= 1
 
@@ -103,7 +92,7 @@ import Wire
     }
 
     @Test func `leases go on as steps are applied, and end with the plan`() {
-        let (stage, job, sessions) = running(Stage.description(steps: 7))
+        let (stage, job, sessions) = Stage.running(Stage.description(steps: 7))
 
         stage.run(job, to: 7, sessions)
 
@@ -115,7 +104,7 @@ import Wire
     }
 
     @Test func `non-finite twice at one step is DIVERGED, once is not`() {
-        let (stage, job, sessions) = running()
+        let (stage, job, sessions) = Stage.running()
         func trouble(_ step: UInt64) -> Message {
             .trouble(Trouble(job: job, generation: stage.generation(job), step: step, kind: .nonFinite, text: "inf"))
         }

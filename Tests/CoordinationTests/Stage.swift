@@ -126,7 +126,7 @@ final class Stage {
 
     /// A stage with one job that runs, and its workers of four threads.
     static func running(
-        _ description: JobDescription, workers: Int = 2
+        _ description: JobDescription = Stage.description(), workers: Int = 2
     ) -> (stage: Stage, job: JobID, sessions: [SessionID]) {
         let stage = Stage()
         let job = stage.submit(description)
