@@ -81,6 +81,7 @@ package struct Coordinator: Sendable {
         case .publishFailed(let job, let step, let attempt, let problem):
             update(job) { $0.publishFailed(step: step, attempt: attempt, problem: problem, now, &output) }
         case .failed(let job, let reason): update(job) { $0.fail(reason, &output) }
+        case .halted(let job, let reason): update(job) { $0.halt(reason, &output) }
         case .drain(let node): drain(node, &output)
         case .deadline: break
         }

@@ -28,6 +28,8 @@ package enum CoordinatorEvent: Sendable {
     case publishFailed(JobID, step: Step, attempt: UInt32, problem: String)
     /// The shell can't go on with a job: its folder or its store has failed.
     case failed(JobID, reason: String)
+    /// The disk takes nothing more of a job: it rests where it stands, until somebody has made room and resumes it.
+    case halted(JobID, reason: String)
     /// A worker is wanted away: it leaves at its job's next step boundary.
     case drain(NodeID)
     /// The instant that the last output named has come.

@@ -248,6 +248,11 @@ package struct JobRun: Sendable {
         if !state.isAtRest { rest(.failed, reason: reason, &output) }
     }
 
+    /// Rests without a checkpoint: there is no room for one.
+    mutating func halt(_ reason: String, _ output: inout CoordinatorOutput) {
+        if !state.isAtRest { rest(.paused, reason: reason, &output) }
+    }
+
     mutating func move(to state: JobState, reason: String, _ output: inout CoordinatorOutput) {
         guard self.state != state else { return }
         self.state = state

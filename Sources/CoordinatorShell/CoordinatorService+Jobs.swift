@@ -45,6 +45,11 @@ extension CoordinatorService {
     func closeDesk(_ id: JobID) { desks.removeAll { $0.id == id } }
 
     private func openDesk(_ id: JobID, _ job: Job, keepingThrough step: Step) throws {
+        // Without it a full disk could not be told. What is over asks for no room.
+        let state = core.job(id)?.state
+        guard reserve.hold() || state == .done || state == .budgetExhausted else {
+            throw FileError.noSpace(path: options.state)
+        }
         let folder = options.jobFolder(id)
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let checkpoints = try CheckpointDesk(
@@ -108,10 +113,10 @@ extension CoordinatorService {
     package func continueJobs() throws {
         for run in core.jobs where !run.state.isAtRest {
             do { try opening(run.id) { try goOn(with: run) } } catch let lost as JournalLost { throw lost } catch {
-                giveUp(run.id, "it can't go on: \(error)")
+                giveUp(run.id, "it can't go on: \(error)", for: error)
             }
         }
-        try failTroubled()
+        try restTroubled()
     }
 
     private func goOn(with run: JobRun) throws {
@@ -242,7 +247,7 @@ extension CoordinatorService {
     func tell(_ notice: Notice) {
         var event = JobEvents.event(notice, ledger: notice.job.flatMap(core.job)?.ledger)
         do { try keep(notice, &event) } catch {
-            if let job = notice.job { giveUp(job, "its folder can't be written: \(error)") }
+            if let job = notice.job { giveUp(job, "its folder can't be written: \(error)", for: error) }
         }
         guard let event else { return }
         distribute(notice.job, event)

@@ -86,8 +86,10 @@ package final class CoordinatorService: @unchecked Sendable {
     var followers: [Follower] = []
     /// Jobs that were open since this process began.
     var opened: Set<JobID> = []
-    /// Jobs that this process can't go on with, and why; they fail at the end of the turn.
-    var troubled: [(job: JobID, reason: String)] = []
+    /// Jobs that this process can't go on with; they rest from the end of the turn.
+    var troubled: [Trouble] = []
+    /// What lets the journal say that the disk is full.
+    let reserve: SpaceReserve
     var complaints = RateLimit(pause: .seconds(5))
     /// By checkpoint: the `model_sha256` of those that were saved without one, read and hashed once for their end lines.
     var models: [Digest: Digest] = [:]
@@ -116,6 +118,8 @@ package final class CoordinatorService: @unchecked Sendable {
         self.observer = observer
         let journal = try SQLiteJournal(folder: options.state)
         facts = CoreJournal(journal)
+        reserve = SpaceReserve(folder: options.state)
+        reserve.hold()
         waker = poller.waker
         precondition(
             options.isClosed || PeerAddress.isLoopback(options.listen), "an open coordinator stays on loopback")
@@ -201,7 +205,8 @@ package final class CoordinatorService: @unchecked Sendable {
         for place in connections.indices where !connections[place].waiting.isEmpty { flush(place) }
         moveFollowers()
         if let deadline, Self.now() >= deadline { try feed(.deadline) }
-        try failTroubled()
+        try restTroubled()
+        try facts.walkPast()
     }
 
     /// Milliseconds until something is to be done without anybody saying anything. A router's socket can't be asked
@@ -216,7 +221,8 @@ package final class CoordinatorService: @unchecked Sendable {
             }
         let isCongested = connections.contains { !$0.waiting.isEmpty }
         let isBehind = followers.contains { $0.backlog != nil && !self.isCongested($0.session) }
-        return min(wait, chunkWait, isBehind ? 0 : isCongested ? 20 : 500, retirement == nil ? 500 : 50)
+        return min(
+            wait, chunkWait, isBehind || facts.hasPast ? 0 : isCongested ? 20 : 500, retirement == nil ? 500 : 50)
     }
 
     private func obey(_ order: Order) throws {
@@ -300,9 +306,7 @@ package final class CoordinatorService: @unchecked Sendable {
     }
 
     func carryOut(_ output: CoordinatorOutput) throws {
-        if !output.journal.isEmpty {
-            do { try facts.append(output.journal, of: core) } catch { throw JournalLost(cause: error) }
-        }
+        if !output.journal.isEmpty { try keep(output.journal) }
         for (session, message) in output.sends { send(message, to: session) }
         // The save of a step is ordered in the very turn in which the step's evaluation ends.
         for case .evaluated(let id, let step, let loss, let tokens) in output.notices {

@@ -16,28 +16,41 @@ package struct CoreJournal {
     /// Bytes of entries since the newest snapshot, and the size of that.
     private var bytesSince = 0
     private var size = 0
+    /// How far the entries were walked that the newest snapshot stands for; nil = there are none, or all were.
+    private var past: ChainWalk?
 
     /// Bytes of entries behind a snapshot that are not worth another one.
     package static let leastBytes = 1 << 19
     /// What SQLite takes as one value, with room to spare.
     private static let mostBytes = 1 << 29
 
-    package init(_ journal: any Journal) { self.journal = journal }
+    /// Old entries that a start walks before it goes on.
+    private let walkedAtStart: Int
+    /// Those that are walked between two turns of the loop, a millisecond's worth.
+    private static let walkedBetween = 1 << 9
+
+    /// - Parameter walkedAtStart: so many old entries are walked before a start goes on; the usual number takes some tens
+    ///   of milliseconds.
+    package init(_ journal: any Journal, walkedAtStart: Int = 1 << 14) {
+        self.journal = journal
+        self.walkedAtStart = walkedAtStart
+    }
 
     /// Makes entries durable, `core` being what they led to.
     package mutating func append(_ entries: [Coordination.JournalEntry], of core: Coordinator) throws(StorageError) {
         var stored = entries.map(Self.stored)
-        bytesSince += stored.reduce(0) { $0 + Self.bytes($1) }
+        var since = (bytes: bytesSince + stored.reduce(0) { $0 + Self.bytes($1) }, size: size)
         var snapshot: [UInt8]?
-        if bytesSince >= max(Self.leastBytes, size / 2) {
+        if since.bytes >= max(Self.leastBytes, size / 2) {
             let bytes = core.snapshot()
-            (bytesSince, size) = (0, bytes.count)
+            since = (0, bytes.count)
             if bytes.count <= Self.mostBytes {
                 stored.append(Self.stored(.snapshot(Digest.sha256(of: bytes))))
                 snapshot = bytes
             }
         }
         try journal.append(stored, settings: [], snapshot: snapshot)
+        (bytesSince, size) = since
     }
 
     /// Gives a new core what the journal says; returns how many entries were read for it.
@@ -45,23 +58,39 @@ package struct CoreJournal {
     /// A snapshot that is damaged, or of another release, is passed over: the entries say the same.
     @discardableResult
     package mutating func restore(_ core: inout Coordinator, at now: Instant) throws -> Int {
-        let count: Int
-        (count, bytesSince, size) = try Self.restore(&core, from: journal, at: now)
-        return count
+        let found = try Self.restore(&core, from: journal, at: now)
+        (bytesSince, size) = (found.bytes, found.size)
+        past = ChainWalk(through: found.first - 1)
+        try walkPast(atMost: walkedAtStart)
+        return found.count
     }
 
+    /// True while old entries are still to be walked: a snapshot stood for them, so that the start did not wait for it.
+    package var hasPast: Bool { past != nil }
+
+    /// Walks on through the entries that a snapshot has stood for. Throws at one that does not fit the chain: a journal
+    /// that somebody has changed is not gone on with.
+    package mutating func walkPast() throws(StorageError) { try walkPast(atMost: Self.walkedBetween) }
+
+    private mutating func walkPast(atMost count: Int) throws(StorageError) {
+        guard var walk = past else { return }
+        try journal.walk(&walk, atMost: count)
+        past = walk.isOver ? nil : walk
+    }
+
+    /// Takes in what the journal says; `first` = the entry that it was read from.
     private static func restore(
         _ core: inout Coordinator, from journal: any JournalReading, at now: Instant
-    ) throws -> (count: Int, bytes: Int, size: Int) {
+    ) throws -> (first: Int, count: Int, bytes: Int, size: Int) {
         if let snapshot = try journal.snapshot(), var early = try? Self.core(core, snapshot, at: now) {
             let (count, digest, bytes) = try replay(&early, journal, from: snapshot.sequence, at: now)
             if digest == Digest.sha256(of: snapshot.bytes) {
                 core = early
-                return (count, bytes, snapshot.bytes.count)
+                return (snapshot.sequence, count, bytes, snapshot.bytes.count)
             }
         }
         let (count, _, bytes) = try replay(&core, journal, from: 1, at: now)
-        return (count, bytes, 0)
+        return (1, count, bytes, 0)
     }
 
     /// What the journal gives, read as a start would read it.

@@ -26,6 +26,9 @@ package enum FileError: Error, Equatable, CustomStringConvertible {
         }
     }
 
+    /// True when the disk has no room left for what was asked.
+    package var isFullDisk: Bool { if case .noSpace = self { true } else { false } }
+
     /// True when the same attempt may succeed later without anybody mending the disk.
     package var isTransient: Bool {
         switch self {

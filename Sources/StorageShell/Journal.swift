@@ -54,6 +54,8 @@ package protocol Journal: JournalReading {
     func append(
         _ entries: [JournalEntry], settings: [JournalSetting], snapshot: [UInt8]?
     ) throws(StorageError) -> Int
+    /// Walks the chain on from where `walk` stands, over at most `count` entries; throws at the first that does not fit.
+    func walk(_ walk: inout ChainWalk, atMost count: Int) throws(StorageError)
     /// The text under a key, nil when there is none.
     func value(_ key: String) throws(StorageError) -> String?
     /// All keys and their texts, ascending by key bytes.
@@ -68,6 +70,21 @@ package struct JournalSnapshot: Sendable, Equatable {
     /// The number of the last entry in it.
     package var sequence: Int
     package var bytes: [UInt8]
+}
+
+/// How far the entries were walked that a start from a snapshot has believed.
+package struct ChainWalk: Sendable, Equatable {
+    /// The last entry that was found to fit, 0 = none, and the chain's hash there.
+    var sequence = 0
+    var hash = JournalChain.start
+    /// The last entry to walk.
+    package let end: Int
+
+    /// A walk that begins before the first entry and ends after entry `end`.
+    package init(through end: Int) { self.end = end }
+
+    /// Nothing is left to walk.
+    package var isOver: Bool { sequence >= end }
 }
 
 extension Journal {

@@ -115,18 +115,28 @@ enum JournalTables {
     static func replay(
         _ database: Database, _ path: String, from first: Int, _ body: (Int, JournalEntry) -> Void
     ) throws -> (sequence: Int, hash: Digest) {
-        var (sequence, hash) = (0, JournalChain.start)
+        var hash = JournalChain.start
         if first > 1 {
             let before = try Data.fetchOne(
                 database, sql: "SELECT hash FROM entries WHERE seq = ?", arguments: [first - 1])
             guard let before = before.flatMap(Digest.init(bytes:)) else {
                 throw StorageError.journalDamaged(path: path, problem: "entry \(first - 1) is missing")
             }
-            (sequence, hash) = (first - 1, before)
+            hash = before
         }
+        return try walk(database, path, after: (max(0, first - 1), hash), body)
+    }
+
+    /// Walks the chain over the entries behind one with its hash, at most `count` of them (-1 = all), calls `body` for
+    /// each, and returns the last one with the chain's hash there.
+    static func walk(
+        _ database: Database, _ path: String, after: (sequence: Int, hash: Digest), atMost count: Int = -1,
+        _ body: (Int, JournalEntry) -> Void = { _, _ in }
+    ) throws -> (sequence: Int, hash: Digest) {
+        var (sequence, hash) = after
         let rows = try Row.fetchCursor(
-            database, sql: "SELECT seq, job, kind, payload, hash FROM entries WHERE seq >= ? ORDER BY seq",
-            arguments: [first])
+            database, sql: "SELECT seq, job, kind, payload, hash FROM entries WHERE seq > ? ORDER BY seq LIMIT ?",
+            arguments: [sequence, count])
         while let row = try rows.next() {
             let found = try row.decode(Int.self, atIndex: 0)
             guard found == sequence + 1, let job = UInt32(exactly: try row.decode(Int.self, atIndex: 1)),

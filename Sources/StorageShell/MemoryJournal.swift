@@ -68,6 +68,18 @@ package final class MemoryJournal: Journal {
         }
     }
 
+    package func walk(_ walk: inout ChainWalk, atMost count: Int) throws(StorageError) {
+        let entries = medium.content.withLock { $0.entries }
+        let last = min(walk.end, walk.sequence + count, entries.count)
+        for index in walk.sequence..<max(walk.sequence, last) {
+            let (entry, hash) = entries[index]
+            guard JournalChain.next(walk.hash, sequence: index + 1, entry) == hash else {
+                throw .journalDamaged(path: "memory", problem: "entry \(index + 1) does not fit the chain")
+            }
+            (walk.sequence, walk.hash) = (index + 1, hash)
+        }
+    }
+
     package func value(_ key: String) throws(StorageError) -> String? {
         medium.content.withLock { content in content.values.first { $0.key == key }?.value }
     }

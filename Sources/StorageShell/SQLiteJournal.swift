@@ -116,6 +116,21 @@ package final class SQLiteJournal: Journal {
         }
     }
 
+    package func walk(_ walk: inout ChainWalk, atMost count: Int) throws(StorageError) {
+        let (path, before) = (path, walk)
+        let reached = try Self.attempt("reading", path) {
+            try queue.unsafeRead { database in
+                try JournalTables.walk(
+                    database, path, after: (before.sequence, before.hash),
+                    atMost: min(count, before.end - before.sequence))
+            }
+        }
+        guard reached.sequence > before.sequence || count == 0 || before.isOver else {
+            throw .journalDamaged(path: path, problem: "entry \(before.sequence + 1) is missing")
+        }
+        (walk.sequence, walk.hash) = reached
+    }
+
     package func snapshot() throws(StorageError) -> JournalSnapshot? {
         try Self.attempt("reading", path) { try queue.unsafeRead { try JournalTables.snapshot($0) } }
     }

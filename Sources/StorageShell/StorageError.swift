@@ -55,14 +55,20 @@ package enum StorageError: Error, Equatable, CustomStringConvertible {
         }
     }
 
-    /// True when the same attempt may succeed later without anybody mending anything.
-    package var isTransient: Bool {
+    /// True when the disk has no room left for what was asked.
+    package var isFullDisk: Bool {
         switch self {
-        case .file(let error): error.isTransient
+        case .file(let error): error.isFullDisk
         // SQLITE_FULL
         case .journalFailed(_, let code, _): code & 0xFF == 13
         default: false
         }
+    }
+
+    /// True when the same attempt may succeed later without anybody mending anything.
+    package var isTransient: Bool {
+        if case .file(let error) = self { return error.isTransient }
+        return isFullDisk
     }
 }
 

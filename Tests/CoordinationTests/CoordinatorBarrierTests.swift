@@ -22,6 +22,23 @@ import Wire
         }
     }
 
+    @Test func `a job that is halted rests without a checkpoint, and goes on from the one before when it is resumed`()
+        throws
+    {
+        let (stage, job, sessions) = Stage.running(Stage.description { $0.saveSteps = 2 })
+        stage.run(job, to: 2, sessions)
+        stage.publish(job, sessions)
+        stage.run(job, to: 3, sessions)
+        stage.feed(.halted(job, reason: "no room"))
+        #expect(stage.state(job) == .paused && stage.core.job(job)?.reason == "no room")
+        #expect(stage.saves().count == 1)
+        stage.feed(.halted(job, reason: "again"))
+        #expect(stage.core.job(job)?.reason == "no room")
+        #expect(try stage.restarted().state(job) == .paused)
+        stage.feed(.ordered(.resume, job))
+        #expect(stage.state(job) == .queued || stage.state(job) == .starting)
+    }
+
     @Test func `leases stop at a checkpoint and go on while it is written`() {
         let (stage, job, sessions) = Stage.running(Stage.description { $0.saveSteps = 3 })
         #expect(stage.leased(to: sessions[0]) == [1, 2, 3])

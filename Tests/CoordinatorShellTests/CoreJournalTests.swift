@@ -69,6 +69,38 @@ import Testing
         #expect(faults == ["the journal's newest snapshot is not the one that its entry names"])
     }
 
+    @Test func `a start refuses a journal of which an old line was changed, a long one's beside its first work`() throws
+    {
+        let folder = temporaryFolder()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        do { _ = try LongJournal.write(SQLiteJournal(folder: folder), steps: 1500) }
+        func begin() throws -> CoreJournal {
+            var facts = CoreJournal(try SQLiteJournal(folder: folder), walkedAtStart: 1000)
+            var core = Coordinator(epoch: 2, dataEndpoint: "")
+            #expect(try facts.restore(&core, at: Self.now) < 4000)
+            #expect(core.jobs.first?.committed == 1500)
+            return facts
+        }
+        do {
+            var facts = try begin()
+            var pieces = 0
+            while facts.hasPast {
+                try facts.walkPast()
+                pieces += 1
+            }
+            #expect(pieces > 1)
+        }
+        // Among what a start leaves for later, then among what it walks at once.
+        try LongJournal.alterLedger(in: folder, line: 1000)
+        do {
+            var facts = try begin()
+            #expect(throws: StorageError.self) { while facts.hasPast { try facts.walkPast() } }
+        }
+        try LongJournal.alterLedger(in: folder, line: 2)
+        let error = #expect(throws: StorageError.self) { _ = try begin() }
+        #expect(error?.description.contains("does not fit the chain") == true)
+    }
+
     @Test func `budget and usage of a long run read as much of its journal as those of a shorter one`() throws {
         for steps in [1000, 3000] {
             let folder = temporaryFolder()

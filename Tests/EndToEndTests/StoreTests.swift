@@ -127,6 +127,31 @@ import Testing
         #expect(told.code == 0 && told.digest == expected.digest, "\(told.errors)")
     }
 
+    @Test func `a disk that fills up to the last byte pauses the job, which ends with the same bits`() throws {
+        let whole = try Scene(epochs: 60).run("train", "job.yaml", "--workers", "1", "--json")
+        let scene = try Scene(epochs: 60)
+        let small = scene.folder.appendingPathComponent("run").path
+        try FileManager.default.createDirectory(atPath: small, withIntermediateDirectories: true)
+        guard Self.command("mount", "-t", "tmpfs", "-o", "size=48m", "none", small) else { return }
+        defer { _ = Self.command("umount", "-l", small) }
+        let running = try scene.start("train", "job.yaml", "--workers", "2", "--json")
+        try scene.waitForLog(lines: 5)
+        // Ends when nothing more goes in.
+        _ = Self.command("dd", "if=/dev/zero", "of=\(small)/ballast", "bs=1k")
+
+        let full = running.outcome()
+        #expect(full.end["state"]?.string == "PAUSED", "\(full.end) \(full.errors)")
+        #expect(full.code == 130)
+        #expect(full.end["reason"]?.string?.contains("the disk") == true)
+        // Still full: refused, or paused again.
+        #expect([1, 130].contains(try scene.run("resume", "run", "--json").code))
+        try FileManager.default.removeItem(atPath: small + "/ballast")
+        #expect(try scene.run("fsck", "run").code == 0)
+        let last = try scene.run("resume", "run", "--workers", "1", "--json")
+        #expect(last.code == 0 && last.digest != nil && last.digest == whole.digest, "\(last.errors)")
+        #expect(try scene.loggedSteps() == Array(1...(last.end["steps"]?.int ?? 0)))
+    }
+
     private static func command(_ words: String...) -> Bool {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")

@@ -138,6 +138,33 @@ import Testing
         }
     }
 
+    @Test func `a reserve holds room until it is asked for, and leaves nothing behind`() throws {
+        let folder = try TemporaryFolder()
+        let path = folder("reserve")
+        func size() throws -> Int? { try POSIXFileSystem().status(path)?.size }
+        do {
+            let reserve = SpaceReserve(folder: folder("."), bytes: 5000)
+            #expect(!reserve.release())
+            #expect(reserve.hold())
+            #expect(reserve.hold())
+            #expect(try size() == 5000)
+            #expect(reserve.release())
+            #expect(try size() == nil)
+            // What a killed process was making.
+            try Data(count: 7).write(to: URL(fileURLWithPath: path))
+            #expect(reserve.hold())
+            #expect(try size() == 5000)
+        }
+        #expect(try size() == nil)
+
+        let full = FaultyFileSystem()
+        _ = try full.makeFolder("/run")
+        full.plan(.fail(.noSpace), at: 2)
+        let none = SpaceReserve(folder: "/run", fileSystem: full)
+        #expect(!none.hold())
+        #expect(try full.list("/run") == [])
+    }
+
     @Test func `the holder of a lock is told by its process id`() throws {
         let folder = try TemporaryFolder()
         let lock = try POSIXFileSystem().lock(folder.path)

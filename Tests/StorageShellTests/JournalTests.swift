@@ -83,6 +83,23 @@ import Testing
         #expect(journal.lastSequence == 1)
     }
 
+    @Test(arguments: Twin.allCases) func `the chain is walked in pieces, to the entry that was named`(_ twin: Twin)
+        throws
+    {
+        let journal = try Place(twin).open()
+        try journal.append((1...10).map { entry(1, 1, "entry \($0)") })
+        var (walk, pieces) = (ChainWalk(through: 8), 0)
+        while !walk.isOver {
+            try journal.walk(&walk, atMost: 3)
+            pieces += 1
+        }
+        #expect(pieces == 3)
+        #expect(ChainWalk(through: 0).isOver)
+        let reached = walk
+        try journal.walk(&walk, atMost: 3)
+        #expect(walk == reached)
+    }
+
     @Test(arguments: Twin.allCases) func `a second coordinator on the same folder is refused`(_ twin: Twin) throws {
         let place = try Place(twin)
         let first = try place.open()
@@ -131,6 +148,25 @@ import Testing
             return
         }
         #expect(problem == "entry 3 does not fit the chain")
+    }
+
+    @Test func `a walk in pieces ends at a changed entry, and at one that is missing`() throws {
+        let folder = try TemporaryFolder()
+        try filled(folder, 9)
+        try replace(folder("state/journal.sqlite"), "entry 7", "entry 3")
+        let journal = try SQLiteJournal(folder: folder("state"))
+        var walk = ChainWalk(through: 9)
+        for _ in 0..<3 { try journal.walk(&walk, atMost: 2) }
+        #expect(
+            throws: StorageError.journalDamaged(
+                path: folder("state/journal.sqlite"), problem: "entry 7 does not fit the chain")
+        ) { try journal.walk(&walk, atMost: 2) }
+        // Nothing of the piece counts.
+        var short = ChainWalk(through: 6)
+        while !short.isOver { try journal.walk(&short, atMost: 100) }
+        var long = ChainWalk(through: 12)
+        try journal.append([JournalEntry(job: JobID(1), kind: 1, payload: [])])
+        #expect(throws: StorageError.self) { while !long.isOver { try journal.walk(&long, atMost: 6) } }
     }
 
     @Test func `bytes that are no database are refused`() throws {
