@@ -35,14 +35,16 @@ extension Coordinator {
         limit(project: name, to: budget, warned: known == nil ? [] : kept)
     }
 
-    /// Tells a job what its project leaves it: the limit less what the other jobs have spent or reserved.
+    /// Tells a job what its project leaves it: the limit less what the other jobs have spent or reserved, and what they
+    /// need to end as they have planned.
     mutating func share(_ index: Int) {
         let name = jobs[index].description.project
         guard let limits = projects.first(where: { $0.name == name })?.limits else { return }
         var others = Costs.zero
         for place in jobs.indices where place != index && jobs[place].description.project == name {
             guard let ledger = jobs[place].ledger else { continue }
-            others = others.adding(jobs[place].ownSpent)?.adding(ledger.reserved) ?? others
+            let taken = jobs[place].ownSpent.adding(ledger.reserved)?.adding(jobs[place].endingClaim)
+            others = taken.flatMap { others.adding($0) } ?? others
         }
         // The job holds its bounds against all that is behind it, and what a branch brought along is not the project's.
         let past = jobs[index].ledger?.spent ?? .zero

@@ -47,7 +47,7 @@ extension JobRun {
         note(event)
         output.journal.append(.planned(id, event))
         output.notices.append(.planned(id, event))
-        setAside(event.limit == nil ? .zero : endingCosts(event, now), &output)
+        setAside(plannedEndingCosts, &output)
     }
 
     mutating func note(_ event: PlanEvent) {
@@ -74,7 +74,7 @@ extension JobRun {
         if description.script.isEmpty, hasOtherLimits || isOutdated(now) { replanChanged(now, &output) }
         // It was given back when the job came to rest.
         if let event = plan.last, event.limit != nil, committed < event.end, ledger?.balance(.ending) == .zero {
-            setAside(endingCosts(event, now), &output)
+            setAside(plannedEndingCosts, &output)
         }
     }
 
@@ -227,19 +227,43 @@ extension JobRun {
         return costs
     }
 
-    /// What the ending of a plan takes: its steps, their tokens, checkpoints and verification.
-    private func endingCosts(_ event: PlanEvent, _ now: Instant) -> Costs {
+    /// What the ending of the newest plan takes: its steps, their tokens, checkpoints and verification; zero where
+    /// nothing but the job's own length ends it.
+    private var plannedEndingCosts: Costs {
+        guard let event = plan.last, event.limit != nil else { return .zero }
         let first = min(max(event.trunk, event.after, committed), event.end)
-        let count = event.end - first
-        var costs = Costs(steps: Int64(count))
+        var costs = endingCosts(steps: event.end - first)
         for step in stride(from: first + 1, through: event.end, by: 1) {
             costs.tokens += Int64(job?.plan.inputTokens(of: step) ?? 0)
         }
+        return costs
+    }
+
+    /// What an ending of so many steps takes, but for their tokens.
+    private func endingCosts(steps count: Int) -> Costs {
+        var costs = Costs(steps: Int64(count))
         for unit in BudgetUnit.allCases where !unit.isExact {
             let steps = (stepCost(unit, withPauses: true) ?? 0) * Double(count)
             costs[unit] = Int64(min(steps + closingCost(unit, saves: 2), 1e17))
         }
         return costs
+    }
+
+    /// What nobody else of the project may have: what it takes to anneal and save what this job has made so far. Only
+    /// of units that the project alone limits; of the job's own limits its ledger sets the ending aside.
+    ///
+    /// The ending that is planned may be longer: every job plans as if nobody else would take of what is left.
+    var endingClaim: Costs {
+        let made = committed - (description.branch?.step ?? 0)
+        guard let event = plan.last, made > 0, !state.isAtRest || state == .paused else { return .zero }
+        // What is leased of it is reserved, or spent.
+        let leased = ledger?.leases.map(\.steps.upperBound).max() ?? 0
+        let left = event.end - max(leased, committed)
+        guard left > 0 else { return .zero }
+        var claim = endingCosts(steps: min(left, LearningRateSchedule.annealLength(plannedSteps: made)))
+        claim.tokens = Int64((Double(tokens) / Double(committed) * Double(claim.steps)).rounded(.up))
+        for unit in BudgetUnit.allCases where limits[unit] != nil { claim[unit] = 0 }
+        return claim
     }
 
     // MARK: Occasions

@@ -1,5 +1,6 @@
 import Budgeting
 import Coordination
+import Recipes
 import Terms
 import Testing
 import Wire
@@ -65,5 +66,40 @@ import Wire
         stage.feed(.ordered(.resume, second))
         #expect(stage.core.job(third)?.committed == 0 && next.core.job(third)?.committed == 0)
         #expect(stage.core.projectSpent("shop").steps == 10)
+    }
+
+    /// The older job, 20 steps far, whether it goes on or is paused; its project has 30 steps left for the younger one.
+    @Test(arguments: [false, true])
+    func `what a job's ending needs of its project's limit stays when another job takes the rest`(isPaused: Bool) throws
+    {
+        func shop(_ description: inout JobDescription) { description.project = "shop" }
+        let (stage, first, old) = Stage.running(Stage.description(steps: 60, workers: 1...1, change: shop), workers: 1)
+        var limits = Budget()
+        limits[.steps] = 50
+        stage.feed(.projectLimited("shop", limits))
+        stage.run(first, to: 20, old)
+        if isPaused {
+            stage.feed(.ordered(.pause, first))
+            stage.runOut(first, old, step: .seconds(1))
+            #expect(stage.state(first) == .paused)
+        }
+        let done = stage.committed(first)
+        let ending = LearningRateSchedule.annealLength(plannedSteps: done)
+        let second = stage.submit(Stage.description(steps: 60, workers: 1...1, change: shop))
+        let young = isPaused ? old : [stage.hello(2)]
+        stage.comeBack(second, young)
+        stage.runOut(second, young, step: .milliseconds(100))
+        #expect(stage.state(second) == .budgetExhausted)
+        #expect(stage.committed(second) > 15 && stage.committed(second) <= 50 - done - ending)
+
+        if isPaused {
+            stage.feed(.ordered(.resume, first))
+            stage.comeBack(first, old)
+        }
+        stage.runOut(first, old, step: .seconds(1))
+        #expect(stage.state(first) == .budgetExhausted)
+        let plan = try #require(stage.core.job(first)?.plan.last)
+        #expect(plan.annealSteps >= ending && plan.end == stage.committed(first))
+        #expect(stage.core.projectSpent("shop").steps == 50)
     }
 }
