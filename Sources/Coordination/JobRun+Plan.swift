@@ -33,7 +33,8 @@ extension JobRun {
     mutating func replanChanged(_ now: Instant, _ output: inout CoordinatorOutput) {
         guard let current = plan.last else { return }
         let after = max(issued, leased, committed)
-        let event = planned(after: after, .topup, now)
+        var event = planned(after: after, .topup, now)
+        if event.end < current.end { event.cause = .operatorOrder }
         guard after >= current.trunk, current.trunk < current.end else { return adopt(event, now, &output) }
         // An anneal that has begun is only ever shortened; after it the job can go on from the trunk.
         guard event.end < current.end, let shorter = cut(to: event.end, after: after, limit: event.limit) else {

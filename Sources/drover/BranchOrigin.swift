@@ -10,6 +10,8 @@ import Terms
 /// The checkpoint of another run on this machine that a new one begins with.
 struct BranchOrigin {
     private let branch: CheckpointBranch
+    /// The step of that checkpoint.
+    let step: Step
 
     /// `RUN`, `RUN@STEP` or the path of a manifest; every byte is read and checked.
     init(_ path: String) throws {
@@ -32,6 +34,7 @@ struct BranchOrigin {
             }
             record = found.record
         }
+        step = record.manifest.step
         do { branch = try CheckpointBranch(record, of: store, origin: path) } catch let refusal
             as CheckpointBranch.Refusal
         {

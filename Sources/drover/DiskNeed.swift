@@ -1,29 +1,30 @@
 import Foundation
 import JobSpecs
+import Terms
 
 /// What a job's checkpoints take on the disk.
 enum DiskNeed {
-    /// Bytes of the checkpoints that a job of so many steps keeps, three vectors of fp32 each, with the one that is
-    /// being made and the last one that was read back whole.
-    static func bytes(_ spec: JobSpec, parameters: Int, steps: Int) -> Int {
+    /// Bytes of the checkpoints that a job keeps which makes the steps of a range, three vectors of fp32 each, with the
+    /// one that is being made and the last one that was read back whole.
+    static func bytes(_ spec: JobSpec, parameters: Int, steps: Range<Step>) -> Int {
         12 * parameters * (max(2, spec.saveTotalLimit) + 2 + spec.saveBest + milestones(spec, steps: steps))
     }
 
     /// Bytes that the job's checkpoints take beyond those in `store`: at least the next one's, in whole blocks, however
     /// many are there. They may be pinned ones, which make no room for it.
-    static func more(_ spec: JobSpec, parameters: Int, steps: Int, beyond store: String) -> Int {
+    static func more(_ spec: JobSpec, parameters: Int, steps: Range<Step>, beyond store: String) -> Int {
         let next = 12 * parameters + 12 * parameters / 50
         return max(next, bytes(spec, parameters: parameters, steps: steps) - taken(by: store))
     }
 
-    /// Checkpoints of so many steps that `save_every` keeps, at most a million; what `save_interval` adds to them by
+    /// Checkpoints of a range of steps that `save_every` keeps, at most a million; what `save_interval` adds to them by
     /// chance is not counted.
-    static func milestones(_ spec: JobSpec, steps: Int) -> Int {
-        guard spec.saveEvery > 0, spec.saveSteps > 0 else { return 0 }
+    static func milestones(_ spec: JobSpec, steps: Range<Step>) -> Int {
+        guard spec.saveEvery > 0, spec.saveSteps > 0, !steps.isEmpty else { return 0 }
         var (divisor, rest) = (spec.saveSteps, spec.saveEvery)
         while rest > 0 { (divisor, rest) = (rest, divisor % rest) }
         let (multiple, isTooFar) = (spec.saveSteps / divisor).multipliedReportingOverflow(by: spec.saveEvery)
-        return isTooFar ? 0 : min(max(0, steps) / multiple, 1_000_000)
+        return isTooFar ? 0 : min((steps.upperBound - 1) / multiple - (steps.lowerBound - 1) / multiple, 1_000_000)
     }
 
     /// Bytes of the objects that a checkpoint store holds already, 0 without one.

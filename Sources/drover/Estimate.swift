@@ -95,7 +95,8 @@ struct Estimate: ParsableCommand {
         var folder = spec.outputDir
         while folder != "/", !Disk.hasFolder(folder) { folder = (folder as NSString).deletingLastPathComponent }
         let needed = DiskNeed.more(
-            spec, parameters: size.parameters, steps: size.steps, beyond: joinPath(spec.outputDir, "checkpoints"))
+            spec, parameters: size.parameters, steps: 1..<size.steps + 1,
+            beyond: joinPath(spec.outputDir, "checkpoints"))
         return (needed, try POSIXFileSystem().space(folder).available)
     }
 

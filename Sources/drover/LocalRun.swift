@@ -104,7 +104,7 @@ final class LocalRun {
         try OutputFolder(folder).refuseResults(for: spec, hasBranch: branch != nil)
         try checkPrices()
         Signals.watch()
-        var (description, yaml) = try prepare(isResuming: false)
+        var (description, yaml) = try prepare(isResuming: false, after: branch?.step ?? 0)
         description.script = try options.plan.map(PlanLog.read) ?? []
         if let branch { description.branch = try branch.plant(in: folder, description) }
         let cluster = try opened ?? open()
@@ -159,16 +159,20 @@ final class LocalRun {
     }
 
     /// Reads and checks everything, tokenises the data; returns the job and its resolved job file.
-    private func prepare(isResuming: Bool) throws -> (description: JobDescription, yaml: String) {
+    ///
+    /// - Parameter after: the step of the checkpoint that a new run begins with, 0 = none.
+    private func prepare(isResuming: Bool, after step: Step = 0) throws -> (description: JobDescription, yaml: String) {
         var submission = try Submission(spec)
         try checkFolder()
-        try checkDisk(submission.layout.count, steps: 0)
+        try checkDisk(submission.layout.count, steps: 1..<1)
         let description = try submission.describe(folder: "\(folder)/data", isResuming: isResuming) { [view] in
             view.preparing($0)
         }
         // How many steps there are, of which save_every keeps some, is known with the data; how many of those a run that
         // goes on has behind it, only later.
-        if spec.saveEvery > 0, !isResuming { try checkDisk(description.parameters, steps: certainSteps(description)) }
+        if spec.saveEvery > 0, !isResuming {
+            try checkDisk(description.parameters, steps: step + 1..<max(step, certainSteps(description)) + 1)
+        }
         view.prepared(description, submission)
         if submission.spec.precision == .bf16, !Compute.hasNativeBF16 {
             view.say("precision: bf16 is rounded in software on this machine: right, but no faster than fp32")
@@ -189,8 +193,8 @@ final class LocalRun {
 
     /// Refuses a job whose kept checkpoints would not fit on the disk. Those that a run has made already need no room.
     ///
-    /// - Parameter steps: of which `save_every` keeps some; 0 = not known.
-    private func checkDisk(_ parameters: Int, steps: Int) throws {
+    /// - Parameter steps: of which `save_every` keeps some; empty = not known.
+    private func checkDisk(_ parameters: Int, steps: Range<Step>) throws {
         let free = try POSIXFileSystem().space(folder).available
         let needed = DiskNeed.more(spec, parameters: parameters, steps: steps, beyond: "\(folder)/checkpoints")
         guard needed < free else {
