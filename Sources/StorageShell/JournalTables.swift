@@ -58,7 +58,7 @@ enum JournalTables {
             let lastSequence = try last?.decode(Int.self, atIndex: 0) ?? 0
             let lastHash = try last.map { Digest(bytes: try $0.decode(Data.self, atIndex: 1)) } ?? JournalChain.start
             guard lastSequence == head.sequence, lastHash == head.hash else {
-                throw damaged("its last entry is \(lastSequence), its head row says \(head.sequence)")
+                throw wrongEnd(path, lastSequence, head.sequence)
             }
             head.epoch += 1
             try setEpoch(database, head.epoch)
@@ -153,6 +153,18 @@ enum JournalTables {
             body(sequence, entry)
         }
         return (sequence, hash)
+    }
+
+    /// Throws when entries that were walked to their end are not all that the head row knows of.
+    static func requireEnd(_ database: Database, _ path: String, _ end: (sequence: Int, hash: Digest)) throws {
+        guard let head = try head(database) else {
+            throw StorageError.journalDamaged(path: path, problem: "its head row is missing or wrong")
+        }
+        guard end == (head.sequence, head.hash) else { throw wrongEnd(path, end.sequence, head.sequence) }
+    }
+
+    private static func wrongEnd(_ path: String, _ last: Int, _ wanted: Int) -> StorageError {
+        .journalDamaged(path: path, problem: "its last entry is \(last), its head row says \(wanted)")
     }
 
     private static func head(_ database: Database) throws -> Position? {

@@ -30,7 +30,10 @@ package final class RestingJournal: JournalReading {
     package func replay(from first: Int, _ body: (Int, JournalEntry) -> Void) throws(StorageError) {
         let path = path
         _ = try SQLiteJournal.attempt("reading", path) {
-            try queue.unsafeRead { try JournalTables.replay($0, path, from: first, body) }
+            try queue.unsafeRead { database in
+                let end = try JournalTables.replay(database, path, from: first, body)
+                try JournalTables.requireEnd(database, path, end)
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import GRDBSQLite
 import StorageShell
 import Terms
 import Testing
@@ -167,6 +168,22 @@ import Testing
         var long = ChainWalk(through: 12)
         try journal.append([JournalEntry(job: JobID(1), kind: 1, payload: [])])
         #expect(throws: StorageError.self) { while !long.isOver { try journal.walk(&long, atMost: 6) } }
+    }
+
+    @Test func `a journal whose newest entries are gone is refused, by a start and by who only looks`() throws {
+        let folder = try TemporaryFolder()
+        try filled(folder, 9)
+        var database: OpaquePointer?
+        #expect(sqlite3_open(folder("state/journal.sqlite"), &database) == SQLITE_OK)
+        #expect(sqlite3_exec(database, "DELETE FROM entries WHERE seq > 7", nil, nil, nil) == SQLITE_OK)
+        #expect(sqlite3_close(database) == SQLITE_OK)
+
+        let cut = StorageError.journalDamaged(
+            path: folder("state/journal.sqlite"), problem: "its last entry is 7, its head row says 9")
+        #expect(throws: cut) { _ = try SQLiteJournal(folder: folder("state")) }
+        let resting = try RestingJournal(folder: folder("state"))
+        #expect(throws: cut) { try resting.replay { _, _ in } }
+        #expect(throws: cut) { try resting.replay(from: 7) { _, _ in } }
     }
 
     @Test func `bytes that are no database are refused`() throws {
