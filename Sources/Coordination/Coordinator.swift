@@ -120,11 +120,14 @@ package struct Coordinator: Sendable {
     }
 
     /// When this process itself was not running at its deadline, the silence of the workers proves nothing: what they
-    /// said meanwhile waits in the sockets, and they get two heartbeats more to say it.
+    /// said meanwhile waits in the sockets, and they get two heartbeats more to say it. Nor was it time that a job used,
+    /// beyond what its leases allow: a machine was suspended, perhaps for a night.
     private mutating func forgiveOwnSleep(_ now: Instant) {
         guard let deadline, now - deadline > times.heartbeat else { return }
-        let slept = now - deadline + times.heartbeat * 2
-        for index in sessions.indices { sessions[index].lastHeard = min(now, sessions[index].lastHeard + slept) }
+        let slept = now - deadline
+        for index in jobs.indices { jobs[index].sleep(slept) }
+        let forgiven = slept + times.heartbeat * 2
+        for index in sessions.indices { sessions[index].lastHeard = min(now, sessions[index].lastHeard + forgiven) }
     }
 
     private mutating func receive(

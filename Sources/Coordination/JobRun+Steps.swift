@@ -10,7 +10,7 @@ extension JobRun {
     /// And at most.
     package static let leaseMost = 64
     /// Members can go on so long without a coordinator: while it is started again, for instance.
-    private static let leaseMilliseconds = 2000.0
+    static let leaseMilliseconds = 2000.0
 
     /// Steps that may be leased beyond the newest applied one: as many as fill a lease's time by the measured pace. A
     /// budget counts what was leased as good as spent: a job that has one goes in small leases.

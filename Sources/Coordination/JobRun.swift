@@ -225,6 +225,18 @@ package struct JobRun: Sendable {
         meter.read(threads: phase == .gathering ? nil : members.reduce(0) { $0 + $1.threads }, milliwatts: draw, now)
     }
 
+    /// The coordinator was not running for so long: of that time a job has used no more than its leased steps take.
+    mutating func sleep(_ span: Span) {
+        guard phase != .gathering else { return }
+        var used = Self.leaseMilliseconds
+        if phase == .running, leased > committed {
+            guard let step = stepCost(.wallClock, withPauses: true) else { return }
+            used += Double(leased - committed) * step
+        }
+        let idle = Double(span.nanoseconds / 1_000_000) - used
+        if idle > 0 { meter.skip(.milliseconds(Int64(idle))) }
+    }
+
     mutating func rest(_ state: JobState, reason: String, _ output: inout CoordinatorOutput) {
         if let saving { output.commands.append(.abandon(id, attempt: saving.attempt)) }
         if phase != .gathering { postOverhead(&output) }

@@ -36,6 +36,9 @@ package struct Meter: Sendable, Equatable {
         readAt = threads == nil ? nil : now
     }
 
+    /// Leaves so much of the time since the last reading out: nobody was there to use it.
+    mutating func skip(_ span: Span) { readAt = readAt.map { $0 + span } }
+
     var wallMilliseconds: Int64 { wall.nanoseconds / 1_000_000 }
     var coreMilliseconds: Int64 { Int64(coreMicroseconds / 1000) }
 }

@@ -287,8 +287,7 @@ import Wire
         stage.feed(.ordered(.resume, job))
         sessions.forEach(stage.load)
         stage.wait(.milliseconds(400))
-        stage.sleep(.seconds(25))
-        for session in sessions { stage.say(.heartbeat(Heartbeat(session: 1, sentAt: 0)), session) }
+        for _ in 0..<25 { stage.pass(.seconds(1), sessions) }
         stage.standStill(job, sessions)
         stage.getReady(job, sessions)
         stage.runOut(job, sessions, step: .seconds(1))

@@ -60,6 +60,12 @@ final class Stage {
         feed(.deadline)
     }
 
+    /// Time passes in which workers only show that they live.
+    func pass(_ span: Span, _ sessions: [SessionID]) {
+        wait(span)
+        for session in sessions { say(.heartbeat(Heartbeat(session: 1, sentAt: 0)), session) }
+    }
+
     /// Time passes while nobody looks: the process sleeps.
     func sleep(_ span: Span) { now = now + span }
 
@@ -228,8 +234,7 @@ final class Stage {
                 wait(.milliseconds(500))
                 publish(job, sessions)
             } else if leased(to: sessions[0]).contains(done + 1) {
-                wait(span)
-                for session in sessions { say(.heartbeat(Heartbeat(session: 1, sentAt: 0)), session) }
+                pass(span, sessions)
                 for session in sessions { say(.report(report(job, done + 1)), session) }
             }
         }
