@@ -14,6 +14,7 @@ extension CoordinatorService {
 
     /// Takes in a job: its folder first, then the journal.
     func submit(_ description: JobDescription, request: RequestKey? = nil) throws {
+        try requireReserve()
         let id = core.nextJob
         let job = Job(description: description, index: try Self.sequenceIndex(description))
         try opening(id) {
@@ -45,11 +46,6 @@ extension CoordinatorService {
     func closeDesk(_ id: JobID) { desks.removeAll { $0.id == id } }
 
     private func openDesk(_ id: JobID, _ job: Job, keepingThrough step: Step) throws {
-        // Without it a full disk could not be told. What is over asks for no room.
-        let state = core.job(id)?.state
-        guard reserve.hold() || state == .done || state == .budgetExhausted else {
-            throw FileError.noSpace(path: options.state)
-        }
         let folder = options.jobFolder(id)
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let checkpoints = try CheckpointDesk(
@@ -195,6 +191,7 @@ extension CoordinatorService {
     func wake(_ id: JobID) throws {
         guard let run = core.job(id), run.state.isAtRest else { return }
         let isOver = run.state == .done || run.state == .budgetExhausted
+        if !isOver { try requireReserve() }
         guard desk(id) == nil || isOver else { return }
         if desk(id) == nil {
             let job = Job(description: run.description, index: try Self.sequenceIndex(run.description))

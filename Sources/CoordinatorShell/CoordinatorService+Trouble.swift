@@ -53,6 +53,11 @@ extension CoordinatorService {
         } catch { throw JournalLost(cause: error) }
     }
 
+    /// Refuses to set a job going whose end on a full disk could not be told.
+    func requireReserve() throws(FileError) {
+        guard reserve.hold() else { throw .noSpace(path: options.state) }
+    }
+
     private static func isFullDisk(_ error: any Error) -> Bool {
         (error as? StorageError)?.isFullDisk ?? (error as? FileError)?.isFullDisk ?? false
     }

@@ -119,7 +119,6 @@ package final class CoordinatorService: @unchecked Sendable {
         let journal = try SQLiteJournal(folder: options.state)
         facts = CoreJournal(journal)
         reserve = SpaceReserve(folder: options.state)
-        reserve.hold()
         waker = poller.waker
         precondition(
             options.isClosed || PeerAddress.isLoopback(options.listen), "an open coordinator stays on loopback")
@@ -175,6 +174,8 @@ package final class CoordinatorService: @unchecked Sendable {
     /// Runs until `.end` or `.retire`. Throws when the journal fails: what can't be made durable must not become
     /// visible.
     package func run() throws {
+        reserve.hold()
+        defer { reserve.release() }
         while !isEnding, !hasRetired { try turn() }
         if retirement == nil { for connection in connections { send(.shutdown, to: connection.session) } }
         control.close()

@@ -1,6 +1,6 @@
 /// Room on a disk that is held for the one moment when there is no other: to write down that work stops for want of it.
 ///
-/// A plain file of zeros, which goes with this object. One that a killed process left is taken over.
+/// A plain file of zeros, which goes with this object at the latest. One that a killed process left is taken over.
 package final class SpaceReserve: Sendable {
     private let path: String
     private let bytes: Int

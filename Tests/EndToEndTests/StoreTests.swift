@@ -150,6 +150,7 @@ import Testing
         let last = try scene.run("resume", "run", "--workers", "1", "--json")
         #expect(last.code == 0 && last.digest != nil && last.digest == whole.digest, "\(last.errors)")
         #expect(try scene.loggedSteps() == Array(1...(last.end["steps"]?.int ?? 0)))
+        #expect(!FileManager.default.fileExists(atPath: small + "/state/reserve"))
     }
 
     private static func command(_ words: String...) -> Bool {
