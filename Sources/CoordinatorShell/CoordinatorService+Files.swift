@@ -44,6 +44,23 @@ extension CoordinatorService {
         return placed
     }
 
+    /// The job with its files where they are now: the folder of a run, or the coordinator's, may have been moved whole.
+    func located(_ run: JobRun) throws -> JobRun {
+        var description = run.description
+        for (index, file) in description.files.enumerated() where !FileManager.default.fileExists(atPath: file.path) {
+            let name = URL(fileURLWithPath: file.path).lastPathComponent
+            let own = JobFile(
+                kind: file.kind, name: name, digest: file.digest, size: file.size,
+                path: "\(options.jobFolder(run.id))/data/\(name)")
+            if let place = place(own, by: nil) { description.files[index].path = place }
+        }
+        guard description != run.description,
+            let output = adjust({ core in core.amend(run.id, to: description, limiting: []) })
+        else { return run }
+        try carryOut(output)
+        return core.job(run.id) ?? run
+    }
+
     /// Begins an upload, or says how far one is.
     func upload(_ request: JSONValue, _ session: SessionID) throws -> JSONValue {
         guard let files else { return Self.problem("this coordinator takes no files") }
@@ -95,7 +112,9 @@ extension CoordinatorService {
 
     /// A file that belongs to a job and to nobody's secrets: one of its inputs, or an object of its checkpoints.
     func file(of job: JobID, _ digest: Digest) -> String? {
-        if let file = core.job(job)?.description.files.first(where: { $0.digest == digest }) { return file.path }
+        if let file = core.job(job)?.description.files.first(where: { $0.digest == digest }) {
+            return files?.place(digest, size: file.size) ?? file.path
+        }
         guard core.job(job) != nil else { return nil }
         let path = "\(options.jobFolder(job))/checkpoints/\(RepositoryLayout.object(digest))"
         return FileManager.default.fileExists(atPath: path) ? path : nil

@@ -116,6 +116,7 @@ extension CoordinatorService {
     }
 
     private func goOn(with run: JobRun) throws {
+        let run = try located(run)
         let job = Job(description: run.description, index: try Self.sequenceIndex(run.description))
         try openDesk(run.id, job, keepingThrough: run.committed)
         let found = try desk(run.id)?.checkpoints.recover(of: run, at: Self.wallClock)
@@ -139,7 +140,8 @@ extension CoordinatorService {
         _ id: JobID, amended: JobDescription? = nil, limiting units: [BudgetUnit] = [],
         from point: ResumePoint = .trunk
     ) throws -> (step: Step, rejected: [String]) {
-        guard let run = core.job(id) else { throw DeskError(description: "the journal knows no job \(id)") }
+        guard let known = core.job(id) else { throw DeskError(description: "the journal knows no job \(id)") }
+        let run = amended == nil ? try located(known) : known
         var description = amended ?? run.description
         // What it began with is part of its past.
         description.branch = run.description.branch
@@ -189,7 +191,8 @@ extension CoordinatorService {
 
     /// Opens a job at rest, so that it can be set going again; one that is over goes on when its last state is lost.
     func wake(_ id: JobID) throws {
-        guard let run = core.job(id), run.state.isAtRest else { return }
+        guard let known = core.job(id), known.state.isAtRest else { return }
+        let run = try located(known)
         let isOver = run.state == .done || run.state == .budgetExhausted
         if !isOver { try requireReserve() }
         guard desk(id) == nil || isOver else { return }

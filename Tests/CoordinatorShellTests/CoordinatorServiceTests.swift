@@ -65,6 +65,35 @@ import Testing
         #expect(try ask("budget")["limits"]?["steps"]?.int == 3)
     }
 
+    @Test func `jobs go on in a coordinator's folder that was put elsewhere, with the data that lies in it`() throws {
+        let office = try Office()
+        let data = office.folder.appendingPathComponent("head/jobs/1/data")
+        try FileManager.default.createDirectory(at: data, withIntermediateDirectories: true)
+        try office.service.submit(office.description(data: data.path + "/a.tokens"))
+        let other = office.folder.appendingPathComponent("other")
+        try FileManager.default.createDirectory(at: other, withIntermediateDirectories: true)
+        try FileManager.default.copyItem(
+            at: office.folder.appendingPathComponent("head"), to: other.appendingPathComponent("head"))
+        try FileManager.default.removeItem(at: data)
+
+        let (service, _) = try Office.open(other)
+
+        let run = try #require(service.job(JobID(1)))
+        #expect(!run.state.isAtRest, "\(run.reason)")
+        #expect(run.description.files.map(\.path) == [other.path + "/head/jobs/1/data/a.tokens"])
+        #expect(
+            try service.file(of: JobID(1), #require(run.description.files.first).digest)
+                == run.description.files[0].path)
+        // Where nothing is found, the job fails with the path that is on record.
+        try FileManager.default.removeItem(at: other.appendingPathComponent("head/jobs/1/data"))
+        let last = office.folder.appendingPathComponent("last")
+        try FileManager.default.createDirectory(at: last, withIntermediateDirectories: true)
+        try FileManager.default.copyItem(
+            at: other.appendingPathComponent("head"), to: last.appendingPathComponent("head"))
+        let lost = try #require(try Office.open(last).0.job(JobID(1)))
+        #expect(lost.state == .failed && lost.reason.contains(other.path))
+    }
+
     @Test func `a client that reads slowly gets every line of a long log`() throws {
         let office = try Office()
         let data = office.folder.appendingPathComponent("data.cache").path

@@ -31,7 +31,7 @@ final class Office {
     }
 
     /// - Parameter queue: messages that libzmq keeps for the client.
-    private static func open(_ folder: URL) throws -> (CoordinatorService, ZeroMQSocket) {
+    static func open(_ folder: URL) throws -> (CoordinatorService, ZeroMQSocket) {
         let options = CoordinatorService.Options(listen: "tcp://127.0.0.1:*", state: "\(folder.path)/head") {
             "\(folder.path)/head/jobs/\($0)"
         }

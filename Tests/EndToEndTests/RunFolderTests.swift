@@ -37,6 +37,26 @@ import Testing
         #expect(try scene.run("fsck", "run", "--json").end["sound"]?.bool == true)
     }
 
+    @Test func `a run goes on where its folder was moved to, at any time`() throws {
+        let scene = try Scene()
+        func move(_ name: String, to other: String) throws {
+            try FileManager.default.moveItem(
+                at: scene.folder.appendingPathComponent(name), to: scene.folder.appendingPathComponent(other))
+        }
+        let half = try scene.run("train", "job.yaml", "budget.steps=12", "--workers", "1", "--json")
+        #expect(half.code == 3)
+        try move("run", to: "second")
+        let whole = try scene.run("resume", "second", "budget.steps=1000", "--workers", "1", "--json")
+        #expect(whole.code == 0 && whole.digest != nil, "\(whole.errors)")
+        try move("second", to: "third")
+        for arguments in [["resume", "third"], ["train", "job.yaml", "budget.steps=1000", "output_dir=third"]] {
+            let again = try scene.run(arguments[0], Array(arguments.dropFirst()) + ["--json"])
+            #expect(again.code == 0 && again.digest == whole.digest, "\(again.errors)")
+        }
+        #expect(try scene.run("fsck", "third").code == 0)
+        #expect(!FileManager.default.fileExists(atPath: scene.folder.appendingPathComponent("run").path))
+    }
+
     @Test func `checkpoints without their journal, and foreign exports, are not mixed with a new run`() throws {
         let scene = try Scene()
         _ = try scene.run("train", "job.yaml", "budget.steps=9", "--workers", "1", "--json")
