@@ -1,4 +1,5 @@
 package import Budgeting
+package import Terms
 
 /// What several jobs may spend together, and what of that was said already.
 package struct ProjectRecord: Sendable {
@@ -7,6 +8,18 @@ package struct ProjectRecord: Sendable {
     /// Units whose warning level was announced; nil = not looked at since the journal was replayed: an earlier life
     /// announced what is beyond its level by then.
     var warned: [BudgetUnit]?
+}
+
+/// What a project leaves one of its jobs.
+struct ProjectShare: Sendable {
+    var name: String
+    var limits: Budget
+    /// What its other jobs have spent, reserved, and need to end.
+    var others: Costs
+    /// By unit, counted from the job's first step on; nil = the project has no such limit.
+    var left: [Int64?]
+
+    subscript(unit: BudgetUnit) -> Int64? { left[Int(unit.rawValue)] }
 }
 
 /// What several jobs may spend together: the first limit reached rules, a job's own or its project's.
@@ -37,9 +50,19 @@ extension Coordinator {
 
     /// Tells a job what its project leaves it: the limit less what the other jobs have spent or reserved, and what they
     /// need to end as they have planned.
-    mutating func share(_ index: Int) {
+    mutating func share(_ index: Int) { jobs[index].share = projectShare(index) }
+
+    /// A job with what its project leaves it now; others may have spent since the job was last looked at.
+    package func jobWithShare(_ id: JobID) -> JobRun? {
+        guard let index = place(ofJob: id) else { return nil }
+        var job = jobs[index]
+        job.share = projectShare(index)
+        return job
+    }
+
+    private func projectShare(_ index: Int) -> ProjectShare? {
         let name = jobs[index].description.project
-        guard let limits = projects.first(where: { $0.name == name })?.limits else { return }
+        guard let limits = projects.first(where: { $0.name == name })?.limits else { return nil }
         var others = Costs.zero
         for place in jobs.indices where place != index && jobs[place].description.project == name {
             guard let ledger = jobs[place].ledger else { continue }
@@ -49,9 +72,10 @@ extension Coordinator {
         // The job holds its bounds against all that is behind it, and what a branch brought along is not the project's.
         let past = jobs[index].ledger?.spent ?? .zero
         let own = jobs[index].ownSpent
-        jobs[index].projectShare = BudgetUnit.allCases.map { unit in
+        let left = BudgetUnit.allCases.map { unit in
             limits[unit].map { max(0, $0 - others[unit]) + past[unit] - own[unit] }
         }
+        return ProjectShare(name: name, limits: limits, others: others, left: left)
     }
 
     /// Says once which limits of a job's project have reached their warning level, to every job that still spends.

@@ -30,6 +30,9 @@ extension JobRun {
         {
             return .final
         }
+        // What somebody asked for is kept, also when the job rests afterwards.
+        let isKept = saved == step && [.user, .final, .trunk].contains(savedFor)
+        if wantsPause, wantsSave == .user, step > 0, !isKept { return .user }
         guard saved != step else { return nil }
         if wantsPause { return .pause }
         if let wantsSave { return wantsSave }

@@ -78,7 +78,9 @@ extension JobRun {
     mutating func postOverhead(_ output: inout CoordinatorOutput) {
         postMethods(&output)
         let costs = unposted
-        if costs != .zero { post(.spent(overhead: costs, isEnding: isEnding(committed + 1)), &output) }
+        guard costs != .zero else { return }
+        post(.spent(overhead: costs, isEnding: isEnding(committed + 1)), &output)
+        warn(&output)
     }
 
     /// Sets aside what an ending will take, instead of what was set aside before.

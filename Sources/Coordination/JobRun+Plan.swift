@@ -156,7 +156,7 @@ extension JobRun {
     private func meanOfLineage(_ unit: BudgetUnit) -> Double? {
         // What a branch brought along cost nothing here.
         let own = (ledger?.position ?? 0) - (description.branch?.step ?? 0)
-        guard let ledger, own >= Pace.enough else { return pace.mean(unit) }
+        guard let ledger, own > 0 else { return pace.mean(unit) }
         let sum = Double(ledger.balance(.covered)[unit]) + Double(ledger.balance(.atRisk)[unit])
         return sum > 0 ? sum / Double(own) : nil
     }
@@ -267,6 +267,43 @@ extension JobRun {
         return claim
     }
 
+    // MARK: Steps that take too long
+
+    /// What is left of a measured unit for the step that runs, while everything that counts is saved; nil = it is not.
+    /// What an end right now would take is not for the step.
+    private func leftForStep(_ unit: BudgetUnit) -> Int64? {
+        guard phase == .running, saving == nil, committed == saved, committed < endStep, !unit.isExact,
+            bound(unit) != nil, let current = plan.last
+        else { return nil }
+        let hasTrunk = trunk == (current.trunk < current.end ? min(current.trunk, committed) : committed)
+        let closing = committed == 0 || hasTrunk ? 0 : closingCost(unit, saves: 2)
+        return remaining(unit) - Int64(min(closing, 1e17))
+    }
+
+    /// Gives a step up that would end beyond a measured limit: nobody knew what it costs. The job ends where it is saved.
+    /// False = there is none.
+    mutating func givesUpStep(_ now: Instant, _ output: inout CoordinatorOutput) -> Bool {
+        guard let unit = BudgetUnit.allCases.first(where: { leftForStep($0).map { $0 <= 0 } ?? false }),
+            let event = cut(to: committed, after: committed, limit: unit.key)
+        else { return false }
+        closeLeases(&output)
+        adopt(event, now, &output)
+        interrupt(now, &output)
+        return true
+    }
+
+    /// When `givesUpStep` will have something to do, as members use the budget now; nil = never.
+    func giveUpInstant(_ now: Instant) -> Instant? {
+        let waits = BudgetUnit.allCases.compactMap { unit -> Double? in
+            guard let left = leftForStep(unit), case let rate = costOf(milliseconds: 1, unit), rate > 0 else {
+                return nil
+            }
+            return Double(max(0, left)) / rate
+        }
+        guard let wait = waits.min(), wait < 1e12 else { return nil }
+        return now + .milliseconds(Int64(wait.rounded(.up)))
+    }
+
     // MARK: Occasions
 
     /// True when a limit is measured, so that only cost tells how many steps it allows.
@@ -274,8 +311,14 @@ extension JobRun {
 
     /// The limit of a unit: the job's own, or what its project leaves it, whichever is less.
     func bound(_ unit: BudgetUnit) -> Int64? {
-        guard let share = projectShare[Int(unit.rawValue)] else { return limits[unit] }
+        guard let share = share?[unit] else { return limits[unit] }
         return min(share, limits[unit] ?? share)
+    }
+
+    /// The project whose limit of a unit it is that binds the job; nil = the job's own does, or none.
+    func projectBinding(_ unit: BudgetUnit) -> ProjectShare? {
+        guard let share, let left = share[unit], left < limits[unit] ?? .max else { return nil }
+        return share
     }
 
     /// Looks for an occasion to plan before a step is leased that never was.
@@ -283,7 +326,7 @@ extension JobRun {
         guard let current = plan.last else { return }
         let after = max(issued, leased)
         // What other jobs of the project took meanwhile can't be planned with.
-        if projectShare.contains(where: { $0 != nil }), description.script.isEmpty,
+        if share != nil, description.script.isEmpty,
             case (let end, let unit) = budgetEnd(after: after, now), let unit, unit.isExact, end < current.end
         {
             let left = LearningRateSchedule.annealLength(plannedSteps: end)

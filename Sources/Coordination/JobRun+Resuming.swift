@@ -46,18 +46,32 @@ extension JobRun {
         guard let unit = BudgetUnit.allCases.first(where: { $0.key == key }), let limit = bound(unit) else {
             return "the budget is used up after step \(committed)"
         }
-        let spent = unit.isExact ? ledger?.spent[unit] ?? 0 : limit - remaining(unit)
-        var next = ""
-        if unit == .tokens, let tokens = job?.plan.inputTokens(of: committed + 1) {
-            next = ", the next step takes \(tokens)"
-        }
-        if !unit.isExact {
-            let step = stepCost(unit, withPauses: true).map { "a step takes about \(Int64($0.rounded(.up)))" }
-            let ending = Int64(closingCost(unit, saves: 2).rounded(.up))
-            next = ", \(step ?? "no step is measured yet"), the checkpoints of an ending about \(ending)"
-        }
         let smallest = unit.isExact ? "" : unit == .energy ? " mJ" : unit == .money ? " millionths" : " ms"
-        return "budget.\(key) allows \(limit)\(smallest), \(spent) are spent\(next)"
+        if let project = projectBinding(unit), let total = project.limits[unit] {
+            return "\(key) of project \(project.name) allows \(total)\(smallest), \(ownSpent[unit]) are spent here and "
+                + "\(project.others[unit]) by its other jobs or kept for them" + demand(unit)
+        }
+        let spent = unit.isExact ? ledger?.spent[unit] ?? 0 : limit - remaining(unit)
+        return "budget.\(key) allows \(limit)\(smallest), \(spent) are spent" + demand(unit)
+    }
+
+    /// What the next step takes, as the end of a sentence.
+    private func demand(_ unit: BudgetUnit) -> String {
+        if unit == .tokens, let tokens = job?.plan.inputTokens(of: committed + 1) {
+            return ", the next step takes \(tokens)"
+        }
+        guard !unit.isExact else { return "" }
+        let step = stepCost(unit, withPauses: true).map { "a step takes about \(Int64($0.rounded(.up)))" }
+        let ending = Int64(closingCost(unit, saves: 2).rounded(.up))
+        return ", \(step ?? "no step is measured yet"), the checkpoints of an ending about \(ending)"
+    }
+
+    /// The project whose limit ended the job, or ends it by its plan; nil = none did.
+    package var endingProject: String? {
+        guard let key = plan.last?.limit, let unit = BudgetUnit.allCases.first(where: { $0.key == key }) else {
+            return nil
+        }
+        return projectBinding(unit)?.name
     }
 
     /// Whether the last steps of a job that is over may be computed again when their checkpoint is lost: steps and
@@ -106,6 +120,7 @@ extension JobRun {
     mutating func limit(to budget: Budget, _ now: Instant, _ output: inout CoordinatorOutput) {
         openLedger(&output)
         guard budget != limits, post(.limited(budget), &output) == nil else { return }
+        warn(&output)
         guard !state.isAtRest, job != nil, description.script.isEmpty else { return }
         replanChanged(now, &output)
     }

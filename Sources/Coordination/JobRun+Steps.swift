@@ -15,7 +15,7 @@ extension JobRun {
     /// Steps that may be leased beyond the newest applied one: as many as fill a lease's time by the measured pace. A
     /// budget counts what was leased as good as spent: a job that has one goes in small leases.
     private var leaseWindow: Int {
-        guard pace.isKnown, limits.isUnlimited, projectShare.allSatisfy({ $0 == nil }),
+        guard pace.isKnown, limits.isUnlimited, share?.limits.isUnlimited ?? true,
             let pace = pace.mean(.wallClock), pace > 0
         else {
             return Self.leaseAhead
@@ -76,7 +76,7 @@ extension JobRun {
     }
 
     /// Says once which limits have reached their warning level.
-    private mutating func warn(_ output: inout CoordinatorOutput) {
+    mutating func warn(_ output: inout CoordinatorOutput) {
         guard let ledger, case let units = ledger.newWarnings, !units.isEmpty else { return }
         post(.warned(units), &output)
         for unit in units {

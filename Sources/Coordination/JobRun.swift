@@ -105,8 +105,8 @@ package struct JobRun: Sendable {
     /// nil until the job is readied for the first time.
     package internal(set) var ledger: Ledger?
     var nextLease: UInt64 = 1
-    /// What the project leaves the job, by unit; nil = the project has no such limit.
-    var projectShare = [Int64?](repeating: nil, count: BudgetUnit.allCases.count)
+    /// What the project leaves the job; nil = it has no limits.
+    var share: ProjectShare?
     /// Recipes were journalled up to this step: plans may change beyond it only.
     var issued: Step = 0
     var pace = Pace()
@@ -321,6 +321,7 @@ package struct JobRun: Sendable {
             consider(saveAgainAt)
             if let saveInterval { consider(lastSaveAt + saveInterval) }
         }
+        if let giveUpAt = giveUpInstant(now) { consider(giveUpAt) }
         return next
     }
 
@@ -355,6 +356,7 @@ package struct JobRun: Sendable {
         guard !state.isAtRest, job != nil else { return }
         planStart(now, &output)
         if phase == .gathering, isHeld(crew, &output) { return }
+        if givesUpStep(now, &output) { return }
         switch phase {
         case .gathering: gather(crew, times, now, &output)
         case .preparing: if members.allSatisfy({ $0.standing != nil }) { begin(crew, now, &output) }

@@ -58,7 +58,7 @@ extension CoordinatorService {
     /// Sets a job at rest going again; one whose budget ran out only from a sound checkpoint.
     func resume(_ id: JobID, _ request: JSONValue, _ name: RequestKey? = nil) throws {
         let point: ResumePoint = request["from"]?.string == "annealed" ? .annealed : .trunk
-        guard let run = core.job(id) else { return }
+        guard let run = core.jobWithShare(id) else { return }
         if run.state == .budgetExhausted, run.canGoOn(from: point, at: Self.now()) {
             _ = try recover(run, at: point)
         }

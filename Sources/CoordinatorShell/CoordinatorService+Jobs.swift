@@ -165,7 +165,7 @@ extension CoordinatorService {
 
     /// A job whose budget ran out: the checkpoint to go on from must be sound before its line is left.
     private func goOn(_ id: JobID, from point: ResumePoint) throws -> (step: Step, rejected: [String]) {
-        guard let run = core.job(id) else { return (0, []) }
+        guard let run = core.jobWithShare(id) else { return (0, []) }
         var found: (step: Step, rejected: [String]) = (run.committed, [])
         if run.canGoOn(from: point, at: Self.now()) {
             found = try recover(run, at: point)
@@ -205,7 +205,9 @@ extension CoordinatorService {
             }
         }
         guard run.state != .cancelled, let desk = desk(id) else { return }
-        if run.state == .budgetExhausted, run.canGoOn(from: .trunk, at: Self.now()) { return }
+        if run.state == .budgetExhausted, core.jobWithShare(id)?.canGoOn(from: .trunk, at: Self.now()) == true {
+            return
+        }
         let found: Step
         do { found = try desk.checkpoints.recover(of: run, at: Self.wallClock).step } catch {
             if !isOver { closeDesk(id) }

@@ -22,6 +22,25 @@ import Wire
         }
     }
 
+    /// Of the checkpoint that is there when the pause comes: none of that step, or a periodic one.
+    @Test(arguments: [0, 3])
+    func `a checkpoint that somebody asked for is one that stays, also when a pause follows at once`(saveSteps: Int) {
+        let (stage, job, sessions) = Stage.running(Stage.description { $0.saveSteps = saveSteps })
+        stage.run(job, to: 3, sessions)
+        if saveSteps > 0 { stage.publish(job, sessions) }
+        let before = stage.saves().count
+        stage.feed(.ordered(.checkpoint, job))
+        stage.feed(.ordered(.pause, job))
+        for _ in 0..<10 where stage.state(job) == .running {
+            stage.run(job, to: stage.leased(to: sessions[0]).max() ?? 0, sessions)
+            stage.wait(.seconds(1))
+            stage.publish(job, sessions)
+        }
+        #expect(stage.state(job) == .paused)
+        #expect(stage.saves().dropFirst(before).map(\.kind).contains(.user), "\(stage.saves())")
+        #expect(stage.core.job(job)?.saved == stage.committed(job))
+    }
+
     @Test func `a job that is halted rests without a checkpoint, and goes on from the one before when it is resumed`()
         throws
     {

@@ -53,4 +53,71 @@ import Wire
         #expect(try stage.restarted().core.job(job)?.plan == plan)
         #expect(plan.compactMap { PlanEvent($0.json) } == plan)
     }
+
+    /// One worker of four threads, a limit of three core-seconds: less than the first step takes.
+    @Test func `a step that would end beyond the limit is given up at the limit`() throws {
+        let (stage, job, sessions) = Stage.running(
+            Stage.description(steps: 40) { $0.coreMillisecondsLimit = 3000 }, workers: 1)
+        for _ in 0..<2000 where stage.state(job) == .running { stage.pass(.milliseconds(5), sessions) }
+        #expect(stage.state(job) == .budgetExhausted && stage.committed(job) == 0)
+        #expect(stage.core.job(job)?.reason.hasPrefix("held: budget.core_hours allows 3000 ms") == true)
+        #expect(try #require(stage.core.job(job)?.ledger?.spent.coreTime) <= 3000 + 4 * 5)
+
+        // Now three steps, of which the first is as dear as the others; then less than one more.
+        var limits = Budget()
+        limits[.coreTime] = 20_000
+        stage.feed(.limited(job, limits))
+        stage.feed(.ordered(.resume, job))
+        stage.comeBack(job, sessions)
+        stage.runOut(job, sessions, step: .seconds(1))
+        let done = stage.committed(job)
+        let spent = try #require(stage.core.job(job)?.ledger?.spent.coreTime)
+        #expect(stage.state(job) == .budgetExhausted && (1...4).contains(done) && spent <= 20_000 + 1000)
+        limits[.coreTime] = spent + 2000
+        stage.feed(.limited(job, limits))
+        stage.feed(.ordered(.resumeAnnealed, job))
+        #expect(stage.state(job) == .budgetExhausted && stage.committed(job) == done)
+    }
+
+    @Test func `the deadline is when the limit will be reached, with nothing unsaved`() throws {
+        let (stage, job, sessions) = Stage.running(
+            Stage.description(steps: 40) { $0.wallMillisecondsLimit = 1500 }, workers: 1)
+        stage.wait(.milliseconds(700))
+        _ = sessions
+        stage.wait(try #require(stage.deadline) - stage.now)
+        #expect(stage.state(job) == .budgetExhausted)
+        #expect(try #require(stage.core.job(job)?.ledger?.spent.wallClock) <= 1501)
+    }
+
+    @Test func `a warning level is announced when no step but something else reaches it`() throws {
+        func warnings(_ stage: Stage) -> Int {
+            stage.notices.count { if case .warned(_, .wallClock, _, _) = $0 { true } else { false } }
+        }
+        let (stage, job, sessions) = Stage.running(
+            Stage.description(steps: 400) {
+                $0.wallMillisecondsLimit = 100_000
+                $0.evaluationSequences = 8
+                $0.evaluationShards = 2
+                $0.evaluationSteps = 5
+            }, workers: 1)
+        for _ in 0..<5 {
+            stage.pass(.milliseconds(100), sessions)
+            stage.run(job, to: stage.committed(job) + 1, sessions)
+        }
+        for _ in 0..<85 { stage.pass(.seconds(1), sessions) }
+        #expect(warnings(stage) == 0, "an evaluation is charged when it ends")
+        for case .evaluate(let order) in stage.messages(to: sessions[0]) {
+            stage.say(
+                .evaluated(EvaluationResult(order: order, lossSums: [1, 1], tokens: [1, 1])),
+                sessions[0])
+        }
+        #expect(warnings(stage) == 1)
+
+        let (other, second, members) = Stage.running(Stage.description(steps: 40) { $0.stepLimit = 30 })
+        other.run(second, to: 10, members)
+        var limits = Budget()
+        limits[.steps] = 12
+        other.feed(.limited(second, limits))
+        #expect(other.notices.contains(.warned(second, .steps, spent: 10, limit: 12)))
+    }
 }

@@ -102,4 +102,37 @@ import Wire
         #expect(plan.annealSteps >= ending && plan.end == stage.committed(first))
         #expect(stage.core.projectSpent("shop").steps == 50)
     }
+
+    /// Both limits have the same numbers: the second one is only told by cost.
+    @Test(arguments: [BudgetUnit.steps, .wallClock])
+    func `a job whose project has nothing left stays where it is when it is resumed`(unit: BudgetUnit) throws {
+        func shop(_ description: inout JobDescription) {
+            description.project = "shop"
+            description.schedule = .wsd
+        }
+        let (stage, first, sessions) = Stage.running(Stage.description(steps: 100, change: shop))
+        var limits = Budget()
+        limits[unit] = unit == .steps ? 20 : 20_000
+        stage.feed(.projectLimited("shop", limits))
+        stage.runOut(first, sessions, step: .seconds(1))
+        let done = stage.committed(first)
+        #expect(stage.state(first) == .budgetExhausted && stage.core.job(first)?.trunk ?? 0 > 0)
+        #expect(stage.core.job(first)?.endingProject == "shop")
+        limits[unit] = unit == .steps ? 40 : 40_000
+        stage.feed(.projectLimited("shop", limits))
+        let second = stage.submit(Stage.description(steps: 100, change: shop))
+        stage.comeBack(second, sessions)
+        stage.runOut(second, sessions, step: .seconds(1))
+        #expect(stage.state(second) == .budgetExhausted)
+
+        stage.forget()
+        #expect(stage.core.jobWithShare(first)?.canGoOn(from: .trunk, at: stage.now) == false)
+        stage.feed(.ordered(.resume, first))
+        #expect(stage.state(first) == .budgetExhausted && stage.committed(first) == done)
+        let held = stage.notices.compactMap { notice -> String? in
+            if case .state(first, .budgetExhausted, let reason) = notice { reason } else { nil }
+        }
+        #expect(held.first?.contains("\(unit.key) of project shop allows \(limits[unit] ?? 0)") == true, "\(held)")
+        #expect(!stage.notices.contains { if case .rewound(first, _) = $0 { true } else { false } })
+    }
 }
