@@ -42,7 +42,8 @@ extension Coordinator {
         var others = Costs.zero
         for place in jobs.indices where place != index && jobs[place].description.project == name {
             guard let ledger = jobs[place].ledger else { continue }
-            others = others.adding(jobs[place].ownSpent)?.adding(ledger.reserved) ?? others
+            let reserved = bug == .othersReservationsForgotten ? .zero : ledger.reserved
+            others = others.adding(jobs[place].ownSpent)?.adding(reserved) ?? others
         }
         // The job holds its bounds against all that is behind it, and what a branch brought along is not the project's.
         let past = jobs[index].ledger?.spent ?? .zero

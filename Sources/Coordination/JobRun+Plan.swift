@@ -47,14 +47,23 @@ extension JobRun {
         note(event)
         output.journal.append(.planned(id, event))
         output.notices.append(.planned(id, event))
-        setAside(event.limit == nil ? .zero : endingCosts(event, now), &output)
+        setAside(event.limit == nil || bug == .endingNotSetAside ? .zero : endingCosts(event, now), &output)
     }
 
     mutating func note(_ event: PlanEvent) {
         plan.append(event)
         hasOtherLimits = false
+        giveUpIssued(beyond: event.after)
         job?.learningRate.events = plan
         book.forget(beyond: event.after)
+    }
+
+    /// A limit lowered while the job rested, or a project that others used up meanwhile, may forbid steps whose recipes
+    /// were issued and that no report made count: the job ends before them, and when it goes on they are other ones.
+    private mutating func giveUpIssued(beyond step: Step) {
+        guard step < issued, step >= committed else { return }
+        issued = step
+        if digests.count > step + 1 { digests.removeSubrange((step + 1)...) }
     }
 
     /// Plans the start, once; a plan log is taken over whole.
@@ -290,7 +299,7 @@ extension JobRun {
 
     /// When the rest of the plan is no longer paid for: an ending that is, beginning now.
     private func shortening(_ after: Step, _ now: Instant) -> PlanEvent? {
-        guard let current = plan.last, current.end > after else { return nil }
+        guard let current = plan.last, current.end > after, bug != .usedUpLimitIgnored else { return nil }
         let rest = current.end - after
         let isInside = after >= current.trunk && current.trunk < current.end
         let saves = isInside && trunk == current.trunk ? 1 : 2
