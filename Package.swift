@@ -74,7 +74,9 @@ let package = Package(
         module("StorageShell", ["Terms", "Hashing", "Checkpoints", "CSystem", grdb]),
         .target(
             name: "Simulation",
-            dependencies: ["Terms", "Hashing", "Recipes", "Collectives", "Wire", "Budgeting", "Coordination"],
+            dependencies: [
+                "Terms", "Hashing", "Recipes", "Collectives", "Wire", "Budgeting", "Checkpoints", "Coordination",
+            ],
             // A simulated cluster is one object in one thread; debug builds, and so the tests, look for overlapping access.
             swiftSettings: strict + [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]),
 

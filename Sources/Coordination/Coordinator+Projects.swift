@@ -66,7 +66,8 @@ extension Coordinator {
         var others = Costs.zero
         for place in jobs.indices where place != index && jobs[place].description.project == name {
             guard let ledger = jobs[place].ledger else { continue }
-            let taken = jobs[place].ownSpent.adding(ledger.reserved)?.adding(jobs[place].endingClaim)
+            let reserved = bug == .othersReservationsForgotten ? .zero : ledger.reserved
+            let taken = jobs[place].ownSpent.adding(reserved)?.adding(jobs[place].endingClaim)
             others = taken.flatMap { others.adding($0) } ?? others
         }
         // The job holds its bounds against all that is behind it, and what a branch brought along is not the project's.

@@ -116,7 +116,7 @@ extension Coordinator {
     ) -> CoordinatorOutput {
         var output = CoordinatorOutput()
         update(id) { run in
-            var (description, limits) = (description, run.limits)
+            var (description, limits) = (description, run.bug == .grantForgotten ? description.budget : run.limits)
             for unit in units { limits[unit] = description.budget[unit] }
             if units.contains(.money) { limits.currency = description.budget.currency }
             limits.warnAt = description.budget.warnAt

@@ -184,6 +184,7 @@ package struct Coordinator: Sendable {
     mutating func update(_ job: JobID, _ change: (inout JobRun) -> Void) {
         guard let index = place(ofJob: job) else { return }
         jobs[index].tick(instant)
+        share(index)
         change(&jobs[index])
         stir(index)
         enlist(index)

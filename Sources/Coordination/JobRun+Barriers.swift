@@ -214,7 +214,8 @@ extension JobRun {
         output.commands.append(
             .collect(
                 id, step: applied, attempt: saveAttempts, kind: reason,
-                digest: digests[bug == .mixedCheckpoint ? applied / 2 : applied], isReadBack: isReadBack))
+                digest: digests[bug == .mixedCheckpoint ? applied / 2 : applied],
+                isReadBack: isReadBack && bug != .lastCheckpointSampled))
         let slices = Partition.slices(parameters: description.parameters, members: members.count)
         for (rank, member) in members.enumerated() {
             let order = SaveOrder(

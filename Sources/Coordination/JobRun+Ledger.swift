@@ -16,7 +16,9 @@ extension JobRun {
         var opened = Ledger(description.budget, at: clock)
         seal(&opened, &output)
         ledger = opened
-        if committed > 0 { post(.inherited(position: committed, costs: exactCosts(through: committed)), &output) }
+        if committed > 0, bug != .pastNotInherited {
+            post(.inherited(position: committed, costs: exactCosts(through: committed)), &output)
+        }
     }
 
     /// Steps and tokens of the lineage up to `step`.
@@ -37,7 +39,8 @@ extension JobRun {
 
     private func seal(_ ledger: inout Ledger, _ output: inout CoordinatorOutput) {
         for (entry, digest) in ledger.seal({ Digest.sha256(of: $0) }) {
-            output.journal.append(.ledger(id, entry, digest))
+            let link = bug == .chainNotContinued ? Digest.sha256(of: entry.bytes) : digest
+            output.journal.append(.ledger(id, entry, link))
         }
         ledger.forget()
     }
@@ -102,7 +105,7 @@ extension JobRun {
     /// True for steps that the ending's reserve pays for.
     func isEnding(_ step: Step) -> Bool {
         guard let event = plan.last, event.limit != nil else { return false }
-        return step > event.trunk
+        return step > event.trunk || bug == .endingPaysForAll
     }
 
     // MARK: Energy
@@ -111,7 +114,9 @@ extension JobRun {
     /// measured so far.
     private func draw(of member: MemberRecord) -> Int64 {
         if let measured = member.milliwatts { return measured }
-        if rates.milliwattsPerCore > 0 { return min(rates.milliwattsPerCore, 1 << 40) * Int64(member.threads) }
+        if rates.milliwattsPerCore > 0 {
+            return min(rates.milliwattsPerCore, 1 << 40) * (bug == .energyOfOneCore ? 1 : Int64(member.threads))
+        }
         // Asked at every event: as long as nobody measures, the accounts are not added up.
         guard let ledger, !ledger.energyMethods.isEmpty else { return 0 }
         let spent = ledger.spent
@@ -151,6 +156,7 @@ extension JobRun {
         cost.tokens = Int64(tokens)
         cost.steps = count
         if let ledger {
+            guard fitsProject(cost, ledger) else { return false }
             // Whether measured units allow a step is decided before; here they are only set aside, as far as they go.
             for unit in BudgetUnit.allCases where !unit.isExact && ledger.budget[unit] != nil {
                 let left = ledger.balance(.available)[unit] + (isEnding ? ledger.balance(.ending)[unit] : 0)
@@ -163,6 +169,18 @@ extension JobRun {
         }
         nextLease = number + 1
         return true
+    }
+
+    /// Whether the project's exact limits have room for so much more: others may have taken what was planned with, while
+    /// this job rested.
+    private func fitsProject(_ cost: Costs, _ ledger: Ledger) -> Bool {
+        BudgetUnit.allCases.allSatisfy { unit in
+            guard unit.isExact, let share = share?[unit], bug != .projectNotAsked else {
+                return true
+            }
+            let inFlight = ledger.leases.reduce(0) { $0 + $1.remaining[unit] }
+            return ledger.spent[unit] + inFlight + cost[unit] <= share
+        }
     }
 
     /// Charges a step that is about to count; false when an exact limit forbids it.

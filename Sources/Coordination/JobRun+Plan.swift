@@ -48,14 +48,23 @@ extension JobRun {
         note(event)
         output.journal.append(.planned(id, event))
         output.notices.append(.planned(id, event))
-        setAside(plannedEndingCosts, &output)
+        setAside(bug == .endingNotSetAside ? .zero : plannedEndingCosts, &output)
     }
 
     mutating func note(_ event: PlanEvent) {
         plan.append(event)
         hasOtherLimits = false
+        giveUpIssued(beyond: event.after)
         job?.learningRate.events = plan
         book.forget(beyond: event.after)
+    }
+
+    /// A limit lowered while the job rested, or a project that others used up meanwhile, may forbid steps whose recipes
+    /// were issued and that no report made count: the job ends before them, and when it goes on they are other ones.
+    private mutating func giveUpIssued(beyond step: Step) {
+        guard step < issued, step >= committed else { return }
+        issued = step
+        if digests.count > step + 1 { digests.removeSubrange((step + 1)...) }
     }
 
     /// Plans the start, once; a plan log is taken over whole.
@@ -286,6 +295,7 @@ extension JobRun {
         guard let unit = BudgetUnit.allCases.first(where: { leftForStep($0).map { $0 <= 0 } ?? false }),
             let event = cut(to: committed, after: committed, limit: unit.key)
         else { return false }
+        postOverhead(&output)
         closeLeases(&output)
         adopt(event, now, &output)
         interrupt(now, &output)
@@ -358,7 +368,7 @@ extension JobRun {
 
     /// When the rest of the plan is no longer paid for: an ending that is, beginning now.
     private func shortening(_ after: Step, _ now: Instant) -> PlanEvent? {
-        guard let current = plan.last, current.end > after else { return nil }
+        guard let current = plan.last, current.end > after, bug != .usedUpLimitIgnored else { return nil }
         let rest = current.end - after
         let isInside = after >= current.trunk && current.trunk < current.end
         let saves = isInside && trunk == current.trunk ? 1 : 2

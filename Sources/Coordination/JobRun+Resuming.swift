@@ -86,7 +86,8 @@ extension JobRun {
         guard job != nil else { return }
         planStart(now, &output)
         let target = point == .trunk ? branchPoint : committed
-        let event = planned(after: target, .topup, now)
+        // Held for want of a price it may have steps that were issued and do not count yet: they stay what they are.
+        let event = planned(after: target < committed ? target : max(target, issued), .topup, now)
         let fault = priceFault()
         guard event.end > committed, fault == nil else {
             let why = fault ?? shortage(event.limit ?? "")

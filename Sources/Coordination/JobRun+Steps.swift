@@ -6,7 +6,7 @@ import Wire
 
 extension JobRun {
     /// Steps that may be leased beyond the newest applied one at least, so that members never wait for a round trip.
-    static let leaseAhead = 4
+    package static let leaseAhead = 4
     /// And at most.
     package static let leaseMost = 64
     /// Members can go on so long without a coordinator: while it is started again, for instance.
@@ -15,7 +15,8 @@ extension JobRun {
     /// Steps that may be leased beyond the newest applied one: as many as fill a lease's time by the measured pace. A
     /// budget counts what was leased as good as spent: a job that has one goes in small leases.
     private var leaseWindow: Int {
-        guard pace.isKnown, limits.isUnlimited, share?.limits.isUnlimited ?? true,
+        let isLimited = !limits.isUnlimited || !(share?.limits.isUnlimited ?? true)
+        guard pace.isKnown, !isLimited || bug == .windowWithoutLimit,
             let pace = pace.mean(.wallClock), pace > 0
         else {
             return Self.leaseAhead

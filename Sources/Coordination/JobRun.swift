@@ -356,13 +356,12 @@ package struct JobRun: Sendable {
         guard !state.isAtRest, job != nil else { return }
         planStart(now, &output)
         if phase == .gathering, isHeld(crew, &output) { return }
-        if givesUpStep(now, &output) { return }
         switch phase {
         case .gathering: gather(crew, times, now, &output)
         case .preparing: if members.allSatisfy({ $0.standing != nil }) { begin(crew, now, &output) }
         case .beginning: if members.allSatisfy(\.isReady) { run(now, &output) }
         case .running: break
         }
-        if phase == .running { proceed(crew, times, now, &output) }
+        if phase == .running, !givesUpStep(now, &output) { proceed(crew, times, now, &output) }
     }
 }

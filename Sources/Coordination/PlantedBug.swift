@@ -47,18 +47,30 @@ package enum PlantedBug: String, Sendable, CaseIterable {
     case coordinatorOnWallClock = "I10-coordinator-on-wall-clock"
     case workerOnWallClock = "I10-worker-on-wall-clock"
     case sendersClockBelieved = "I10-senders-clock-believed"
-    // C1, C2, C4…C10: checkpoints
+    // C1…C10: checkpoints
     case incompletePublished = "C1-published-before-all-is-there"
     case savedBeforeWritten = "C2-saved-before-it-is-written"
+    case trunksExpire = "C3-trunks-expire"
     case savedObjectsSwept = "C4-objects-of-a-save-swept"
     case mixedCheckpoint = "C5-checkpoint-of-another-state"
     case objectsInOrderOfArrival = "C6-objects-in-order-of-arrival"
     case damageOverlooked = "C8-damaged-checkpoint-believed"
     case failedSaveNotTold = "C9-failed-checkpoint-not-told"
     case failedSyncTriedAgain = "C10-failed-sync-tried-again"
-    // B3, B5: budgets
+    // B3…B9: budgets
     case leasesNotClosed = "B3-leases-not-closed"
+    case windowWithoutLimit = "B3-window-as-without-a-limit"
+    case othersReservationsForgotten = "B3-reservations-of-others-forgotten"
+    case projectNotAsked = "B3-project-not-asked"
+    case pastNotInherited = "B4-past-of-a-branch-not-inherited"
     case riskNotCovered = "B5-risk-not-covered"
+    case endingPaysForAll = "B6-ending-reserve-pays-for-all"
+    case endingNotSetAside = "B6-nothing-set-aside-for-the-ending"
+    case lastCheckpointSampled = "B6-last-checkpoint-only-sampled"
+    case usedUpLimitIgnored = "B7-used-up-limit-ignored"
+    case energyOfOneCore = "B7-energy-of-one-core"
+    case chainNotContinued = "B8-chain-not-continued"
+    case grantForgotten = "B9-grant-forgotten-when-amended"
     // L1…L7: everything goes on
     case brokenLinkIgnored = "L1-broken-link-ignored"
     case windowStays = "L1-window-stays"

@@ -50,6 +50,8 @@ enum Fault: UInt8, CaseIterable {
     /// More budget, and the order to go on.
     case operatorGrants
     case operatorResizes
+    /// Other run keys, and the order to go on.
+    case operatorAmends
     case operatorDrains
     /// A worker's engine says that something local failed.
     case localTrouble
@@ -98,6 +100,10 @@ struct FaultPlan {
     var lastBreaks = 0
     /// After a crash the coordinator is told to go back to its newest checkpoint.
     var rewindsAtStart = 0
+    /// The coordinator is started with another rate card.
+    var otherRates = 0
+    /// A meter says what no machine draws.
+    var wrongReadings = 0
 
     /// Nothing goes wrong.
     init() {}
@@ -129,6 +135,8 @@ struct FaultPlan {
         nonFinite = rate(10)
         slowWorkers = rate(300)
         rewindsAtStart = rate(1000)
+        otherRates = rate(500)
+        wrongReadings = rate(100)
         bursts = rate(800)
         lastBreaks = rate(1000)
         weakSpots = rate(level == .some ? 150 : 400)

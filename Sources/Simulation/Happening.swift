@@ -24,6 +24,8 @@ enum Happening {
     case taskEnds(worker: Int, boot: Int, ticket: Int)
     /// What the engine posted reaches the reactor.
     case mail(worker: Int, boot: Int)
+    /// A worker reads what its machine draws.
+    case readsPower(worker: Int, boot: Int)
     case storeFinishes(life: Int, job: JobID, attempt: UInt32, isGood: Bool)
 
     // MARK: The world
@@ -38,6 +40,8 @@ enum Happening {
     /// The last fault of all: the next data connection that carries something breaks.
     case lastBreak
     case submits(Int)
+    /// Somebody branches off another job's checkpoint.
+    case submitsBranch
     /// A client that got no answer asks again.
     case asksAgain(Int)
     /// The coordinator's right disk is put back.

@@ -1,3 +1,4 @@
+import Checkpoints
 import Collectives
 import Coordination
 import Hashing
@@ -12,6 +13,8 @@ final class Reference {
     let description: JobDescription
     private(set) var job: Job
     let tree: ShardTree
+    /// How its states are cut into objects.
+    let savePlan: SavePlan
     private var steps: [Line] = []
     /// Lines of plans that were left: workers may still compute them, late.
     private var abandoned: [(step: Step, line: Line)] = []
@@ -38,6 +41,7 @@ final class Reference {
         self.description = description
         job = Job(description: description, index: index)
         tree = ShardTree(leaves: description.virtualShards)
+        savePlan = SavePlan(parameters: description.parameters)
     }
 
     var plannedSteps: Int { job.plan.plannedSteps }
@@ -58,33 +62,42 @@ final class Reference {
     }
 
     private func abandon(beyond step: Step) {
-        guard step < steps.count else { return }
-        for place in step..<steps.count { abandoned.append((place + 1, steps[place])) }
-        steps.removeSubrange(step...)
+        let first = max(0, step - base)
+        guard first < steps.count else { return }
+        for place in first..<steps.count { abandoned.append((base + place + 1, steps[place])) }
+        steps.removeSubrange(first...)
     }
+
+    /// Input tokens of the first `step` steps.
+    func tokens(after step: Step) -> Int { step > base ? line(step).tokens : description.branch?.tokens ?? 0 }
+
+    /// Steps that another run took before this one branched off.
+    var base: Step { description.branch?.step ?? 0 }
 
     /// Every line of that step, the one in force first.
     func lines(_ step: Step) -> [Line] { [line(step)] + abandoned.filter { $0.step == step }.map(\.line) }
 
     /// The recipe's tag, known already when it is the one in force.
     func tag(of recipe: Recipe) -> UInt64 {
-        guard steps.indices.contains(recipe.step - 1), steps[recipe.step - 1].recipe == recipe else {
-            return recipe.tag
-        }
-        return steps[recipe.step - 1].tag
+        let place = recipe.step - base - 1
+        guard steps.indices.contains(place), steps[place].recipe == recipe else { return recipe.tag }
+        return steps[place].tag
     }
 
-    /// The digest of the state after `step` steps.
-    func digest(_ step: Step) -> UInt64 { step == 0 ? initialDigest : line(step).digest }
+    /// The digest of the state after `step` steps; of one before it branched off nobody knows it: 0.
+    func digest(_ step: Step) -> UInt64 { step > base ? line(step).digest : step == base ? initialDigest : 0 }
 
-    /// The digest of the state that the model files give.
-    var initialDigest: UInt64 { Philox.mix(UInt64(description.training["sim"]?.int ?? 0) &+ 0x5EED) | 1 }
+    /// The digest of the state that the model files give, or the checkpoint that it branched off from.
+    var initialDigest: UInt64 {
+        description.branch?.digest ?? Philox.mix(UInt64(description.training["sim"]?.int ?? 0) &+ 0x5EED) | 1
+    }
 
-    /// Step `step` of the undisturbed run, from 1.
+    /// Step `step` of the undisturbed run, from 1; the first one stands for those that another run took.
     func line(_ step: Step) -> Line {
-        while steps.count < step {
-            let next = steps.count + 1
-            let before = digest(steps.count)
+        let place = max(0, step - base - 1)
+        while steps.count <= place {
+            let next = base + steps.count + 1
+            let before = digest(next - 1)
             let recipe = job.plan.recipe(of: next, schedule: job.learningRate)
             let bytes = recipe.encoded()
             let tag = recipe.tag
@@ -92,9 +105,10 @@ final class Reference {
             steps.append(
                 Line(
                     bytes: bytes, tag: tag, root: root, digest: Self.apply(root, to: before, tag: tag),
-                    tokens: (steps.last?.tokens ?? 0) + recipe.inputTokens, recipe: recipe))
+                    tokens: (steps.last?.tokens ?? description.branch?.tokens ?? 0) + recipe.inputTokens, recipe: recipe
+                ))
         }
-        return steps[step - 1]
+        return steps[place]
     }
 
     // MARK: Symbolic arithmetic

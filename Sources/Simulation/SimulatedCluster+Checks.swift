@@ -1,9 +1,7 @@
 import Budgeting
-import Collectives
 import Coordination
 import Recipes
 import Terms
-import Wire
 
 // MARK: The journal
 extension SimulatedCluster {
@@ -15,48 +13,69 @@ extension SimulatedCluster {
         }
         head.journal.append(entry)
         do { try head.mirror.restore(entry, at: clock(Self.headEnd)) } catch {
-            return fail(.i9, "a journal entry can't be replayed: \(error)")
+            let isLine = if case .ledger = entry { true } else { false }
+            return fail(isLine ? .b8 : .i9, "a journal entry can't be replayed: \(error)")
         }
-        if case .submitted(let id, let bytes) = entry {
-            guard let description = try? JobDescription(decoding: bytes), let place = description.training["sim"]?.int
-            else {
-                return fail(.i9, "a journalled job description does not decode")
-            }
-            if head.records.contains(where: { $0.id == id }) {
-                return fail(.i3, "the number of job \(id) is given twice")
-            }
-            if requests.count(where: { if case .submit(let reference) = $0.event { reference == place } else { false } }
-            ) > 0,
-                head.records.contains(where: { $0.reference == place })
-            {
-                return fail(.i3, "a submission is carried out twice, as job \(id)")
-            }
-            head.records.append(.init(id: id, reference: place, submittedAt: now, movedAt: now))
-            return
-        }
+        if case .submitted(let id, let bytes) = entry { return open(id, bytes) }
         if case .projectLimited = entry { return }
         guard let record = record(entry.job) else { return fail(.i9, "a journal entry of an unknown job") }
-        // The mirror has taken the entry already.
+        // The mirror has taken the entry already. It is asked before the record is opened for change.
         guard let run = head.mirror.job(entry.job) else { return fail(.i9, "the mirror knows no job \(entry.job)") }
-        if case .committed = entry { checkProject(of: run) }
-        check(entry, run, &head.records[record])
+        let isShared = !projectLimits.isUnlimited && run.description.project == Self.project
+        let bounds = isShared ? head.mirror.projectLimits(Self.project) : Budget()
+        if isShared { checkProject(entry, of: run, bounds) }
+        if case .recipe(_, let step, _) = entry, step > head.records[record].recipes.count {
+            checkBegun(step, of: run, bounds)
+        }
+        check(entry, run, in: bounds, &head.records[record])
     }
 
-    /// Invariant: the jobs of a project together pass no exact limit of it.
-    private func checkProject(of run: JobRun) {
-        let limits = head.mirror.projectLimits(run.description.project)
-        let spent = head.mirror.projectSpent(run.description.project)
-        for unit in BudgetUnit.allCases where unit.isExact {
-            guard let limit = limits[unit], spent[unit] > limit else { continue }
-            fail(.b2, "job \(run.id): its project spends more \(unit.key) than allowed")
+    /// Whether a limit, the job's own or its project's, forbids the step after a plan that ends a job right there.
+    private func isForbidden(after event: PlanEvent, _ run: JobRun, _ bounds: Budget) -> Bool {
+        guard event.end == event.after, event.cause == .limit, event.after >= run.committed,
+            let reference = run.description.training["sim"]?.int.map({ references[$0] })
+        else { return false }
+        // A step that a measured limit gave up, which is used up but for what saving takes.
+        if let unit = BudgetUnit.allCases.first(where: { !$0.isExact && $0.key == event.limit }),
+            let ledger = run.ledger
+        {
+            let isUsedUp = bounds[unit] != nil || run.limits[unit].map { ledger.spent[unit] >= $0 } ?? false
+            return event.after == run.committed && (isUsedUp || run.committed > 0)
         }
+        // What others of the project have taken is looked at where steps are reserved.
+        if bounds[.steps] != nil || bounds[.tokens] != nil { return true }
+        let tokens = Int64(reference.line(event.end + 1).tokens)
+        return run.limits[.steps].map { Int64(event.end) + 1 > $0 } ?? false
+            || run.limits[.tokens].map { tokens > $0 } ?? false
+    }
+
+    /// Begins the record of a job that was submitted.
+    private func open(_ id: JobID, _ bytes: [UInt8]) {
+        guard let description = try? JobDescription(decoding: bytes), let place = description.training["sim"]?.int
+        else {
+            return fail(.i9, "a journalled job description does not decode")
+        }
+        if head.records.contains(where: { $0.id == id }) {
+            return fail(.i3, "the number of job \(id) is given twice")
+        }
+        let isAsked = requests.contains {
+            if case .submit(let reference) = $0.event { reference == place } else { false }
+        }
+        if isAsked, head.records.contains(where: { $0.reference == place }) {
+            return fail(.i3, "a submission is carried out twice, as job \(id)")
+        }
+        head.records.append(.init(id: id, reference: place, keys: description, submittedAt: now, movedAt: now))
+        if let branch = description.branch { plant(branch, head.records.count - 1) }
     }
 
     /// Holds an entry against what is on record and against the undisturbed run; `run` is what a replay gives.
-    private func check(_ entry: JournalEntry, _ run: JobRun, _ record: inout SimulatedCoordinator.JobRecord) {
+    private func check(
+        _ entry: JournalEntry, _ run: JobRun, in bounds: Budget, _ record: inout SimulatedCoordinator.JobRecord
+    ) {
         let reference = references[record.reference]
         switch entry {
-        case .submitted, .amended, .projectLimited, .answered, .profile, .snapshot: break
+        case .amended: checkAmended(run, &record)
+        case .submitted, .projectLimited, .answered, .profile, .snapshot: break
         case .state(let id, let state, let reason):
             tell("job \(id): \(state.rawValue) (\(reason))")
             if !record.state.mayBecome(state) {
@@ -101,11 +120,14 @@ extension SimulatedCluster {
             }
         case .rewound(_, let step): record.committed = min(record.committed, step)
         case .planned(let id, let event):
-            if !event.isWellFormed || event.after < record.recipes.count {
+            if !event.isWellFormed || (event.after < record.recipes.count && !isForbidden(after: event, run, bounds)) {
                 fail(.b10, "job \(id): a plan changes the past: \(event)")
             }
+            // What a lowered limit forbids is given up; going on, the job issues other recipes for it.
+            record.recipes.removeSubrange(min(event.after, record.recipes.count)...)
+            record.furthest = min(record.furthest, max(event.after, record.committed))
             reference.adopt(event)
-        case .ledger(_, let entry, _): check(entry, run, &record)
+        case .ledger(_, let entry, _): check(entry, run, in: bounds, &record)
         case .branched(let id, let step):
             if record.state != .budgetExhausted {
                 fail(.b6, "job \(id) leaves its line while it is \(record.state.rawValue)")
@@ -122,36 +144,6 @@ extension SimulatedCluster {
             if !record.checkpoints.contains(where: { $0.step == step && ($0.kind == .trunk || $0.kind == .final) }) {
                 fail(.c3, "job \(id): its trunk of step \(step) is not in the store")
             }
-        }
-    }
-
-    /// Invariants of a job's ledger (its mirror has taken the entry, and with it the chain, already).
-    private func check(_ entry: LedgerEntry, _ run: JobRun, _ record: inout SimulatedCoordinator.JobRecord) {
-        guard let ledger = run.ledger else { return fail(.b8, "job \(run.id): its ledger is not replayed") }
-        func wrong(_ invariant: Invariant, _ what: String) {
-            fail(invariant, "job \(run.id), ledger entry \(entry.sequence): \(what)")
-        }
-        if let fault = ledger.conservationFault { wrong(.b1, fault) }
-        for unit in BudgetUnit.allCases where unit.isExact {
-            if let limit = ledger.budget[unit], ledger.spent[unit] > limit {
-                wrong(.b2, "more \(unit.key) are spent than allowed")
-            }
-        }
-        for unit in BudgetUnit.allCases where !unit.isExact {
-            if ledger.spent[unit] < record.spent[unit] { wrong(.b9, "\(unit.key) that was spent is forgotten") }
-            record.spent[unit] = ledger.spent[unit]
-        }
-        for unit in BudgetUnit.allCases where !unit.isExact {
-            guard let limit = ledger.budget[unit] else { continue }
-            let beyond = ledger.spent[unit] - limit
-            if beyond > ledger.balance(.overrun)[unit] {
-                wrong(.b7, "\(beyond) of \(unit.key) are spent beyond the limit, which no posting says")
-            }
-        }
-        let ahead = ledger.leases.reduce(0) { $0 + Int($1.remaining.steps) }
-        if ahead > JobRun.leaseMost + 4 { wrong(.b3, "\(ahead) steps are reserved") }
-        if case .covered(let step) = entry.event, !record.checkpoints.contains(where: { $0.step >= step }) {
-            wrong(.b4, "covers step \(step) without a checkpoint")
         }
     }
 
@@ -195,28 +187,42 @@ extension SimulatedCluster {
                 wrong("only \(record.committed) of \(reference.plannedSteps) steps count")
             }
             if newest != record.committed { wrong("its newest checkpoint is of step \(newest)") }
-        case .budgetExhausted:
-            guard let event = run.plan.last else { return wrong("it has no plan") }
-            if event.limit == nil { wrong("no limit ends it") }
-            if record.committed >= reference.plannedSteps { wrong("all steps were done") }
-            // A top-up that is used up before its first step ends at the trunk; the end of the old budget is newer.
-            if record.committed > 0, !record.checkpoints.contains(where: { $0.step == record.committed }) {
-                wrong("its newest checkpoint is of step \(newest)")
-            }
-            if record.committed != max(event.end, event.after) {
-                wrong("it ends at step \(record.committed), its plan at \(event.end)")
-            }
-            let isKept = record.checkpoints.contains {
-                $0.step == event.trunk && ($0.kind == .trunk || $0.kind == .final)
-            }
-            if event.trunk > 0, event.trunk <= record.committed, !isKept {
-                fail(.b6, "job \(record.id): its trunk of step \(event.trunk) is not in the store (\(reason))")
-            }
+        case .budgetExhausted: checkExhausted(record, run, reason)
         case .paused: if !plan.canPauseJobs, !isScripted { wrong("nobody asked for it") }
         case .failed: if !plan.canFailJobs, !isScripted { wrong("without a cause") }
         case .diverged: if plan.nonFinite == 0, !isScripted { wrong("without a cause") }
         case .cancelled: if !record.cancelled { wrong("nobody asked for it") }
         case .queued, .starting, .running, .waitingForWorkers: break
+        }
+    }
+
+    /// What must be true of a job whose budget has ended.
+    private func checkExhausted(_ record: SimulatedCoordinator.JobRecord, _ run: JobRun, _ reason: String) {
+        let reference = references[record.reference]
+        func wrong(_ invariant: Invariant, _ what: String) {
+            fail(invariant, "job \(record.id) is \(record.state.rawValue): \(what) (\(reason))")
+        }
+        let ends = record.checkpoints.filter {
+            $0.step == record.committed && $0.digest == reference.digest(record.committed)
+        }
+        if record.committed > 0, ends.isEmpty { wrong(.b6, "no checkpoint is of step \(record.committed)") }
+        guard let event = run.plan.last else { return wrong(.i8, "it has no plan") }
+        // What was done before the limits left no room for anything is in whatever checkpoint there was.
+        let isHeld = reason.hasPrefix("held: ")
+        // One of an earlier life is taken as it is: nobody knows any more what it was made for.
+        let isLast = ends.contains { $0.isPinned && $0.isVerified || $0.life < rateRange.lives }
+        if record.committed > 0, !isHeld, !isLast {
+            wrong(.b6, "no checkpoint of step \(record.committed) is a last one that was read back")
+        }
+        if isHeld, isUncounted(run) { return }
+        let isKept = record.checkpoints.contains { $0.step == event.trunk && $0.isPinned }
+        if event.trunk > 0, event.trunk <= record.committed, event.limit != nil, !isKept {
+            wrong(.b6, "its trunk of step \(event.trunk) is not in the store")
+        }
+        if event.limit == nil { wrong(.i8, "no limit ends it") }
+        if record.committed >= reference.plannedSteps { wrong(.i8, "all steps were done") }
+        if record.committed != max(event.end, event.after) {
+            wrong(.i8, "it ends at step \(record.committed), its plan at \(event.end)")
         }
     }
 
@@ -227,196 +233,5 @@ extension SimulatedCluster {
     func compareWithMirror(_ place: String) {
         guard let difference = head.difference(inDetail: place == "at a restart") else { return }
         fail(difference.invariant, "\(difference.text) \(place)")
-    }
-}
-
-// MARK: Messages and workers
-extension SimulatedCluster {
-    /// Invariant: nothing leaves before the journal entry that justifies it is durable.
-    func check(_ message: Message, to session: SessionID) {
-        switch message {
-        case .welcome(let welcome):
-            let worker = workers[connections[head.connectionOfSession[Int(session.number) - 1]].worker]
-            if worker.session?.hello.lastEpoch ?? 0 > welcome.epoch,
-                connections[head.connectionOfSession[Int(session.number) - 1]].boot == worker.boot
-            {
-                fail(
-                    .i2, "a coordinator of epoch \(welcome.epoch) takes in w\(worker.index), which has seen a newer one"
-                )
-            }
-            newestEpoch = max(newestEpoch, welcome.epoch)
-        case .assign(let assignment): checkLoadPause(assignment.job, session)
-        case .lease(let lease):
-            guard let place = record(lease.job) else { return fail(.i4, "a lease of an unknown job") }
-            let record = head.records[place]
-            check(end: lease, record)
-            if lease.generation != record.generation {
-                fail(.i1, "a lease of generation \(lease.generation) in \(record.generation)")
-            }
-            for bytes in lease.recipes {
-                guard let step = Self.step(of: bytes), record.recipes.indices.contains(step - 1),
-                    record.recipes[step - 1] == bytes
-                else { return fail(.i4, "a lease leaves before its recipe is durable") }
-            }
-        case .prepare(let id, let generation):
-            guard let place = record(id), head.records[place].generation == generation else {
-                return fail(.i4, "a generation is opened before it is durable")
-            }
-        case .begin(let roster): check(roster)
-        default: break
-        }
-    }
-
-    /// The step of a recipe's bytes: it stands behind the version, as a little-endian u64.
-    private static func step(of bytes: [UInt8]) -> Step? {
-        var reader = ByteReader(bytes.dropFirst(2))
-        return try? Int(clamping: reader.integer(UInt64.self))
-    }
-
-    /// Invariant: a lease never reaches beyond a step behind which something else is due.
-    private func check(end lease: Lease, _ record: SimulatedCoordinator.JobRecord) {
-        let description = references[record.reference].description
-        let steps = lease.recipes.compactMap(Self.step)
-        guard let first = steps.first, let last = steps.last else { return }
-        func isBarrier(_ every: Int, _ step: Step) -> Bool { every > 0 && step % every == 0 }
-        for step in first..<last
-        where isBarrier(description.saveSteps, step)
-            || (description.evaluationSequences > 0 && isBarrier(description.evaluationSteps, step))
-        {
-            fail(.i1, "job \(record.id): a lease of steps \(first) to \(last) goes past its end at \(step)")
-        }
-        if last > record.committed + JobRun.leaseMost + 4 {
-            fail(.i1, "job \(record.id): step \(last) is leased when \(record.committed) count")
-        }
-    }
-
-    /// Invariants on what one event brought about.
-    func check(_ output: CoordinatorOutput, of event: CoordinatorEvent) {
-        checkSilence(output)
-        guard case .received(let message, let session, _) = event else { return }
-        head.heardAt[Int(session.number) - 1] = now
-        inspection.heardAt[connections[head.connectionOfSession[Int(session.number) - 1]].worker] = now
-        switch message {
-        case .report(let report):
-            for case .committed(let id, let step) in output.journal {
-                guard let place = record(id), head.records[place].generation != report.position.generation else {
-                    continue
-                }
-                fail(.i7, "job \(id): step \(step.step) counts by a report of generation \(report.position.generation)")
-            }
-        case .assigned(let result) where !result.problem.isEmpty:
-            let isNoted = output.notices.contains { if case .trouble = $0 { true } else { false } }
-            if isNoted { inspection.loadFailed(session, result.job, now) }
-        default: break
-        }
-    }
-
-    /// The checkpoint that an event says has failed, unless it was given up before.
-    func failedCheckpoint(_ event: CoordinatorEvent) -> (job: JobID, step: Step)? {
-        guard case .publishFailed(let id, let step, let attempt, _) = event,
-            head.core?.job(id)?.awaits(checkpoint: attempt) == true
-        else { return nil }
-        return (id, step)
-    }
-
-    /// Invariant: a checkpoint that could not be written is told.
-    func check(_ output: CoordinatorOutput, tells failed: (job: JobID, step: Step)) {
-        let isTold = output.notices.contains { notice in
-            if case .saveFailed(failed.job, failed.step, _) = notice { true } else { false }
-        }
-        if !isTold { fail(.c9, "job \(failed.job): the checkpoint of step \(failed.step) fails and nobody is told") }
-    }
-
-    /// Invariant: nobody is given up for silence before the time for it has gone by.
-    private func checkSilence(_ output: CoordinatorOutput) {
-        for case .left(let node, let name, let reason) in output.notices where reason.hasPrefix("silent") {
-            for case .close(let session) in output.commands {
-                guard workers[connections[head.connectionOfSession[Int(session.number) - 1]].worker].node == node else {
-                    continue
-                }
-                let silence = now - head.heardAt[Int(session.number) - 1]
-                if silence < times.deadAfter - .milliseconds(50) {
-                    fail(.i10, "\(name) is given up after \(silence.seconds) s of silence")
-                }
-            }
-        }
-    }
-
-    private func check(_ roster: Roster) {
-        guard let place = record(roster.job) else { return fail(.i4, "a roster of an unknown job") }
-        let record = head.records[place]
-        let reference = references[record.reference]
-        let shards = roster.members.flatMap { Array($0.shards.lower..<$0.shards.upper) }
-        let first = roster.members.flatMap { $0.firstShards.flatMap { Array($0.lower..<$0.upper) } }
-        if shards != Array(0..<reference.description.virtualShards) || first.sorted() != shards {
-            fail(.i1, "generation \(roster.generation) does not share out every shard once")
-        }
-        if Step(roster.target) > record.committed {
-            fail(.i5, "generation \(roster.generation) starts beyond what counts")
-        }
-        if roster.target > 0, roster.digest != reference.digest(Step(roster.target)) {
-            fail(.i7, "generation \(roster.generation) starts from another state than the job's")
-        }
-    }
-
-    func check(_ roster: Roster, _ rank: Int, _ worker: SimulatedWorker) {
-        if !roster.members.indices.contains(rank) || roster.members[rank].node != worker.node {
-            fail(.i1, "w\(worker.index) enters generation \(roster.generation) at a wrong rank")
-        }
-    }
-
-    /// Invariant: the sum of a step is the canonical tree over exactly V shards, each once.
-    func check(root: Reference.Sum, _ step: Step, _ tag: UInt64, _ worker: SimulatedWorker) {
-        guard let loaded = worker.loaded else { return }
-        if !references[loaded.job].lines(step).contains(where: { $0.tag == tag && $0.root == root }) {
-            fail(.i6, "w\(worker.index): the sum of step \(step) is not the tree over all shards")
-        }
-    }
-
-    /// The shell has one buffer for the finished sum: the next one must not arrive while the update reads it.
-    func checkRootBuffer(_ worker: SimulatedWorker, _ step: Step) {
-        for case .apply(_, _, let recipe, _, _) in worker.tasks where recipe.step < step {
-            fail(.i5, "w\(worker.index): the sum of step \(step) arrives while step \(recipe.step) is applied")
-        }
-    }
-
-    func checkApplied(_ worker: SimulatedWorker, _ step: Step, _ digest: UInt64) {
-        guard let loaded = worker.loaded else { return }
-        if step > 0, !references[loaded.job].lines(step).contains(where: { $0.digest == digest }) {
-            fail(.i5, "w\(worker.index): the state after step \(step) is not the undisturbed run's")
-        }
-    }
-
-    func check(_ notice: Notice) {
-        if case .left(let node, _, _) = notice {
-            inspection.forgetLoads {
-                self.workers[self.connections[self.head.connectionOfSession[Int($0.number) - 1]].worker].node == node
-            }
-        }
-        if case .saveFailed(let id, _, _) = notice { inspection.saveFailed(id, now) }
-        guard keepsStory else { return }
-        switch notice {
-        case .generation(let id, let generation, let nodes, let step):
-            let names = nodes.map { node in "w\(workers.firstIndex { $0.node == node } ?? -1)" }
-            tell("job \(id): generation \(generation) of \(names.joined(separator: " ")) from step \(step)")
-        case .committed(let id, let step): tell("job \(id): step \(step.step) counts")
-        case .saved(let id, let step, let kind, _, _): tell("job \(id): \(kind.rawValue) checkpoint of step \(step)")
-        case .saveFailed(let id, let step, _): tell("job \(id): no checkpoint of step \(step)")
-        case .evaluated(let id, let step, _, _): tell("job \(id): evaluated after step \(step)")
-        case .rewound(let id, let step): tell("job \(id): goes back to step \(step)")
-        case .trouble(let id, let node, let text):
-            let name = workers.first { $0.node == node }.map { " at w\($0.index)" } ?? ""
-            tell("job \(id): trouble\(name): \(text)")
-        case .joined(_, let name, _): tell("\(name) joined")
-        case .left(_, let name, let reason): tell("\(name) left: \(reason)")
-        case .suspected(_, let name, let silence): tell("\(name) is silent for \(Int(silence.seconds)) s")
-        case .refused(let name, let reason): tell("\(name) refused: \(reason)")
-        case .planned(let id, let event): tell("job \(id): plan \(event.json.canonicalText)")
-        case .warned(let id, let unit, let spent, let limit):
-            tell("job \(id): \(spent) of \(limit) \(unit.key) are spent")
-        case .projectWarned(let id, let project, let unit, let spent, let limit):
-            tell("job \(id): \(spent) of \(limit) \(unit.key) of project \(project) are spent")
-        case .state, .ready: break
-        }
     }
 }

@@ -18,7 +18,9 @@ extension SimulatedCluster {
         head.stalledUntil = Instant(nanoseconds: 0)
         head.wakesAt = nil
         head.deadline = nil
-        var core = Coordinator(epoch: head.epoch, dataEndpoint: "head:data", times: times, bug: bug)
+        changeRates()
+        rateRange.lives = head.life
+        var core = newCore()
         do {
             for entry in head.journal { try core.restore(entry, at: clock(Self.headEnd)) }
         } catch { return fail(.i9, "the journal can't be replayed: \(error)") }
@@ -52,6 +54,11 @@ extension SimulatedCluster {
             }
         }
         feedCoordinator(.deadline)
+    }
+
+    /// A core that knows nothing yet.
+    func newCore() -> Coordinator {
+        Coordinator(epoch: head.epoch, dataEndpoint: "head:data", times: times, rates: rates, bug: bug)
     }
 
     /// The coordinator's process dies here and now.
@@ -183,13 +190,13 @@ extension SimulatedCluster {
 
     private func carryOut(_ command: CoordinatorCommand) {
         switch command {
-        case .collect(let id, let step, let attempt, let kind, let digest, _):
+        case .collect(let id, let step, let attempt, let kind, let digest, let isReadBack):
             head.collections.removeAll { $0.job == id && !$0.isWriting }
             guard let record = record(id) else { return fail(.i4, "a save of an unknown job") }
-            let parameters = references[head.records[record].reference].description.parameters
             head.collections.append(
                 .init(
-                    job: id, step: step, attempt: attempt, digest: digest, kind: kind, missing: UInt64(parameters),
+                    job: id, step: step, attempt: attempt, digest: digest, kind: kind, isReadBack: isReadBack,
+                    names: objects(of: digest, head.records[record]),
                     begunAt: now))
             checkSavePause(id)
             if digest != references[head.records[record].reference].digest(step) {
@@ -250,20 +257,6 @@ extension SimulatedCluster {
             fail(.i3, "a request that came twice gets another answer")
         }
         requests[place].answer = answer
-    }
-
-    /// An operator grants a job half as much again, and a little.
-    func grant(_ job: JobID) {
-        guard head.core != nil, head.stalledUntil <= now, let record = record(job), let run = head.core?.job(job) else {
-            return
-        }
-        var limits = run.limits
-        for unit in BudgetUnit.allCases { limits[unit] = limits[unit].map { $0 + $0 / 2 + 2 } }
-        guard limits != run.limits else { return }
-        trace.note(now, what: 17, whom: Int(job.number))
-        tell("operator: grants job \(job) more")
-        head.records[record].grants += 1
-        feedCoordinator(.limited(job, limits))
     }
 
     /// An operator's order; lost when the coordinator is down.

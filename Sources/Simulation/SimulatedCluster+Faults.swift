@@ -53,10 +53,11 @@ extension SimulatedCluster {
             for process in clocks.indices {
                 clocks[process].ahead = Int64(dice.below(100)) * 1_000_000_000 - now.nanoseconds
             }
-        case .operatorPauses, .operatorResumes, .operatorCancels, .operatorSaves, .operatorResizes, .operatorGrants:
+        case .operatorPauses, .operatorResumes, .operatorCancels, .operatorSaves, .operatorResizes, .operatorGrants,
+            .operatorAmends:
             strikeJob(fault)
         case .operatorDrains: drainWorker(dice.below(workers.count))
-        case .operatorSubmits: if references.count < 6 { submitNew() }
+        case .operatorSubmits: if references.count < 6 { dice.chance(400) ? submitBranch() : submitNew() }
         }
     }
 
@@ -166,6 +167,7 @@ extension SimulatedCluster {
         case .workerJoins:
             guard workers.count < Self.workerLimit / 2 else { return }
             let new = addMachine(threads: dice.within(1...8), shardTime: dice.span(milliseconds: 5...80))
+            if dice.chance(meteredMachines) { addMeter(new) }
             schedule(.workerStarts(worker: new.index), after: .zero)
         case .workerCrashes:
             kill(worker)
@@ -194,6 +196,7 @@ extension SimulatedCluster {
         case .operatorGrants:
             grant(id)
             order(dice.chance(800) ? .resume : .resumeAnnealed, id)
+        case .operatorAmends: amend(id)
         case .operatorResizes:
             let least = dice.within(1...3)
             order(.resize(least...dice.within(least...8)), id)
@@ -239,10 +242,10 @@ extension SimulatedCluster {
         schedule(.operatorLooks, after: .seconds(5))
         for worker in workers where !worker.isAlive { start(worker) }
         for job in head.core?.jobs ?? [] where job.state == .paused || job.state == .failed || job.state == .diverged {
-            order(.resume, job.id)
+            if dice.chance(150) { amend(job.id) } else { order(.resume, job.id) }
         }
         for record in head.records where record.state == .budgetExhausted && record.grants == 0 && dice.chance(300) {
-            grant(record.id)
+            if dice.chance(300) { amend(record.id) } else { grant(record.id) }
             order(.resume, record.id)
         }
         if bug == .doneJobResumes, let job = head.core?.jobs.first(where: { $0.state == .done }) {

@@ -145,9 +145,8 @@ extension SimulatedCluster {
         guard (head.journal.count + head.life) % 3 == 0 else { return whole }
         let place = Int(
             Philox.mix(UInt64(head.journal.count) << 16 | UInt64(head.life)) % UInt64(head.journal.count + 1))
-        func new() -> Coordinator { Coordinator(epoch: head.epoch, dataEndpoint: "head:data", times: times, bug: bug) }
         do {
-            var (early, late) = (new(), new())
+            var (early, late) = (newCore(), newCore())
             for entry in head.journal.prefix(place) { try early.restore(entry, at: clock(Self.headEnd)) }
             try late.restore(snapshot: early.snapshot(), at: clock(Self.headEnd))
             for entry in head.journal.dropFirst(place) { try late.restore(entry, at: clock(Self.headEnd)) }

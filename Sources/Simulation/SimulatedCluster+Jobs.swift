@@ -20,42 +20,27 @@ extension SimulatedCluster {
         return references.count - 1
     }
 
-    private func drawDescription() -> JobDescription {
+    func drawDescription() -> JobDescription {
         let shards = dice.pick([1, 2, 3, 4, 4, 5, 8, 8, 16])
         let batch = dice.within(1...12)
         // Some are longer than the reports that a worker keeps.
         let steps = dice.chance(10) ? dice.within(110...130) : dice.within(dice.chance(60) ? 40...70 : 2...30)
         let sequences = dice.within(3...50)
-        let least = dice.within(1...min(3, shards))
         var description = JobDescription(
-            name: "job", parameters: dice.pick([1, 4096, 10_000, 50_000]), sequences: sequences, globalBatch: batch,
+            name: "job", parameters: Self.drawParameters(&dice), sequences: sequences, globalBatch: batch,
             microBatch: dice.within(1...3), virtualShards: shards, shuffleSeed: dice.chance(700) ? dice.bits() : nil,
             totalSequences: max(1, steps * batch - dice.below(batch)), beta1: 0.9, beta2: 0.999,
-            schedule: dice.pick(LearningRateSchedule.Kind.allCases), peakRate: 1e-3, warmupRatio: 0.1,
-            saveSteps: dice.pick([0, 0, 1, 2, 3, 5, 10]), saveMilliseconds: dice.pick([0, 0, 1000, 5000]),
-            evaluationSteps: dice.pick([0, 2, 5]), evaluationSequences: dice.pick([0, 0, 5]),
+            schedule: dice.pick(LearningRateSchedule.Kind.allCases), peakRate: 1e-3, warmupRatio: 0.1, saveSteps: 0,
+            evaluationSequences: dice.pick([0, 0, 5]),
             evaluationShards: dice.pick([1, 3, 8]))
-        description.workersMin = least
-        description.workersMax = dice.within(least...shards)
-        description.priority = dice.within(40...60)
-        if dice.chance(100) { description.stepLimit = dice.within(1...steps) }
-        if dice.chance(100) { description.tokenLimit = dice.within(1...steps * batch * 100) }
-        if dice.chance(50) { description.wallMillisecondsLimit = dice.within(1...60_000) }
-        if dice.chance(50) { description.coreMillisecondsLimit = dice.within(1...200_000) }
+        drawRunKeys(&description)
+        description.budget = drawLimits(steps: steps, batch: batch)
         return description
     }
 
-    /// Draws what the jobs of a project may spend together; mostly there is none.
-    private static func drawProject(_ dice: inout Dice) -> Budget {
-        var limits = Budget()
-        guard dice.chance(200) else { return limits }
-        switch dice.below(4) {
-        case 0: limits[.steps] = Int64(dice.within(1...60))
-        case 1: limits[.tokens] = Int64(dice.within(1...20_000))
-        case 2: limits[.wallClock] = Int64(dice.within(1...100_000))
-        default: limits[.coreTime] = Int64(dice.within(1...400_000))
-        }
-        return limits
+    /// Mostly few; of some a checkpoint takes so long that a plan counts with it, and not all of it is read back.
+    private static func drawParameters(_ dice: inout Dice) -> Int {
+        dice.chance(50) ? dice.pick([5_000_000, 20_000_000]) : dice.pick([1, 4096, 10_000, 50_000])
     }
 
     /// Draws a cluster with its jobs and its faults.
@@ -74,25 +59,32 @@ extension SimulatedCluster {
         engineScale = dice.pick([1, 1, 10, 40])
         healingScale = dice.pick([1, 1, 10, 40])
         mailScale = dice.pick([1, 1, 100, 1000])
+        meteredMachines = dice.pick([0, 0, 0, 400, 1000])
         let count = dice.within(3...9)
         for _ in 0..<count {
             let isSlow = dice.chance(plan.slowWorkers)
             let worker = addMachine(
                 threads: dice.within(1...8), shardTime: dice.span(milliseconds: isSlow ? 200...400 : 5...60))
+            if dice.chance(meteredMachines) { addMeter(worker) }
             schedule(
                 .workerStarts(worker: worker.index), after: dice.span(milliseconds: 0...(dice.chance(300) ? 8000 : 300))
             )
         }
-        let jobs = dice.pick([1, 1, 1, 2, 3])
         // Of its own, so that the rest of a seed's story does not depend on it.
         var projectDice = Dice(seed: seed, stream: 1)
-        projectLimits = Self.drawProject(&projectDice)
+        projectLimits = Self.drawProject(rates, &projectDice)
+        // A project of one job is no more than that job's own limits.
+        let jobs = projectLimits.isUnlimited ? dice.pick([1, 1, 1, 2, 3]) : dice.within(2...3)
         for place in 0..<jobs {
             var description = drawDescription()
-            if projectLimits != Budget(), projectDice.chance(800) { description.project = Self.project }
+            if !projectLimits.isUnlimited, projectDice.chance(800) { description.project = Self.project }
             let reference = addReference(description)
             waitingSubmissions += 1
             schedule(.submits(reference), after: dice.span(milliseconds: place == 0 ? 0...500 : 0...20_000))
+        }
+        for _ in 0..<dice.pick([0, 0, 0, 1, 2]) {
+            waitingSubmissions += 1
+            schedule(.submitsBranch, after: dice.span(milliseconds: 3000...40_000))
         }
         scheduleFaults()
     }

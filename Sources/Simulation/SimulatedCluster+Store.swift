@@ -1,15 +1,24 @@
+import Checkpoints
 import Coordination
 import Terms
 
-/// The checkpoint store of the coordinator's process: a state is four objects, named by what they hold, of which the
-/// first is the same at every step of a job, as frozen or unchanged parts are. Manifests name them in their order.
+/// The checkpoint store of the coordinator's process: states are cut, named, kept, swept and put together again by the
+/// same plans as in the real one; only the objects have no bytes. The first of a state is the same at every step of a
+/// job, as frozen or unchanged parts are.
 extension SimulatedCluster {
-    private static let pieces = 4
-
     /// Names of a state's objects, by place: the same whoever brings them.
-    private func pieces(of digest: UInt64, _ job: JobID) -> [UInt64] {
-        (0..<Self.pieces).map { Philox.mix($0 == 0 ? UInt64(job.number) : Philox.mix(digest) &+ UInt64($0)) }
+    private func pieces(of digest: UInt64, _ job: JobID, _ plan: SavePlan) -> [Digest] {
+        plan.pieces.indices.map {
+            .simulated($0 == 0 ? UInt64(job.number) : Philox.mix(digest) &+ UInt64($0))
+        }
     }
+
+    /// Names of the objects of a job's state.
+    func objects(of digest: UInt64, _ record: SimulatedCoordinator.JobRecord) -> [Digest] {
+        pieces(of: digest, record.id, plan(record))
+    }
+
+    private func plan(_ record: SimulatedCoordinator.JobRecord) -> SavePlan { references[record.reference].savePlan }
 
     func storeReceives(_ chunk: Chunk, from: Int) {
         guard head.core != nil else { return }
@@ -42,11 +51,10 @@ extension SimulatedCluster {
             return fail(.c6, "two workers bring the same elements of step \(chunk.step)")
         }
         head.collections[place].arrived.append(chunk.range)
-        head.collections[place].missing -= UInt64(chunk.range.count)
-        put(place, record)
-        let parameters = UInt64(references[head.records[record].reference].description.parameters)
-        let isEnough = bug == .incompletePublished && head.collections[place].missing <= parameters / 2
-        guard head.collections[place].missing == 0 || isEnough else { return }
+        put(place, record, chunk.range)
+        let all = plan(head.records[record]).pieces.count
+        let isEnough = bug == .incompletePublished && head.collections[place].objects.count >= all / 2
+        guard head.collections[place].objects.count == all || isEnough else { return }
         head.collections[place].isWriting = true
         // One after another: a checkpoint that was given up meanwhile is still written first.
         let end = max(now, head.storeIsFreeAt) + dice.span(milliseconds: 2...3000)
@@ -58,17 +66,19 @@ extension SimulatedCluster {
             at: end)
     }
 
-    /// Puts the objects whose elements have all come.
-    private func put(_ place: Int, _ record: Int) {
+    /// Puts the objects that whoever saves `range` brings.
+    private func put(_ place: Int, _ record: Int, _ range: Range<UInt64>) {
         let collection = head.collections[place]
-        let parameters = UInt64(references[head.records[record].reference].description.parameters)
-        for (piece, name) in pieces(of: collection.digest, collection.job).enumerated() {
-            let from = parameters * UInt64(piece) / UInt64(Self.pieces)
-            let to = parameters * UInt64(piece + 1) / UInt64(Self.pieces)
-            let come = collection.arrived.reduce(0) { $0 + $1.clamped(to: from..<to).count }
-            guard come == Int(to - from), !collection.objects.contains(name) else { continue }
-            head.collections[place].objects.append(name)
-            if !head.records[record].objects.contains(name) { head.records[record].objects.append(name) }
+        let plan = plan(head.records[record])
+        let names = collection.names
+        for piece in plan.pieces(startingIn: Int(range.lowerBound)..<Int(range.upperBound)) {
+            if collection.objects.contains(names[piece]) {
+                fail(.c6, "two workers bring the same object of step \(collection.step)")
+            }
+            head.collections[place].objects.append(names[piece])
+            if !head.records[record].objects.contains(names[piece]) {
+                head.records[record].objects.append(names[piece])
+            }
         }
     }
 
@@ -76,9 +86,12 @@ extension SimulatedCluster {
     func examineStore() {
         for place in head.records.indices {
             let id = head.records[place].id
-            if !isCalm, head.records[place].checkpoints.count > 1, dice.chance(plan.rottenCheckpoints) {
+            // Checkpoints of one state name the same objects, and are damaged together.
+            let checkpoints = head.records[place].checkpoints
+            let others = checkpoints.filter { $0.digest != checkpoints.last?.digest }
+            if !isCalm, !others.isEmpty, dice.chance(plan.rottenCheckpoints) {
                 faults += 1
-                head.records[place].checkpoints.removeLast()
+                head.records[place].checkpoints = others
                 tell("the newest checkpoint of job \(id) is damaged")
             }
             guard let run = head.core?.job(id) else { continue }
@@ -110,7 +123,7 @@ extension SimulatedCluster {
         feedCoordinator(.published(job, step: collection.step, attempt: attempt))
     }
 
-    /// Makes a checkpoint exist, and lets go of all but the newest two, trunks and final ones.
+    /// Makes a checkpoint exist, and lets go of what its job's policy does not keep.
     func publish(_ collection: SimulatedCoordinator.Collection) {
         guard let place = record(collection.job) else { return }
         if collection.hasFailedSync {
@@ -118,38 +131,80 @@ extension SimulatedCluster {
                 .c10,
                 "job \(collection.job): a checkpoint of step \(collection.step) is there, of which a sync has failed")
         }
-        let named = bug == .objectsInOrderOfArrival && collection.objects.count == Self.pieces
-        let names = named ? collection.objects : pieces(of: collection.digest, collection.job)
-        if names != pieces(of: collection.digest, collection.job) {
+        checkRestoring(collection, head.records[place])
+        let reference = references[head.records[place].reference]
+        // What the store goes on from: the newest of the line in force.
+        let parent = head.records[place].checkpoints.last {
+            $0.step <= collection.step && $0.digest == reference.digest($0.step)
+        }
+        let (sequence, restores) = head.records[place].place(after: parent)
+        head.records[place].checkpoints.append(
+            SimulatedCheckpoint(
+                step: collection.step, digest: collection.digest, kind: collection.kind,
+                isVerified: collection.isReadBack, sequence: sequence, epoch: Int(head.epoch), restores: restores,
+                life: head.life))
+        retain(place, reference)
+        sweep(place)
+    }
+
+    /// Invariant: what is put together from a checkpoint's manifest is what was saved, in its order.
+    private func checkRestoring(
+        _ collection: SimulatedCoordinator.Collection, _ record: SimulatedCoordinator.JobRecord
+    ) {
+        let plan = plan(record)
+        let saved = collection.names
+        let isWhole = collection.objects.count == saved.count
+        let named = bug == .objectsInOrderOfArrival && isWhole ? collection.objects : saved
+        let manifest = plan.manifest(named, of: collection.job, step: collection.step)
+        let restored = try? RestorePlan(manifest: manifest, layout: plan.layout).pieces
+        let isSame =
+            restored?.count == saved.count
+            && zip(restored ?? [], zip(plan.pieces, saved)).allSatisfy { restored, saved in
+                restored.digest == saved.1 && restored.role == saved.0.role && restored.offset == saved.0.offset
+            }
+        if !isSame {
             fail(.c6, "job \(collection.job): what is loaded of step \(collection.step) is not what was saved")
         }
-        // A later one of the same step stands beside a trunk or a final one, and takes nothing from it.
-        let known = head.records[place].checkpoints.first { $0.step == collection.step }?.kind
-        let kind = known == .trunk || known == .final ? known ?? collection.kind : collection.kind
-        head.records[place].checkpoints.removeAll { $0.step == collection.step }
-        head.records[place].checkpoints.append((collection.step, collection.digest, kind))
-        let extra = head.records[place].checkpoints.dropLast(2).firstIndex { $0.kind != .trunk && $0.kind != .final }
-        if let extra { head.records[place].checkpoints.remove(at: extra) }
-        let reference = references[head.records[place].reference]
-        if !head.records[place].checkpoints.contains(where: { $0.digest == reference.digest($0.step) }) {
-            fail(.c3, "job \(collection.job): no checkpoint of its line is left")
+    }
+
+    /// Lets go of checkpoints by the job's policy. Invariant: trunks and final ones stay, and two of its line as soon
+    /// as there were two.
+    private func retain(_ place: Int, _ reference: Reference) {
+        let record = head.records[place]
+        let policy = RetentionPolicy(last: record.keys.saveTotalLimit, every: record.keys.keepEvery)
+        let candidates = record.checkpoints.map { $0.candidate(bug) }
+        let gone = Set(policy.decide(candidates).filter { !$0.keeps }.map(\.name))
+        let kept = zip(record.checkpoints, candidates).filter { !gone.contains($1.name) }.map(\.0)
+        func isOfLine(_ checkpoint: SimulatedCheckpoint) -> Bool {
+            checkpoint.digest == reference.digest(checkpoint.step)
         }
-        sweep(place)
+        if kept.count(where: \.isPinned) != record.checkpoints.count(where: \.isPinned) {
+            fail(.c3, "job \(record.id): a trunk or a final checkpoint goes")
+        }
+        if kept.count(where: isOfLine) < min(2, record.checkpoints.count(where: isOfLine)) {
+            fail(.c3, "job \(record.id): one of the two newest checkpoints of its line goes")
+        }
+        head.records[place].checkpoints = kept
     }
 
     /// Lets go of the objects that nothing names: no manifest, and no checkpoint that is being collected or written.
     private func sweep(_ place: Int) {
         let record = head.records[place]
-        let named = record.checkpoints.flatMap { pieces(of: $0.digest, record.id) }
-        let prepared = head.collections.filter { $0.job == record.id }.flatMap(\.objects)
-        let kept = bug == .savedObjectsSwept ? named : named + prepared
-        for name in record.objects where !kept.contains(name) && (named.contains(name) || prepared.contains(name)) {
+        let plan = plan(record)
+        let names = record.checkpoints.map { pieces(of: $0.digest, record.id, plan) }
+        let manifests = zip(record.checkpoints, names).map { plan.manifest($1, of: record.id, step: $0.step) }
+        let preparing = Set(head.collections.filter { $0.job == record.id }.flatMap(\.objects))
+        let pruning = PrunePlan(
+            objects: record.objects.map { .init(digest: $0, bytes: 1, ageSeconds: 1) }, manifests: manifests,
+            preparing: bug == .savedObjectsSwept ? [] : preparing, graceSeconds: 0)
+        let gone = Set(pruning.sweep.map(\.digest))
+        if !gone.isDisjoint(with: names.joined()) || !gone.isDisjoint(with: preparing) {
             fail(.c4, "job \(record.id): an object goes that a checkpoint, or one in the making, is of")
         }
-        head.records[place].objects.removeAll { !kept.contains($0) }
-        if let missing = record.checkpoints.first(where: { checkpoint in
-            !pieces(of: checkpoint.digest, record.id).allSatisfy(head.records[place].objects.contains)
-        }) {
+        if !gone.isEmpty { head.records[place].objects.removeAll { gone.contains($0) } }
+        let there = Set(head.records[place].objects)
+        let missing = zip(record.checkpoints, names).first { !there.isSuperset(of: $1) }?.0
+        if let missing {
             fail(
                 .c1, "job \(record.id): the checkpoint of step \(missing.step) is there, and not all of its objects are"
             )

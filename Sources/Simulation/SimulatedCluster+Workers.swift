@@ -33,6 +33,7 @@ extension SimulatedCluster {
             bug: bug)
         tell("w\(worker.index) starts")
         trace.note(now, what: 12, whom: worker.index)
+        beginMetering(worker)
         connect(worker, worker.boot)
     }
 

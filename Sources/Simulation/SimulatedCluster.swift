@@ -1,4 +1,4 @@
-import Budgeting
+package import Budgeting
 package import Coordination
 package import Terms
 import Wire
@@ -7,7 +7,8 @@ import Wire
 /// the real cores, and a network, a disk and engines that are modelled.
 ///
 /// Files: this one (time and dispatch) · `+Network` · `+Coordinator` and `+Store` (its shell) · `+Workers` and
-/// `+Engine` (theirs) · `+Faults` (what goes wrong) · `+Checks` (what must be true after every event).
+/// `+Engine` (theirs) · `+Faults` (what goes wrong) · `+Jobs`, `+Budgets` and `+Branches` (what is asked of it)
+/// · `+Checks`, `+LedgerChecks`, `+MessageChecks`, `+Inspection` (what must be true after every event).
 package final class SimulatedCluster {
     package let seed: UInt64
     /// The bug that is planted, to see it found.
@@ -46,9 +47,14 @@ package final class SimulatedCluster {
     var references: [Reference] = []
     /// What the jobs of the one project may spend together; without limits there is no project.
     var projectLimits = Budget()
+    /// What energy and money are taken to be at the next start, and were ever.
+    var rates: RateCard
+    var rateRange: RateRange
     /// Job descriptions that workers have read, with the place of the job and its parameters.
     var descriptionsRead: [(bytes: [UInt8], job: Int, parameters: Int)] = []
     var times = CoordinatorTimes()
+    /// So many machines in a thousand have counters of what they draw.
+    var meteredMachines = 0
     /// How long messages, updates, healing and mail from the engine take, times what is usual.
     var networkScale = 1
     var engineScale = 1
@@ -82,9 +88,11 @@ package final class SimulatedCluster {
     static let headEnd = workerLimit
 
     /// A cluster without workers or jobs, its coordinator up, and no fault planned.
-    package init(seed: UInt64, bug: PlantedBug? = nil) {
+    package init(seed: UInt64, bug: PlantedBug? = nil, rates: RateCard = RateCard()) {
         self.seed = seed
         self.bug = bug
+        self.rates = rates
+        rateRange = RateRange(rates)
         clocks = Array(repeating: (0, 0), count: Self.workerLimit + 1)
         dice = Dice(seed: seed)
         linkLives = Array(repeating: 0, count: (Self.workerLimit + 1) * (Self.workerLimit + 1))
@@ -177,13 +185,11 @@ package final class SimulatedCluster {
         case .arrivesAtCoordinator, .coordinatorHears, .coordinatorWakes, .storeFinishes: Self.headEnd
         case .arrivesAtWorker(let connection, _), .workerHears(let connection): connections[connection].worker
         case .workerConnects(let worker, _), .peerIsLost(let worker, _, _), .workerWakes(let worker, _),
-            .taskEnds(let worker, _, _), .mail(let worker, _):
+            .taskEnds(let worker, _, _), .mail(let worker, _), .readsPower(let worker, _):
             worker
         case .chunk(_, _, let to, _): to
         case .coordinatorStarts, .workerStarts, .wakesUp, .strikes, .strikesOnce, .hits, .lastBreak, .submits,
-            .asksAgain,
-            .backupEnds, .inspects,
-            .calm, .operatorLooks:
+            .submitsBranch, .asksAgain, .backupEnds, .inspects, .calm, .operatorLooks:
             -1
         }
     }
@@ -226,6 +232,10 @@ package final class SimulatedCluster {
         case .submits(let reference):
             waitingSubmissions -= 1
             submit(reference)
+        case .submitsBranch:
+            waitingSubmissions -= 1
+            submitBranch()
+        case .readsPower(let worker, let boot): readPower(workers[worker], boot)
         case .asksAgain(let request): ask(request)
         case .backupEnds: endOldBackup()
         case .inspects: inspect()

@@ -40,9 +40,11 @@ struct SimulatedCoordinator {
         /// Place of its undisturbed run.
         var reference: Int
         /// Checkpoints, oldest first.
-        var checkpoints: [(step: Step, digest: UInt64, kind: SaveReason)] = []
+        var checkpoints: [SimulatedCheckpoint] = []
         /// Names of the objects in its store.
-        var objects: [UInt64] = []
+        var objects: [Digest] = []
+        /// The run keys in force.
+        var keys: JobDescription
         /// Journalled recipes: step s at place s − 1.
         var recipes: [[UInt8]] = []
         var generation = Generation(0)
@@ -53,8 +55,12 @@ struct SimulatedCoordinator {
         var cancelled = false
         /// How often the operator granted more.
         var grants = 0
-        /// What was spent in measured units.
+        /// What was spent.
         var spent = Costs.zero
+        /// The accounts that its ledger's postings add up to.
+        var accounts = PostedAccounts()
+        /// What was spent beyond a limit when that was lowered.
+        var excess = Costs.zero
         /// Virtual instants: when it was submitted, and when it last came a step or a state further.
         var submittedAt: Instant
         var movedAt: Instant
@@ -105,11 +111,13 @@ struct SimulatedCoordinator {
         var attempt: UInt32
         var digest: UInt64
         var kind: SaveReason
-        /// Elements still missing.
-        var missing: UInt64
+        /// Every object is read back.
+        var isReadBack: Bool
+        /// Names of the state's objects, by place.
+        var names: [Digest]
         /// Elements that have come, as they came, and the objects that were put of them.
         var arrived: [Range<UInt64>] = []
-        var objects: [UInt64] = []
+        var objects: [Digest] = []
         /// The disk said once that something of it did not get there.
         var hasFailedSync = false
         var isWriting = false

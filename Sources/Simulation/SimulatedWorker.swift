@@ -11,6 +11,8 @@ final class SimulatedWorker {
     let threads: Int
     /// Time of one shard of one sequence.
     var shardTime: Span
+    /// What its machine's counters say that a core draws, about; nil = it has none.
+    var milliwattsPerCore: Int?
     /// Times its process was started.
     var boot = 0
     /// nil while the process is down.

@@ -33,11 +33,11 @@ package enum Simulation {
     package static func run(
         seed: UInt64, faults: FaultLevel, bug: PlantedBug? = nil, prepare: (SimulatedCluster) -> Void
     ) -> SimulationResult {
-        let cluster = SimulatedCluster(seed: seed, bug: bug)
+        let cluster = SimulatedCluster(seed: seed, bug: bug, rates: SimulatedCluster.drawRates(seed: seed))
         prepare(cluster)
         cluster.populate(faults)
         let isOver = cluster.run(within: patience) { $0.isOver }
-        if !isOver { cluster.failAsUnfinished() }
+        if isOver { cluster.checkChains() } else { cluster.failAsUnfinished() }
         return SimulationResult(
             seed: seed, events: cluster.events, faults: cluster.faults, reissues: cluster.reissues,
             traceDigest: cluster.traceDigest(),

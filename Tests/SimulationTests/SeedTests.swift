@@ -69,6 +69,7 @@ import Testing
         PlantedBug.leasePastItsEnd, .shardToTwoMembers, .epochStays, .oldBackupServes, .requestCarriedOutTwice,
         .doubledMessageHeard, .recipeNotJournalled, .sentBeforeDurable, .stepCountsTwice, .queuedJobRuns,
         .checkpointNotJournalled, .sendersClockBelieved, .workerOnWallClock, .brokenLinkIgnored, .windowStays,
+        .trunksExpire, .endingNotSetAside, .energyOfOneCore, .chainNotContinued, .pastNotInherited,
     ])
     func `a planted bug is found, and by the check of its own invariant`(bug: PlantedBug) {
         var found: SimulationResult?
