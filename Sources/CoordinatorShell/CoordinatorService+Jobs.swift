@@ -133,7 +133,7 @@ extension CoordinatorService {
     /// One that is done goes on only when its last checkpoint is lost; one that is over otherwise stays as it is.
     ///
     /// - Parameters:
-    ///   - amended: the job with other run keys, nil = as it was.
+    ///   - amended: the job with other run keys, nil = as it was; what decides the result stays, whatever it says of that.
     ///   - units: of which `amended` tells new limits; the other limits stay as they are in force.
     /// - Returns: the step it goes on from, and checkpoints that had to be passed over.
     package func reopen(
@@ -142,10 +142,7 @@ extension CoordinatorService {
     ) throws -> (step: Step, rejected: [String]) {
         guard let known = core.job(id) else { throw DeskError(description: "the journal knows no job \(id)") }
         let run = amended == nil ? try located(known) : known
-        var description = amended ?? run.description
-        // What it began with is part of its past.
-        description.branch = run.description.branch
-        description.script = run.description.script
+        let description = amended.map { run.description.amended(by: $0) } ?? run.description
         let job = Job(description: description, index: try Self.sequenceIndex(description))
         desks.removeAll { $0.id == id }
         try openDesk(id, job, keepingThrough: run.committed)
