@@ -103,9 +103,11 @@ final class LocalRun {
     private func begin(_ branch: BranchOrigin?, in opened: LocalCluster? = nil) throws {
         try OutputFolder(folder).refuseResults(for: spec, hasBranch: branch != nil)
         try checkPrices()
+        let script = try options.plan.map(PlanLog.read) ?? []
         Signals.watch()
         var (description, yaml, _) = try prepare(isResuming: false, after: branch?.step ?? 0)
-        description.script = try options.plan.map(PlanLog.read) ?? []
+        if let plan = options.plan { try PlanLog.refuse(script, of: plan, for: description) }
+        description.script = script
         if let branch { description.branch = try branch.plant(in: folder, description) }
         let cluster = try opened ?? open()
         guard cluster.service.job(RunDoor.job) == nil else {
@@ -123,6 +125,9 @@ final class LocalRun {
         let cluster = try open()
         let job = RunDoor.job
         guard let known = cluster.service.job(job) else { return try begin(branch, in: cluster) }
+        if let plan = options.plan, try PlanLog.read(plan) != known.description.script {
+            throw Failure.input("--plan is for a new run: this one keeps the plan log it began with")
+        }
         if known.state == .done {
             // With its last checkpoint sound there is nothing to do, and nothing that a full disk could prevent.
             let found = try cluster.service.reopen(job)

@@ -1,6 +1,8 @@
 import ArgumentParser
+import Coordination
 import Foundation
 import JobSpecs
+import Recipes
 import Terms
 import Testing
 
@@ -86,5 +88,39 @@ import Testing
         }
         try refuse("output_dir=/runs/a/", "save_steps=5")
         try refuse("save_steps=5")
+    }
+
+    @Test func `a branch's name is the name of a folder, no path`() throws {
+        for wrong in ["", "/", "a/b", "../a", ".", ".."] {
+            let error = #expect(throws: Failure.self) { try Resume.refuseName(wrong) }
+            #expect(error.map { Failure.exitCode($0) } == 2, "\(wrong)")
+        }
+        for name in ["slower", "a.b", "run-2", "größer"] { try Resume.refuseName(name) }
+    }
+
+    @Test func `a plan log has events, and ends where the job can`() throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("drover-plan-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let log = folder.appendingPathComponent("plan.jsonl")
+        for empty in ["", "\n\n"] {
+            try Data(empty.utf8).write(to: log)
+            let error = #expect(throws: Failure.self) { try PlanLog.read(log.path) }
+            #expect(error?.description.contains("holds no plan event") == true)
+        }
+        let event = PlanEvent(after: 0, cause: .start, end: 9, limit: "steps")
+        try Data((event.json.text + "\n").utf8).write(to: log)
+        let events = try PlanLog.read(log.path)
+        #expect(events == [event])
+
+        var job = JobDescription(
+            name: "job", parameters: 4, sequences: 8, globalBatch: 4, microBatch: 1, virtualShards: 4, shuffleSeed: 7,
+            totalSequences: 36, beta1: 0.9, beta2: 0.999, schedule: .constant, peakRate: 1e-3, warmupRatio: 0)
+        try PlanLog.refuse(events, of: "p", for: job)
+        job.stepLimit = 7
+        let error = #expect(throws: Failure.self) { try PlanLog.refuse(events, of: "p", for: job) }
+        #expect(error?.description.contains("ends after step 9, budget.steps allows 7") == true)
+        (job.stepLimit, job.totalSequences) = (9, 32)
+        #expect(throws: Failure.self) { try PlanLog.refuse(events, of: "p", for: job) }
     }
 }
