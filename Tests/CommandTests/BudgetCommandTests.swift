@@ -123,4 +123,27 @@ import Testing
         (job.stepLimit, job.totalSequences) = (9, 32)
         #expect(throws: Failure.self) { try PlanLog.refuse(events, of: "p", for: job) }
     }
+
+    @Test func `small amounts keep the digits that count, and two that differ are told apart`() {
+        #expect(Amount.significant(0.000_012_345, 3) == "0.0000123" && Amount.significant(1234.5, 3) == "1234")
+        #expect(Amount.significant(0, 3) == "0" && Amount.significant(12.345, 3) == "12.3")
+        #expect(Amount.text(0.0001, of: .money, currency: "EUR") == "0.000100 EUR")
+        #expect(Amount.text(0.001, of: .coreTime) == "3.60 core-s" && Amount.text(2, of: .coreTime) == "2.00 core-h")
+        #expect(Amount.text(90, of: .wallClock) == "1.50 min" && Amount.text(7200, of: .wallClock) == "2.00 h")
+        #expect(Amount.text(0.012, of: .energy) == "12.0 Wh" && Amount.text(500, of: .tokens) == "500")
+        let (one, other) = Amount.texts(1, 1.00001, of: .money, currency: nil)
+        #expect(one == "1.00000" && other == "1.00001")
+    }
+
+    @Test func `an estimate's table has the range of each figure`() throws {
+        let row = Estimate.Row(
+            workers: 2, memoryBytes: 10 << 20, wallSeconds: 10, coreHours: 1, energyWattHours: nil, money: 0.002,
+            isProbed: false)
+        let cells = try Estimate.parse(["job.yaml"]).cells(row, "EUR")
+        #expect(
+            cells == [
+                "2", "10.0 MiB (4.0 MiB – 20.0 MiB)", "10.0 s (3.0 s – 30 s)", "1.00 core-h (0.30 core-h – 3.0 core-h)",
+                "–", "0.00200 EUR (0.00060 EUR – 0.0060 EUR)",
+            ])
+    }
 }
