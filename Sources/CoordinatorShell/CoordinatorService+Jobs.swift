@@ -267,7 +267,15 @@ extension CoordinatorService {
             desk(id)?.checkpoints.goBack(to: step)
         case .planned(let id, _): try desk(id)?.write(core.job(id)?.plan ?? [])
         case .state(let id, _, let reason): desk(id)?.lastReason = reason
-        case .evaluated(let id, _, _, _): desk(id)?.events.startTiming(at: now)
+        case .evaluated(let id, let step, let loss, let targets):
+            guard let desk = desk(id), let run = core.job(id) else { return }
+            desk.events.startTiming(at: now)
+            // Over no tokens there is no loss.
+            guard targets > 0 else { return }
+            let tokens = run.tokens(after: min(step, run.committed))
+            try desk.keep(
+                evaluation: desk.events.evaluation(
+                    step, loss: loss, targets: targets, tokens: tokens, ledger: run.ledger, at: now))
         case .generation(let id, _, _, _):
             desk(id)?.events.startTiming(at: now)
             desk(id)?.checkpoints.forgetRestored()
@@ -292,6 +300,7 @@ extension CoordinatorService {
             "steps": .int(run.committed), "tokens": .int(run.tokens),
             "loss": run.newest.map { .double($0.loss) } ?? .null,
             "model_sha256": digest.map { .string($0.hex) } ?? .null, "trunk": run.trunk.map(JSONValue.int) ?? .null,
+            "core_hours": JobEvents.coreHours(run.ledger),
             // Millijoules; null where nothing measures or declares them.
             "energy_wh": energy.map { .double(Double($0.spent.energy) / 3.6e6) } ?? .null,
             "energy_method": energy.map { .string(EnergyMethod.text($0.energyMethods)) } ?? .null,

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Budgeting
 import Coordination
 import Foundation
 import JobSpecs

@@ -50,4 +50,23 @@ import Testing
         let free = try Scene().run("train", "job.yaml", "--workers", "1", "--json")
         #expect(end.code == 0 && end.digest != nil && end.digest == free.digest, "\(end.errors)")
     }
+
+    @Test func `every evaluation is a line in the run's folder, once, with what it cost to come to it`() throws {
+        let scene = try Scene()
+        _ = try scene.run("train", "job.yaml", "budget.steps=13", "--workers", "1", "--json")
+        let end = try scene.run("resume", "run", "budget.steps=1000", "--workers", "1", "--json")
+        let steps = try #require(end.end["steps"]?.int)
+
+        let data = try Data(contentsOf: scene.folder.appendingPathComponent("run/eval_log.jsonl"))
+        let lines = try data.split(separator: 0x0A).map { try JSONValue.parse(Array($0)) }
+        let (found, hours) = (
+            lines.compactMap { $0["current_steps"]?.int }, lines.compactMap { $0["core_hours"]?.double }
+        )
+        #expect(found.first == 0 && found.contains(10) && found.last == steps && found == Set(found).sorted())
+        #expect(hours.count == found.count && hours == hours.sorted() && (hours.last ?? 0) > 0)
+        #expect(lines.last?["tokens"]?.int == end.end["tokens"]?.int)
+        #expect((end.end["core_hours"]?.double ?? 0) >= (hours.last ?? 1))
+        // The trainer's log has steps alone.
+        #expect(try scene.loggedSteps() == Array(1...steps))
+    }
 }
