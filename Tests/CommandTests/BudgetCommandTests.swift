@@ -147,4 +147,13 @@ import Testing
                 "–", "0.00200 EUR (0.00060 EUR – 0.0060 EUR)",
             ])
     }
+
+    @Test func `usage counts from a day of the calendar on, written in full`() {
+        #expect(Usage.milliseconds("1970-01-02") == 86_400_000 && Usage.milliseconds("2024-02-29") != nil)
+        for wrong in [
+            "2026-02-30", "2026-02-29", "2026-11-22x", "2026-1-1", "2026-13-01", "2026-00-10", "2026-01-00", "",
+        ] {
+            #expect(Usage.milliseconds(wrong) == nil, "\(wrong)")
+        }
+    }
 }

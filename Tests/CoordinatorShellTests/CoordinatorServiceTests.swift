@@ -66,6 +66,20 @@ import Testing
         #expect(try ask("budget")["limits"]?["steps"]?.int == 3)
     }
 
+    @Test func `the budget of a project that nobody has is refused, unless it is its first limit`() throws {
+        let office = try Office()
+        office.run()
+        func budget(_ project: String, _ more: [(String, JSONValue)] = []) throws -> JSONValue {
+            try office.ask([("op", .string("budget")), ("project", .string(project))] + more)
+        }
+        _ = try office.submit(data: office.folder.appendingPathComponent("data.cache").path)
+
+        #expect(try budget("default")["jobs"]?.array?.count == 1)
+        #expect(try budget("lab")["error"]?.string?.contains("no project `lab`") == true)
+        #expect(try budget("lab", [("add", .string("5 steps"))])["limits"]?["steps"]?.int == 5)
+        #expect(try budget("lab")["limits"]?["steps"]?.int == 5)
+    }
+
     @Test func `a job that is opened again takes run keys and places of files, and nothing that decides the result`()
         throws
     {

@@ -196,6 +196,15 @@ import Testing
             }
         }
         #expect(kinds.contains("user"))
+        // The run's own coordinator changes its store, and nobody deletes beside a save.
+        let list = try scene.run("checkpoint", "ls", "run", "--json").end.array ?? []
+        let step = try #require(list.first { $0["kind"]?.string == "user" }?["step"]?.int)
+        let pinned = try scene.run("checkpoint", "pin", "run", "--step", "\(step)", "--json")
+        #expect(pinned.code == 0 && pinned.end["pinned"]?.bool == true, "\(pinned.errors)")
+        let pruned = try scene.run("checkpoint", "prune", "run", "--keep", "2", "--json")
+        #expect(pruned.code == 2 && pruned.errors.contains("pause it first"), "\(pruned.errors)")
+        #expect(try scene.run("checkpoint", "prune", "run", "--dry-run", "--json").code == 0)
+        #expect(try scene.run("checkpoint", "show", "run", "--step", "\(step)", "--json").code == 0)
         // Somebody else goes on with it: refused, and nothing of the run is touched.
         let file = scene.folder.appendingPathComponent("run/resolved.yaml")
         let resolved = try Data(contentsOf: file)
