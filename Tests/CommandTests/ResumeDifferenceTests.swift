@@ -1,5 +1,6 @@
 import Coordination
 import Hashing
+import Recipes
 import Terms
 import Testing
 import WorkerShell
