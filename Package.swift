@@ -157,7 +157,10 @@ let package = Package(
         tests("TidyTests", []),
         tests(
             "CommandTests",
-            ["drover", "Datasets", "JobSpecs", "ModelFiles", "StorageShell", "Terms", "Tokenization", arguments]),
+            [
+                "drover", "Budgeting", "Coordination", "Datasets", "Hashing", "JobSpecs", "ModelFiles", "Recipes",
+                "StorageShell", "Terms", "Tokenization", "WorkerShell", arguments,
+            ]),
         tests("EndToEndTests", ["drover", "Terms"]),
     ],
     swiftLanguageModes: [.v6],

@@ -42,7 +42,9 @@ package struct Quantity: Sendable, Hashable {
     package static func parse(_ text: String) -> Result<Quantity, QuantityFault> {
         for (suffix, unit) in [("tokens", BudgetUnit.tokens), ("token", .tokens), ("steps", .steps), ("step", .steps)]
         where text.hasSuffix(suffix) {
-            return parse(String(text.dropLast(suffix.count)), as: unit)
+            var count = text.dropLast(suffix.count)
+            while count.last == " " { count.removeLast() }
+            return parse(String(count), as: unit)
         }
         guard let (_, suffix) = split(text) else { return .failure(noNumber(text, example: anyExample)) }
         if suffix.isEmpty {
@@ -90,7 +92,7 @@ extension Quantity {
         var nextUnit = 0
         repeat {
             guard let number = DecimalText(takingFrom: &rest) else {
-                return .failure(noNumber(text, example: "20m, 36h or 1h30m"))
+                return .failure(noNumber(text, at: rest, example: "20m, 36h or 1h30m"))
             }
             skipSpaces(&rest)
             let letters = rest.prefix { !(0x30...0x39).contains($0) && $0 != 0x20 && $0 != UInt8(ascii: ".") }
@@ -174,8 +176,21 @@ extension Quantity {
         text.utf8.count == 3 && text.utf8.allSatisfy { (0x41...0x5A).contains($0) }
     }
 
-    private static func noNumber(_ text: String, example: String) -> QuantityFault {
+    /// - Parameter rest: what was to begin with a number; nil = all of `text`.
+    private static func noNumber(
+        _ text: String, at rest: Substring.UTF8View? = nil, example: String
+    ) -> QuantityFault {
         if text.hasPrefix("-") { return notAboveZero(text) }
+        var rest = rest ?? text[...].utf8
+        skipSpaces(&rest)
+        let isPoint = rest.first == UInt8(ascii: ".")
+        let digits = rest.dropFirst(isPoint ? 1 : 0).prefix { (0x30...0x39).contains($0) }
+        if !digits.isEmpty {
+            let isLarge = !isPoint && digits.drop { $0 == 0x30 }.count > DecimalText.digitLimit
+            return isLarge
+                ? tooLarge(text)
+                : QuantityFault(sentence: "'\(text)' is too large to count, or has more digits than are counted")
+        }
         return QuantityFault(sentence: "'\(text)' does not begin with a number; write \(example)")
     }
 

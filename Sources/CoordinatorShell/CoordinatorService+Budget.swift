@@ -27,6 +27,11 @@ extension CoordinatorService {
             if let fault = core.rates.fault(with: limits) { return Self.problem(fault) }
             try feed(.projectLimited(name, limits))
         }
+        // A name that was misspelt has spent nothing, which looks well.
+        guard !core.projectLimits(name).isUnlimited || core.jobs.contains(where: { $0.description.project == name })
+        else {
+            return Self.problem("no project `\(name)`: no job is of it, and it has no limit")
+        }
         let recalled = try CoreJournal.recall(journal)
         return BudgetReport.project(name, core) { recalled.agrees(on: $0) }
     }
@@ -166,7 +171,8 @@ package enum BudgetReport {
         ])
     }
 
-    private static func figure(_ amount: Int64, _ unit: BudgetUnit) -> JSONValue {
+    /// An amount as people are shown it: steps and tokens are whole numbers.
+    static func figure(_ amount: Int64, _ unit: BudgetUnit) -> JSONValue {
         unit.isExact ? .int(Int(amount)) : .double(Quantity.displayed(amount, of: unit))
     }
 

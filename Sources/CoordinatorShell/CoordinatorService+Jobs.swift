@@ -133,7 +133,7 @@ extension CoordinatorService {
     /// One that is done goes on only when its last checkpoint is lost; one that is over otherwise stays as it is.
     ///
     /// - Parameters:
-    ///   - amended: the job with other run keys, nil = as it was.
+    ///   - amended: the job with other run keys, nil = as it was; what decides the result stays, whatever it says of that.
     ///   - units: of which `amended` tells new limits; the other limits stay as they are in force.
     /// - Returns: the step it goes on from, and checkpoints that had to be passed over.
     package func reopen(
@@ -142,10 +142,7 @@ extension CoordinatorService {
     ) throws -> (step: Step, rejected: [String]) {
         guard let known = core.job(id) else { throw DeskError(description: "the journal knows no job \(id)") }
         let run = amended == nil ? try located(known) : known
-        var description = amended ?? run.description
-        // What it began with is part of its past.
-        description.branch = run.description.branch
-        description.script = run.description.script
+        let description = amended.map { run.description.amended(by: $0) } ?? run.description
         let job = Job(description: description, index: try Self.sequenceIndex(description))
         desks.removeAll { $0.id == id }
         try openDesk(id, job, keepingThrough: run.committed)
@@ -272,7 +269,15 @@ extension CoordinatorService {
             desk(id)?.checkpoints.goBack(to: step)
         case .planned(let id, _): try desk(id)?.write(core.job(id)?.plan ?? [])
         case .state(let id, _, let reason): desk(id)?.lastReason = reason
-        case .evaluated(let id, _, _, _): desk(id)?.events.startTiming(at: now)
+        case .evaluated(let id, let step, let loss, let targets):
+            guard let desk = desk(id), let run = core.job(id) else { return }
+            desk.events.startTiming(at: now)
+            // Over no tokens there is no loss.
+            guard targets > 0 else { return }
+            let tokens = run.tokens(after: min(step, run.committed))
+            try desk.keep(
+                evaluation: desk.events.evaluation(
+                    step, loss: loss, targets: targets, tokens: tokens, ledger: run.ledger, at: now))
         case .generation(let id, _, _, _):
             desk(id)?.events.startTiming(at: now)
             desk(id)?.checkpoints.forgetRestored()
@@ -297,6 +302,7 @@ extension CoordinatorService {
             "steps": .int(run.committed), "tokens": .int(run.tokens),
             "loss": run.newest.map { .double($0.loss) } ?? .null,
             "model_sha256": digest.map { .string($0.hex) } ?? .null, "trunk": run.trunk.map(JSONValue.int) ?? .null,
+            "core_hours": JobEvents.coreHours(run.ledger),
             // Millijoules; null where nothing measures or declares them.
             "energy_wh": energy.map { .double(Double($0.spent.energy) / 3.6e6) } ?? .null,
             "energy_method": energy.map { .string(EnergyMethod.text($0.energyMethods)) } ?? .null,

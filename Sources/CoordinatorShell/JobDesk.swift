@@ -9,6 +9,9 @@ final class JobDesk {
     let checkpoints: CheckpointDesk
     private(set) var log: TrainerLog
     private let logPath: String
+    /// The held-out losses of the job, a line each; nil where nothing is held out.
+    private var evaluations: TrainerLog?
+    private let evaluationsPath: String
     var events: JobEvents
     /// The newest held-out loss, and the step that it is of.
     private var evaluation: (step: Step, loss: Double)?
@@ -22,7 +25,9 @@ final class JobDesk {
         self.checkpoints = checkpoints
         logPath = "\(folder)/trainer_log.jsonl"
         planPath = "\(folder)/plan.jsonl"
+        evaluationsPath = "\(folder)/eval_log.jsonl"
         log = try TrainerLog(logPath, through: step)
+        evaluations = job.description.evaluationSequences > 0 ? try TrainerLog(evaluationsPath, through: step) : nil
         events = JobEvents(
             job.description, totalSteps: job.plan.plannedSteps, totalTokens: job.plan.totalTokens,
             earlierSeconds: log.lastElapsed, at: now)
@@ -36,6 +41,12 @@ final class JobDesk {
         if tokens > 0 { evaluation = (step, loss) }
     }
 
+    /// Keeps the line of an evaluation; durable on return, because nothing else has what it cost to come that far.
+    func keep(evaluation line: JSONValue) throws {
+        try evaluations?.append(line)
+        try evaluations?.sync()
+    }
+
     /// The held-out loss at `step`, nil when none was measured there: a checkpoint of another step is not as good.
     func evaluationLoss(of step: Step) -> Double? { evaluation?.step == step ? evaluation?.loss : nil }
 
@@ -44,9 +55,10 @@ final class JobDesk {
         try AtomicFile.write(planPath, Array(plan.map { $0.json.text + "\n" }.joined().utf8))
     }
 
-    /// Cuts the log back: the job goes on from `step`.
+    /// Cuts the logs back: the job goes on from `step`.
     func rewind(to step: Step, at now: Instant) throws {
         log = try TrainerLog(logPath, through: step)
+        if evaluations != nil { evaluations = try TrainerLog(evaluationsPath, through: step) }
         events.continueFrom(seconds: log.lastElapsed, at: now)
         // Steps beyond are made anew, perhaps by another plan.
         if let measured = evaluation?.step, measured > step { evaluation = nil }

@@ -56,17 +56,37 @@ struct JobEvents {
         _ step: CommittedStep, tokens: Int, ledger: Ledger?, elapsed: Double, throughput: JSONValue,
         remaining: JSONValue
     ) -> JSONValue {
-        let samples = min(step.step * description.globalBatch, description.totalSequences)
-        return .members([
+        .members([
             "current_steps": .int(step.step), "total_steps": .int(totalSteps), "loss": .double(step.loss),
             "lr": .double(step.learningRate),
-            "epoch": .double(Double(samples) / Double(max(1, description.wholeSequences ?? description.sequences))),
-            "grad_norm": .double(step.gradientNorm), "tokens": .int(tokens), "total_tokens": .int(totalTokens),
+            "epoch": epoch(of: step.step), "grad_norm": .double(step.gradientNorm), "tokens": .int(tokens),
+            "total_tokens": .int(totalTokens),
             "throughput": throughput, "elapsed_time": .double(elapsed), "remaining_time": remaining,
             "workers": .int(step.workers), "generation": .int(Int(step.generation.number)),
             "core_hours": Self.coreHours(ledger),
             "budget": budget(ledger),
         ])
+    }
+
+    /// The keys of one line of `eval_log.jsonl`: what a held-out loss is, and what it cost to come to it.
+    ///
+    /// - Parameters:
+    ///   - targets: tokens that it was measured on.
+    ///   - tokens: that had been trained on.
+    func evaluation(
+        _ step: Step, loss: Double, targets: Int, tokens: Int, ledger: Ledger?, at now: Instant
+    ) -> JSONValue {
+        .members([
+            "current_steps": .int(step), "total_steps": .int(totalSteps), "eval_loss": .double(loss),
+            "eval_perplexity": .double(exp(loss)), "eval_tokens": .int(targets), "epoch": epoch(of: step),
+            "tokens": .int(tokens), "elapsed_time": .double(earlierSeconds + (now - startedAt).seconds),
+            "core_hours": Self.coreHours(ledger),
+        ])
+    }
+
+    private func epoch(of step: Step) -> JSONValue {
+        let samples = min(step * description.globalBatch, description.totalSequences)
+        return .double(Double(samples) / Double(max(1, description.wholeSequences ?? description.sequences)))
     }
 
     /// The limit that is nearest, with what is spent of it; null without a budget.
@@ -86,7 +106,7 @@ struct JobEvents {
     }
 
     /// Core hours that are spent; null without a ledger.
-    private static func coreHours(_ ledger: Ledger?) -> JSONValue {
+    static func coreHours(_ ledger: Ledger?) -> JSONValue {
         ledger.map { .double(Quantity.displayed($0.spent.coreTime, of: .coreTime)) } ?? .null
     }
 

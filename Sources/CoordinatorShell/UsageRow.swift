@@ -50,7 +50,7 @@ package struct UsageRow: Sendable, Equatable {
     /// The line as clients get it, amounts as people are shown them.
     package func json(by key: String) -> JSONValue {
         var object = JSONObject([(key: key, value: .string(name)), (key: "jobs", value: .int(jobs))])
-        for unit in BudgetUnit.allCases { object[unit.key] = .double(Quantity.displayed(costs[unit], of: unit)) }
+        for unit in BudgetUnit.allCases { object[unit.key] = BudgetReport.figure(costs[unit], unit) }
         object["currency"] = currency.map(JSONValue.string) ?? .null
         object["energy_method"] = energyMethod.map(JSONValue.string) ?? .null
         return .object(object)

@@ -52,6 +52,7 @@ struct BranchOrigin {
 
 /// A plan log: one plan event a line, as every run writes it.
 enum PlanLog {
+    /// The events of the log at `path`, at least one.
     static func read(_ path: String) throws -> [PlanEvent] {
         guard let data = FileManager.default.contents(atPath: path) else {
             throw Failure.input("--plan \(path): can't be read")
@@ -63,6 +64,21 @@ enum PlanLog {
             }
             events.append(event)
         }
+        guard !events.isEmpty else { throw Failure.input("--plan \(path): holds no plan event") }
         return events
+    }
+
+    /// Refuses a log that ends where the job can't: it would stop before, without the ending that the log plans.
+    static func refuse(_ events: [PlanEvent], of path: String, for description: JobDescription) throws {
+        guard let end = events.last?.end else { return }
+        let planned = (description.totalSequences + description.globalBatch - 1) / description.globalBatch
+        if let limit = description.stepLimit, end > limit {
+            throw Failure.input(
+                "--plan \(path): ends after step \(end), budget.steps allows \(limit): set budget.steps to \(end) or more, "
+                    + "or leave it out")
+        }
+        guard end <= planned else {
+            throw Failure.input("--plan \(path): ends after step \(end), the job has only \(planned) steps")
+        }
     }
 }

@@ -120,12 +120,19 @@ struct Usage: ParsableCommand {
             throw ValidationError("give run directories, or --coordinator")
         }
         if let since, Self.milliseconds(since) == nil {
-            throw ValidationError("--since takes YYYY-MM-DD, not `\(since)`")
+            throw ValidationError("--since takes a day of the calendar, YYYY-MM-DD, not `\(since)`")
         }
     }
 
-    /// The beginning of a day in UTC.
-    private static func milliseconds(_ day: String) -> Int? {
+    /// The beginning of a day in UTC, in milliseconds since 1970; nil for anything but a day of the calendar. The
+    /// formatter alone takes the 30th of February, and whatever follows a day.
+    static func milliseconds(_ day: String) -> Int? {
+        guard let parts = day.wholeMatch(of: /([0-9]{4})-([0-9]{2})-([0-9]{2})/), let year = Int(parts.1),
+            let month = Int(parts.2), let number = Int(parts.3), (1...12).contains(month)
+        else { return nil }
+        let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+        let lengths = [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+        guard (1...lengths[month - 1]).contains(number) else { return nil }
         let formatter = ISO8601DateFormatter()
         formatter.formatOptions = [.withFullDate]
         return formatter.date(from: day).map { Int($0.timeIntervalSince1970 * 1000) }

@@ -4,6 +4,7 @@ import CoordinatorShell
 import Foundation
 import JobSpecs
 import ModelFiles
+import StorageShell
 import Terms
 
 /// `drover checkpoint`: what a run, or a job of a coordinator, has saved.
@@ -34,7 +35,8 @@ struct CheckpointCommand: ParsableCommand {
             return number
         }
 
-        /// Asks the store of a run's folder, or the coordinator, which looks into the job's.
+        /// Asks the store of a run's folder, or the coordinator, which looks into the job's. Of a run that goes on, its own
+        /// coordinator changes the store, which it alone has open.
         ///
         /// - Parameter policy: what the run itself keeps, for pruning.
         func ask(
@@ -56,7 +58,14 @@ struct CheckpointCommand: ParsableCommand {
             guard Disk.hasFolder(folder) else { throw Failure.input("\(owner): the run has no checkpoints yet") }
             do { return try CheckpointInquiry(folder: folder, policy: try policy()).answer(.object(request)) } catch let
                 fault as CheckpointInquiry.Fault
-            { throw Failure.input("\(owner): \(fault)") }
+            { throw Failure.input("\(owner): \(fault)") } catch let error as StorageError {
+                guard case .file(.locked) = error, let door = try? RunDoor(owner), try door.resting() == nil else {
+                    throw error
+                }
+                request["op"] = .string("checkpoints")
+                request["job"] = .int(Int(RunDoor.job.number))
+                return try door.client().wait(for: .object(request))
+            }
         }
     }
 

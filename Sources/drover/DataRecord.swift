@@ -126,6 +126,11 @@ struct DataRecord {
         }
     }
 
+    /// Removes tokens that no run in this folder goes on with, and the note of their digest.
+    static func removeTokens(_ path: String) {
+        for name in [path, path + ".sha256"] { try? FileManager.default.removeItem(atPath: name) }
+    }
+
     /// Removes what interrupted builds of other data or settings left.
     static func removeUnfinished(in folder: String, except path: String) {
         let own = path.split(separator: "/").last.map(String.init) ?? path

@@ -76,12 +76,20 @@ struct Estimate: ParsableCommand {
         let description = try submission.describe(folder: "\(scratch)/data") { _ in }
         let plan = description.plan(over: try CoordinatorService.sequenceIndex(description))
         let size = JobSize(submission, description, plan)
-        let rows = try counts.map { count in
-            let threads = threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount / count)
-            return try row(count, threads, size, card, scratch)
+        var (rows, faults): ([Row], [String]) = ([], [])
+        for count in counts {
+            switch spec.readied(workers: workers == nil ? nil : count) {
+            case .failure(let issues): faults += issues.issues.map { "\(Self.text(count)): \($0.sentence)" }
+            case .success(let ready):
+                var submission = try Submission(ready)
+                // The tokens are there by now.
+                let shaped = try submission.describe(folder: "\(scratch)/data") { _ in }
+                let threads = threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount / count)
+                rows.append(try row(count, threads, JobSize(submission, shaped, plan), card, scratch))
+            }
         }
         let disk = try Self.disk(spec, size)
-        var faults = faults(spec, size, rows, card)
+        faults += self.faults(spec, size, rows, card)
         if disk.needed >= disk.free {
             faults.append(
                 "the checkpoints take \(Output.bytes(disk.needed)) on the disk of output_dir, "
@@ -89,6 +97,8 @@ struct Estimate: ParsableCommand {
         }
         report(size, disk.needed, rows, faults, card)
     }
+
+    private static func text(_ workers: Int) -> String { "\(workers) worker\(workers == 1 ? "" : "s")" }
 
     /// What the checkpoints that the job keeps take on the disk of output_dir beyond those there, and what is free.
     private static func disk(_ spec: JobSpec, _ size: JobSize) throws -> (needed: Int, free: Int) {
@@ -137,22 +147,22 @@ struct Estimate: ParsableCommand {
         var faults: [String] = []
         func check(_ unit: BudgetUnit, _ needed: Double, _ label: String) {
             guard let limit = budget[unit].map({ Quantity.displayed($0, of: unit) }), needed > limit else { return }
-            faults.append(
-                "budget.\(unit.key) is \(LiveView.decimals(limit, 2)), the job takes \(LiveView.decimals(needed, 2))\(label)"
-            )
+            let currency = budget.currency ?? card.currency
+            let (allowed, taken) = Amount.texts(limit, needed, of: unit, currency: currency)
+            faults.append("budget.\(unit.key) is \(allowed), the job takes \(taken)\(label)")
         }
         check(.steps, Double(size.steps), "")
         check(.tokens, Double(size.tokens), "")
         for row in rows {
-            let label = " with \(row.workers) worker\(row.workers == 1 ? "" : "s")"
-            check(.wallClock, row.wallSeconds, label + " (s)")
+            let label = " with " + Self.text(row.workers)
+            check(.wallClock, row.wallSeconds, label)
             check(.coreTime, row.coreHours, label)
-            if let energy = row.energyWattHours { check(.energy, energy / 1000, label + " (kWh)") }
+            if let energy = row.energyWattHours { check(.energy, energy / 1000, label) }
             if let money = row.money { check(.money, money, label) }
             let memory = row.memoryBytes * row.workers
             if memory > Int(ProcessInfo.processInfo.physicalMemory) {
                 faults.append(
-                    "\(row.workers) workers take \(Output.bytes(memory)) of memory, this machine has "
+                    "\(Self.text(row.workers)) take\(row.workers == 1 ? "s" : "") \(Output.bytes(memory)) of memory, this machine has "
                         + Output.bytes(Int(ProcessInfo.processInfo.physicalMemory)))
             }
         }
@@ -185,6 +195,23 @@ struct Estimate: ParsableCommand {
     /// As `spread`, for memory: what is counted leaves out the allocator's slack, and takes the largest micro-batch.
     private var memorySpread: (low: Double, high: Double) { probe ? (1.0, 1.15) : (0.4, 2.0) }
 
+    /// A line of the table: each figure with the range that it is taken to lie in.
+    func cells(_ row: Row, _ currency: String?) -> [String] {
+        func cell(_ value: Double?, _ unit: BudgetUnit) -> String {
+            guard let value else { return "–" }
+            func text(_ share: Double, _ digits: Int) -> String {
+                Amount.text(value * share, of: unit, currency: currency, digits: digits)
+            }
+            return "\(text(1, 3)) (\(text(spread.low, 2)) – \(text(spread.high, 2)))"
+        }
+        func bytes(_ share: Double) -> String { Output.bytes(Int(Double(row.memoryBytes) * share)) }
+        return [
+            "\(row.workers)", "\(bytes(1)) (\(bytes(memorySpread.low)) – \(bytes(memorySpread.high)))",
+            cell(row.wallSeconds, .wallClock), cell(row.coreHours, .coreTime),
+            cell(row.energyWattHours.map { $0 / 1000 }, .energy), cell(row.money, .money),
+        ]
+    }
+
     private func report(_ size: JobSize, _ disk: Int, _ rows: [Row], _ faults: [String], _ card: RateCard) {
         if json {
             return Output.json(
@@ -210,15 +237,8 @@ struct Estimate: ParsableCommand {
         Output.line(
             Output.table(
                 ["WORKERS", "MEMORY EACH", "WALL CLOCK", "CORE-HOURS", "ENERGY", "MONEY"],
-                rows.map { row in
-                    [
-                        "\(row.workers)", Output.bytes(row.memoryBytes), LiveView.time(row.wallSeconds),
-                        LiveView.decimals(row.coreHours, 3),
-                        row.energyWattHours.map { LiveView.decimals($0, 1) + " Wh" } ?? "–",
-                        row.money.map { LiveView.decimals($0, 3) + " " + (card.currency ?? "") } ?? "–",
-                    ]
-                }))
-        Output.line("times are \(label); energy and money are modelled from core time")
+                rows.map { cells($0, card.currency) }))
+        Output.line("times are \(label); energy and money are modelled from core time; in brackets the range of each")
         for fault in faults { Output.line("does not fit: \(fault)") }
         if faults.isEmpty { Output.line("fits") }
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Coordination
 import CoordinatorShell
 import ModelFiles
 import StorageShell
@@ -23,7 +24,7 @@ struct Fsck: ParsableCommand {
         }
         let audit = try journal(in: state)
         let stores = FsckStores(folder, isRun: isRun)
-        let findings = audit.faults { stores.content(of: $0) } + stores.findings
+        let findings = audit.faults { stores.content(of: $0) } + stores.findings + (isRun ? jobFile(state) : [])
         show(findings, objects: stores.objects)
         if !findings.isEmpty { throw Failure.ended(code: 1) }
     }
@@ -32,6 +33,19 @@ struct Fsck: ParsableCommand {
         do { return try JournalAudit(state) } catch StorageError.file(.locked(let path, _)) {
             throw Failure.input("\(path) is in use: stop the run or the coordinator first")
         }
+    }
+
+    /// What is wrong with the job file that a run keeps: a resume begins with it, and would be refused.
+    private func jobFile(_ state: String) -> [String] {
+        // What is damaged of the journal has been found already.
+        guard let job = (try? RestingRun(state))?.core.job(RunDoor.job)?.description else { return [] }
+        let file = joinPath(folder, "resolved.yaml")
+        do {
+            let kept = job.withResultKeys(of: try RunFolder(folder).spec)
+            return ResumeDifference(from: job, to: kept).sentences.map {
+                "\(file) is not of the run that the journal is about: \($0)"
+            }
+        } catch { return [Failure.sentence(error)] }
     }
 
     private func show(_ findings: [String], objects: Int) {

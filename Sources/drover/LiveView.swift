@@ -1,3 +1,4 @@
+import Budgeting
 import Coordination
 import Datasets
 import Foundation
@@ -188,6 +189,7 @@ final class LiveView: @unchecked Sendable {
                 "held-out loss \(Self.decimals(before.loss, 4)) → \(Self.decimals(after.loss, 4)) (\(Self.decimals(change, 1)) %\(since))"
             )
         }
+        if let spent = event["core_hours"]?.double { Output.line("spent \(Amount.text(spent, of: .coreTime))") }
         if let digest = event["model_sha256"]?.string { Output.line("model_sha256 \(digest)") }
         if let advice = Self.advice(state, run: run) { Output.line(advice) }
     }

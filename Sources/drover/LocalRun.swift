@@ -103,9 +103,11 @@ final class LocalRun {
     private func begin(_ branch: BranchOrigin?, in opened: LocalCluster? = nil) throws {
         try OutputFolder(folder).refuseResults(for: spec, hasBranch: branch != nil)
         try checkPrices()
+        let script = try options.plan.map(PlanLog.read) ?? []
         Signals.watch()
-        var (description, yaml) = try prepare(isResuming: false, after: branch?.step ?? 0)
-        description.script = try options.plan.map(PlanLog.read) ?? []
+        var (description, yaml, _) = try prepare(isResuming: false, after: branch?.step ?? 0)
+        if let plan = options.plan { try PlanLog.refuse(script, of: plan, for: description) }
+        description.script = script
         if let branch { description.branch = try branch.plant(in: folder, description) }
         let cluster = try opened ?? open()
         guard cluster.service.job(RunDoor.job) == nil else {
@@ -123,6 +125,9 @@ final class LocalRun {
         let cluster = try open()
         let job = RunDoor.job
         guard let known = cluster.service.job(job) else { return try begin(branch, in: cluster) }
+        if let plan = options.plan, try PlanLog.read(plan) != known.description.script {
+            throw Failure.input("--plan is for a new run: this one keeps the plan log it began with")
+        }
         if known.state == .done {
             // With its last checkpoint sound there is nothing to do, and nothing that a full disk could prevent.
             let found = try cluster.service.reopen(job)
@@ -133,12 +138,36 @@ final class LocalRun {
         }
         try checkPrices()
         Signals.watch()
-        let (description, yaml) = try prepare(isResuming: true)
+        let (description, yaml, record) = try prepare(isResuming: true)
+        try refuseOther(description, than: known.description)
+        try record?.write(folder: "\(folder)/data")
         let found = try cluster.service.reopen(job, amended: description, limiting: units, from: point)
         try keep(yaml)
         view.resuming(from: found.step, rejected: found.rejected)
         guard !cluster.service.isAtRest(job) else { return try finish(cluster.service.end(job), description) }
         try run(cluster, description)
+    }
+
+    /// Refuses to go on with another model, other data or another key that decides the result than the journal names:
+    /// resolved.yaml and data.json are files that anybody may have edited.
+    private func refuseOther(_ description: JobDescription, than known: JobDescription) throws {
+        let difference = ResumeDifference(from: known, to: description)
+        guard !difference.sentences.isEmpty else { return }
+        func tokens(_ description: JobDescription) -> String? {
+            description.files.first { $0.kind == .data }?.path
+        }
+        // Nobody asks for what was tokenised to find this out.
+        if let path = tokens(description), let own = tokens(known),
+            URL(fileURLWithPath: path).lastPathComponent != URL(fileURLWithPath: own).lastPathComponent
+        {
+            DataRecord.removeTokens(path)
+        }
+        throw Failure.input(
+            ["\(folder) holds a run that began otherwise, and going on would change its result:"]
+                + difference.sentences.map { "  \($0)" } + [
+                    "put back what has changed to go on; or begin a new run in another output_dir, or a branch of this one "
+                        + "with `drover resume \(folder) --from STEP --as NAME key=value`"
+                ])
     }
 
     /// Opens the run's journal, which this process then holds alone, and its coordinator.
@@ -158,10 +187,12 @@ final class LocalRun {
         try AtomicFile.write("\(folder)/resolved.yaml", Array(yaml.utf8))
     }
 
-    /// Reads and checks everything, tokenises the data; returns the job and its resolved job file.
+    /// Reads and checks everything, tokenises the data; returns the job, its resolved job file, and what was read.
     ///
     /// - Parameter after: the step of the checkpoint that a new run begins with, 0 = none.
-    private func prepare(isResuming: Bool, after step: Step = 0) throws -> (description: JobDescription, yaml: String) {
+    private func prepare(
+        isResuming: Bool, after step: Step = 0
+    ) throws -> (description: JobDescription, yaml: String, record: DataRecord?) {
         var submission = try Submission(spec)
         try checkFolder()
         try checkDisk(submission.layout.count, steps: 1..<1)
@@ -178,7 +209,8 @@ final class LocalRun {
             view.say("precision: bf16 is rounded in software on this machine: right, but no faster than fp32")
         }
         return (
-            description, submission.spec.resolvedYAML(workingDirectory: FileManager.default.currentDirectoryPath)
+            description, submission.spec.resolvedYAML(workingDirectory: FileManager.default.currentDirectoryPath),
+            submission.record
         )
     }
 

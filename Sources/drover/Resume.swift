@@ -88,6 +88,15 @@ struct Resume: ParsableCommand {
                 + "--from STEP --as NAME output_dir=\(other) begins a new run there with its state")
     }
 
+    /// Refuses a branch's name that is no name of a folder beside the run's.
+    static func refuseName(_ name: String) throws {
+        guard !name.isEmpty, !name.contains("/"), name != ".", name != ".." else {
+            throw Failure.input(
+                "--as takes the new run's name, not `\(name)`: its folder stands beside the old one's; "
+                    + "output_dir=PATH puts it elsewhere")
+        }
+    }
+
     /// Budget limits that the command line names.
     private var namedUnits: [BudgetUnit] {
         let named = JobSpec.keys(namedBy: overrides).map(\.name)
@@ -127,6 +136,7 @@ struct Resume: ParsableCommand {
             throw Failure.input("--from takes trunk, annealed or the step of a checkpoint, not `\(step)`")
         }
         guard let name else { throw Failure.input("--from \(number) begins a new run: name it with --as NAME") }
+        try Self.refuseName(name)
         if let coordinator { return try branch(number, name, on: coordinator) }
         let run = try RunFolder(folder)
         let path = URL(fileURLWithPath: folder).standardizedFileURL

@@ -18,12 +18,15 @@ extension Submission {
         var detections: [(path: String, detection: RowFormat.Detection)]
         /// The files of the model and of the adapter, as `modelFiles` lists them.
         var model: [DataRecord.Source]
+        /// What it was made of.
+        var record: DataRecord
     }
 
     /// The job's data as tokens: made now, gone on with where an earlier start was interrupted, or found from an
     /// earlier start with the same data and settings.
     ///
-    /// - Parameter isResuming: whether a run of this job exists, whose data must not have changed.
+    /// - Parameter isResuming: whether a run of this job exists, whose data must not have changed; then nothing is put on
+    ///   record before that is sure.
     func tokenised(
         folder: String, isResuming: Bool, progress: @escaping (DataProgress) -> Void
     ) throws -> Tokenised {
@@ -55,7 +58,7 @@ extension Submission {
         let model = try digests(modelFiles.map(\.path))
         let record = DataRecord(sources: sources, model: model, date: maker.date, key: key)
         // What is on record from the first moment on is the date: an interrupted start goes on with the same one.
-        try record.write(folder: folder)
+        if !isResuming { try record.write(folder: folder) }
         let others = neighbours.filter { $0.record.key == key }.map { "\($0.folder)/\(name)" }
         if !FileManager.default.fileExists(atPath: path),
             let other = others.first(where: { DigestNote.known($0) != nil }) ?? others.first
@@ -64,7 +67,7 @@ extension Submission {
         }
         // What has a note was whole when that was taken, and nobody has written to it since.
         if let cache = try? TokenCache(path: path, key: key, verifying: DigestNote.known(path) == nil) {
-            return Tokenised(path: path, contents: cache, detections: detections, model: model)
+            return Tokenised(path: path, contents: cache, detections: detections, model: model, record: record)
         }
         DataRecord.removeUnfinished(in: folder, except: path)
         var builder = DatasetBuilder(
@@ -76,7 +79,7 @@ extension Submission {
         if let changed = record.changedData { throw DatasetError.changed(path: changed) }
         return Tokenised(
             path: path, contents: try TokenCache(path: path, key: key, verifying: false), detections: detections,
-            model: model)
+            model: model, record: record)
     }
 
     private static func build(_ builder: DatasetBuilder, _ path: String, _ key: Digest) throws {

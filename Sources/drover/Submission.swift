@@ -23,6 +23,8 @@ struct Submission {
     let settings: TrainingSettings
     /// What became of the rows, once the data is tokenised.
     var data: DataSummary?
+    /// What the data and the model were read from, once the data is tokenised.
+    private(set) var record: DataRecord?
 
     /// Opens model and adapter, settles every `auto`. Throws all faults it can find at once.
     init(_ spec: JobSpec) throws {
@@ -117,6 +119,7 @@ struct Submission {
     ) throws -> JobDescription {
         let cache = try tokenised(folder: folder, isResuming: isResuming, progress: progress)
         data = DataSummary(cache, of: spec)
+        record = cache.record
         let excerpt = cache.contents.counts.excerpt
         spec = spec.withStreaming(excerpt != nil)
         let train = cache.contents.train

@@ -67,9 +67,6 @@ struct Train: ParsableCommand {
             case let path?: .path(path)
             }
         if let coordinator {
-            guard options.plan == nil else {
-                throw Failure.input("--plan is for runs on this machine, without --coordinator")
-            }
             try options.refuseOnCluster()
             if case .path = choice {
                 throw Failure.input(
@@ -133,6 +130,7 @@ struct RunOptions: ParsableArguments {
         if rates != nil {
             faults.append("--rates is for runs on this machine: a coordinator has a rate card of its own")
         }
+        if plan != nil { faults.append("--plan is for runs on this machine, without --coordinator") }
         if powercap != Powercap.standardPath { faults.append("--powercap is for runs on this machine") }
         guard faults.isEmpty else { throw Failure.input(faults) }
     }

@@ -36,6 +36,23 @@ import Testing
         #expect(throws: QuantityFault.self) { try Quantity.parse(text).get() }
     }
 
+    @Test func `a number with too many digits is a number all the same`() {
+        for text in ["9999999999999999999 steps", "9999999999999999999 EUR", "9999999999999999999h"] {
+            let written = text.hasSuffix("steps") ? "9999999999999999999" : text
+            #expect(throws: QuantityFault(sentence: "'\(written)' is too large to count")) {
+                try Quantity.parse(text).get()
+            }
+        }
+        for (text, part) in [("1e30 steps", "more digits"), ("0.1234567890123456789 kWh", "more digits")] {
+            let fault = #expect(throws: QuantityFault.self) { try Quantity.parse(text).get() }
+            #expect(fault?.sentence.contains(part) == true)
+        }
+        for text in ["x steps", "1h x"] {
+            let fault = #expect(throws: QuantityFault.self) { try Quantity.parse(text).get() }
+            #expect(fault?.sentence.contains("too large") == false)
+        }
+    }
+
     @Test func `an amount that is too fine is cut off, never rounded up`() throws {
         #expect(try Quantity.parse("0.3333333", as: .coreTime).get().amount == 1_199_999)
         #expect(try Quantity.parse("1.9999999 EUR", as: .money).get().amount == 1_999_999)

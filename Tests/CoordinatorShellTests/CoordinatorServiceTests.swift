@@ -1,6 +1,7 @@
 import Budgeting
 import Coordination
 import Foundation
+import Hashing
 import Terms
 import Testing
 
@@ -63,6 +64,48 @@ import Testing
         #expect(after.budget[.steps] == 3 && after.budget[.tokens] == nil, "only the limits that are named")
         #expect(try ask("resolved")["resolved"]?.string == "name: other\n")
         #expect(try ask("budget")["limits"]?["steps"]?.int == 3)
+    }
+
+    @Test func `the budget of a project that nobody has is refused, unless it is its first limit`() throws {
+        let office = try Office()
+        office.run()
+        func budget(_ project: String, _ more: [(String, JSONValue)] = []) throws -> JSONValue {
+            try office.ask([("op", .string("budget")), ("project", .string(project))] + more)
+        }
+        _ = try office.submit(data: office.folder.appendingPathComponent("data.cache").path)
+
+        #expect(try budget("default")["jobs"]?.array?.count == 1)
+        #expect(try budget("lab")["error"]?.string?.contains("no project `lab`") == true)
+        #expect(try budget("lab", [("add", .string("5 steps"))])["limits"]?["steps"]?.int == 5)
+        #expect(try budget("lab")["limits"]?["steps"]?.int == 5)
+    }
+
+    @Test func `a job that is opened again takes run keys and places of files, and nothing that decides the result`()
+        throws
+    {
+        let office = try Office()
+        let data = office.folder.appendingPathComponent("data.cache").path
+        let before = try office.description(data: data)
+        try office.service.submit(before)
+        let moved = office.folder.appendingPathComponent("moved.cache").path
+        try FileManager.default.moveItem(atPath: data, toPath: moved)
+        var wanted = before
+        (wanted.saveSteps, wanted.name) = (5, "other")
+        wanted.files[0].path = moved
+        (wanted.peakRate, wanted.shuffleSeed, wanted.totalSequences) = (0.5, 8, 4)
+        wanted.training = .members(["seed": .string("1")])
+
+        _ = try office.service.reopen(JobID(1), amended: wanted)
+
+        var expected = before
+        (expected.saveSteps, expected.name) = (5, "other")
+        expected.files[0].path = moved
+        #expect(office.service.job(JobID(1))?.description == expected)
+        // Another file is not the job's, wherever it lies.
+        wanted.files[0].digest = Digest.sha256(of: "other")
+        wanted.files[0].path = "/nowhere"
+        _ = try office.service.reopen(JobID(1), amended: wanted)
+        #expect(office.service.job(JobID(1))?.description == expected)
     }
 
     @Test func `jobs go on in a coordinator's folder that was put elsewhere, with the data that lies in it`() throws {

@@ -196,6 +196,15 @@ import Testing
             }
         }
         #expect(kinds.contains("user"))
+        // The run's own coordinator changes its store, and nobody deletes beside a save.
+        let list = try scene.run("checkpoint", "ls", "run", "--json").end.array ?? []
+        let step = try #require(list.first { $0["kind"]?.string == "user" }?["step"]?.int)
+        let pinned = try scene.run("checkpoint", "pin", "run", "--step", "\(step)", "--json")
+        #expect(pinned.code == 0 && pinned.end["pinned"]?.bool == true, "\(pinned.errors)")
+        let pruned = try scene.run("checkpoint", "prune", "run", "--keep", "2", "--json")
+        #expect(pruned.code == 2 && pruned.errors.contains("pause it first"), "\(pruned.errors)")
+        #expect(try scene.run("checkpoint", "prune", "run", "--dry-run", "--json").code == 0)
+        #expect(try scene.run("checkpoint", "show", "run", "--step", "\(step)", "--json").code == 0)
         // Somebody else goes on with it: refused, and nothing of the run is touched.
         let file = scene.folder.appendingPathComponent("run/resolved.yaml")
         let resolved = try Data(contentsOf: file)
@@ -222,6 +231,13 @@ import Testing
             let (value, range) = (row[name]?.double ?? -1, (row["\(name)_range"]?.array ?? []).compactMap(\.double))
             #expect(range.count == 2 && range[0] < value && value < range[1], "\(name)")
         }
+        // What decides the memory of a worker is decided by how many there are, and more than its shards run no job.
+        let rows = try scene.run("estimate", "job.yaml", "virtual_shards=4", "--workers", "1,8", "--json").end
+        #expect(rows["fits"]?.bool == false && rows["per_workers"]?.array?.count == 1)
+        #expect(
+            rows["reasons"]?.array?.first?.string?.hasPrefix("8 workers: ") == true, "\(rows["reasons"]?.text ?? "")")
+        let shaped = try scene.run("estimate", "job.yaml", "--workers", "1,64", "--json").end["per_workers"]?.array
+        #expect((shaped?.first?["memory_bytes"]?.int ?? 0) < (shaped?.last?["memory_bytes"]?.int ?? 0))
         // A disk too small for what the job keeps.
         let wide = try scene.run("estimate", "job.yaml", "save_total_limit=1000000", "save_best=1000000", "--json").end
         #expect((wide["disk_bytes"]?.int ?? 0) > 1_900_000 * (wide["checkpoint_bytes"]?.int ?? 0))

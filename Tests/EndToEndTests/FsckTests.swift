@@ -60,6 +60,17 @@ import Testing
         #expect(try scene.run("budget", "show", "run", "--json").code == 1)
     }
 
+    @Test func `a job file that was edited since the run began is found, and one that can't be read`() throws {
+        let scene = try Scene()
+        _ = try scene.run("train", "job.yaml", "budget.steps=3", "--workers", "1", "--json")
+        #expect(try findings(scene) == [])
+        let kept = try String(contentsOf: scene.folder.appendingPathComponent("run/resolved.yaml"), encoding: .utf8)
+        try scene.write(kept.replacingOccurrences(of: "seed: 42", with: "seed: 41"), to: "run/resolved.yaml")
+        #expect(try findings(scene).map { $0.hasSuffix("seed 42 → 41") } == [true])
+        try scene.write("{", to: "run/resolved.yaml")
+        #expect(try findings(scene).count == 1)
+    }
+
     @Test func `sound checkpoints of another run are told from those that the journal is about`() throws {
         let scene = try Scene()
         _ = try scene.run("train", "job.yaml", "--workers", "1", "--json")
