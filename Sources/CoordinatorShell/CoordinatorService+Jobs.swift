@@ -115,8 +115,10 @@ extension CoordinatorService {
         try restTroubled()
     }
 
-    private func goOn(with run: JobRun) throws {
-        let run = try located(run)
+    private func goOn(with known: JobRun) throws {
+        // With a limit of money the core holds the job and says why.
+        if known.limits[.money] == nil { try refuseOtherCurrency(known) }
+        let run = try located(known)
         let job = Job(description: run.description, index: try Self.sequenceIndex(run.description))
         try openDesk(run.id, job, keepingThrough: run.committed)
         let found = try desk(run.id)?.checkpoints.recover(of: run, at: Self.wallClock)
@@ -135,12 +137,14 @@ extension CoordinatorService {
     /// - Parameters:
     ///   - amended: the job with other run keys, nil = as it was.
     ///   - units: of which `amended` tells new limits; the other limits stay as they are in force.
-    /// - Returns: the step it goes on from, and checkpoints that had to be passed over.
+    /// - Returns: the step it goes on from, and checkpoints that had to be passed over. Throws before anything is written
+    ///   when the job can't go on as amended.
     package func reopen(
         _ id: JobID, amended: JobDescription? = nil, limiting units: [BudgetUnit] = [],
         from point: ResumePoint = .trunk
     ) throws -> (step: Step, rejected: [String]) {
         guard let known = core.job(id) else { throw DeskError(description: "the journal knows no job \(id)") }
+        if amended != nil { try refuseOtherCurrency(known) }
         let run = amended == nil ? try located(known) : known
         var description = amended ?? run.description
         // What it began with is part of its past.
@@ -150,9 +154,7 @@ extension CoordinatorService {
         desks.removeAll { $0.id == id }
         try openDesk(id, job, keepingThrough: run.committed)
         guard let desk = desk(id), run.state != .cancelled, run.state != .diverged else { return (run.committed, []) }
-        if amended != nil, let output = adjust({ core in core.amend(id, to: description, limiting: units) }) {
-            try carryOut(output)
-        }
+        if amended != nil { try amend(id, to: description, limiting: units) }
         _ = adjust { core in
             core.attach(job.plan.index, to: id)
             return nil

@@ -131,6 +131,7 @@ final class LocalRun {
                 return try finish(cluster.service.end(job), known.description)
             }
         }
+        try Rates.refuse(try rateCard(), after: known.ledger, in: folder)
         try checkPrices()
         Signals.watch()
         let (description, yaml) = try prepare(isResuming: true)
