@@ -49,10 +49,15 @@ extension CoordinatorService {
         let folder = options.jobFolder(id)
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let checkpoints = try CheckpointDesk(
-            folder: "\(folder)/checkpoints", job: id, description: job.description, wake: { [waker] in waker.wake() }
+            folder: "\(folder)/checkpoints", job: id, description: job.description, wake: { [waker] in waker.wake() },
+            tell: { [weak self] text in
+                self?.order(.goOn { $0.tell(.trouble(id, node: nil, text: text)) })
+            }
         ) { [weak self] in self?.post($0) }
         // Opened again, it has those that this start has made itself.
-        try checkpoints.refuseLater(than: opened.contains(id) ? core.epoch + 1 : core.epoch)
+        try checkpoints.refuseLater(
+            than: opened.contains(id) ? core.epoch + 1 : core.epoch,
+            postings: core.job(id)?.ledger?.postingsCount ?? 0)
         opened.insert(id)
         let desk = try JobDesk(
             folder: folder, job: job, checkpoints: checkpoints, keepingThrough: step, at: Self.now())
