@@ -57,6 +57,17 @@ package struct RateCard: Sendable, Hashable {
         return nil
     }
 
+    /// Why a job can't go on with this card after what it has spent; nil when it can. Limited or not, amounts of two
+    /// currencies have no sum.
+    package func fault(after ledger: Ledger) -> String? {
+        guard ledger.spent.money > 0, let known = ledger.budget.currency, let currency, currency != known else {
+            return nil
+        }
+        return
+            "the run has spent money in \(known), and the rate card's prices are in \(currency): go on with a card in "
+            + known
+    }
+
     private static func product(_ left: Int64, _ right: Int64, per divisor: Int64) -> Int64 {
         guard left > 0, right > 0 else { return 0 }
         let (high, low) = left.multipliedFullWidth(by: right)

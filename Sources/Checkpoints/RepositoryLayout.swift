@@ -7,8 +7,9 @@ package import Terms
 /// objects/<aa>/<sha256>               immutable chunks, at most 4 MiB, mode 0444
 /// runs/<run>/manifests/<name>.json    immutable; its presence makes a checkpoint exist
 /// runs/<run>/HEAD  PINS  events.log   hints and history, rebuilt from the manifests when lost
+/// runs/<run>/events.log.damaged       a history that can't be read to its end, kept when another one was begun
 /// tmp/<attempt>/                      staging
-/// quarantine/<when>/                  what was set aside by hand, never deleted
+/// quarantine/<when>/                  damaged manifests that were set aside, never deleted
 /// ```
 package enum RepositoryLayout {
     /// The whole content of `FORMAT`.
@@ -33,6 +34,10 @@ package enum RepositoryLayout {
     package static func head(_ run: String) -> String { self.run(run) + "/HEAD" }
     package static func pins(_ run: String) -> String { self.run(run) + "/PINS" }
     package static func events(_ run: String) -> String { self.run(run) + "/events.log" }
+    /// Where a history that is damaged is kept, the `number`-th one from 1.
+    package static func damagedEvents(_ run: String, _ number: Int = 1) -> String {
+        events(run) + ".damaged" + (number > 1 ? "-\(number)" : "")
+    }
     package static func staging(_ attempt: String) -> String { staging + "/" + attempt }
     package static func quarantine(_ when: String) -> String { quarantine + "/" + when }
 

@@ -36,9 +36,18 @@ package enum EventFrames {
         package var soundBytes = 0
         /// What is wrong after `soundBytes`, nil when nothing is.
         package var problem: String?
+        /// What is wrong is only the end of the last append, as a crash leaves it: nothing whole stands behind
+        /// `soundBytes`.
+        package var isTorn = false
 
         /// The scan of an empty log.
         package init() {}
+
+        fileprivate mutating func stop(_ bytes: [UInt8], _ problem: String) {
+            self.problem = problem
+            let rest = bytes[soundBytes...]
+            isTorn = rest.count <= 8 + EventFrames.payloadLimit && !EventFrames.holdsFrame(rest)
+        }
     }
 
     /// One event as a frame.
@@ -65,20 +74,35 @@ package enum EventFrames {
             guard let length = try? reader.integer(UInt32.self), let checksum = try? reader.integer(UInt32.self),
                 length <= payloadLimit, let payload = try? reader.raw(Int(length))
             else {
-                scan.problem = "the frame at byte \(scan.soundBytes) is torn"
+                scan.stop(bytes, "the frame at byte \(scan.soundBytes) is torn")
                 return scan
             }
             let head = bytes[scan.soundBytes..<scan.soundBytes + 4]
             guard CRC32C.checksum(payload, continuing: CRC32C.checksum(head)) == checksum,
                 let event = event(payload)
             else {
-                scan.problem = "the frame at byte \(scan.soundBytes) does not match its checksum"
+                scan.stop(bytes, "the frame at byte \(scan.soundBytes) does not match its checksum")
                 return scan
             }
             scan.events.append(event)
             scan.soundBytes += 8 + payload.count
         }
         return scan
+    }
+
+    /// Whether a whole frame begins anywhere in `bytes`, whatever its event is: another release may know it.
+    fileprivate static func holdsFrame(_ bytes: ArraySlice<UInt8>) -> Bool {
+        func number(_ start: Int) -> UInt32 {
+            (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[start + $1]) << UInt32(8 * $1) }
+        }
+        return bytes.indices.contains { start in
+            guard bytes.endIndex - start > 8 else { return false }
+            let length = Int(number(start))
+            guard length > 0, length <= bytes.endIndex - start - 8 else { return false }
+            let payload = bytes[(start + 8)..<(start + 8 + length)]
+            let head = CRC32C.checksum(bytes[start..<(start + 4)])
+            return CRC32C.checksum(payload, continuing: head) == number(start + 4)
+        }
     }
 
     /// The first `limit` bytes; a character cut in two becomes U+FFFD.

@@ -110,11 +110,13 @@ extension Coordinator {
 
     /// Changes what may change of a job at rest: the caller has checked that only run keys differ.
     ///
-    /// Of the budget only `units` take the limits of `description`: what was granted meanwhile stays in force.
+    /// Of the budget only `units` take the limits of `description`: what was granted meanwhile stays in force. Throws
+    /// why the job's account does not take them; then nothing has changed.
     package mutating func amend(
         _ id: JobID, to description: JobDescription, limiting units: [BudgetUnit]
-    ) -> CoordinatorOutput {
+    ) throws(LedgerRefusal) -> CoordinatorOutput {
         var output = CoordinatorOutput()
+        var refusal: LedgerRefusal?
         update(id) { run in
             var (description, limits) = (description, run.bug == .grantForgotten ? description.budget : run.limits)
             for unit in units { limits[unit] = description.budget[unit] }
@@ -123,10 +125,15 @@ extension Coordinator {
             let hasOtherLimits = limits != run.limits
             description.budget = limits
             guard run.description != description || hasOtherLimits else { return }
+            if hasOtherLimits {
+                refusal = run.refusal(of: limits)
+                guard refusal == nil else { return }
+            }
             run.description = description
             output.journal.append(.amended(id, description: description.encoded()))
             if hasOtherLimits { run.post(.limited(limits), &output) }
         }
+        if let refusal { throw refusal }
         return output
     }
 
@@ -217,6 +224,12 @@ extension JobRun {
         issued = min(issued, step)
         applied = min(applied, step)
         leased = min(leased, step)
+    }
+
+    /// Why the account would not take other limits; nil = it would, or there is none yet.
+    fileprivate func refusal(of limits: Budget) -> LedgerRefusal? {
+        var tried = ledger
+        return tried?.apply(.limited(limits), at: clock)
     }
 
     /// The newest sound checkpoint is of `step`: a trunk beyond it is lost, and made again when the run comes by.

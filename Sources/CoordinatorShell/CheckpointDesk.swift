@@ -26,6 +26,10 @@ final class CheckpointDesk: @unchecked Sendable {
     /// Writes pieces.
     private let writers = DispatchQueue(label: "drover.checkpoints.pieces", qos: .utility, attributes: .concurrent)
     private let report: @Sendable (CoordinatorEvent) -> Void
+    /// Says a sentence to whoever looks at the job.
+    private let tell: @Sendable (String) -> Void
+    /// Why nothing could be pruned, as it was told last; nil = it could. Checkpoint thread only.
+    private var pruneProblem: String?
     private let collection = Mutex<Collection?>(nil)
     /// The attempt that the core waits for.
     private let awaited = Mutex<UInt32?>(nil)
@@ -97,12 +101,14 @@ final class CheckpointDesk: @unchecked Sendable {
 
     init(
         folder: String, job: JobID, description: JobDescription, wake: @escaping @Sendable () -> Void,
+        tell: @escaping @Sendable (String) -> Void,
         report: @escaping @Sendable (CoordinatorEvent) -> Void
     ) throws {
         store = try CheckpointStore.open(folder)
         self.job = job
         self.description = description
         self.wake = wake
+        self.tell = tell
         self.report = report
         plan = SavePlan(layout: try TensorLayout(description.tensors.map { ($0.name, $0.shape) }))
     }
@@ -331,10 +337,17 @@ final class CheckpointDesk: @unchecked Sendable {
     }
 
     private func prune() {
+        var problem: String?
         // What can't be pruned now is pruned after the next save; the checkpoint itself is safe.
-        _ = try? store.prune(
-            [(Self.run, description.retention)], graceSeconds: 0, at: Int(Date().timeIntervalSince1970 * 1000),
-            dryRun: false)
+        do {
+            let report = try store.prune(
+                [(Self.run, description.retention)], graceSeconds: 0, at: Int(Date().timeIntervalSince1970 * 1000),
+                dryRun: false)
+            problem = report.refusal ?? report.runs.compactMap(\.refusal).first
+        } catch { problem = "\(error)" }
+        // Said once: it may stay so for as long as the job runs.
+        if let problem, problem != pruneProblem { tell("old checkpoints are not pruned: \(problem)") }
+        pruneProblem = problem
     }
 
     private func fileDigest(_ kind: JobFile.Kind, _ isWanted: (JobFile) -> Bool) -> Digest? {
@@ -380,15 +393,26 @@ final class CheckpointDesk: @unchecked Sendable {
     }
 
     /// Refuses a store that has checkpoints of the start `epoch` of the coordinator, or of a later one, before it has
-    /// made any: its journal was lost, or an older copy of it was put back, and what it tells is not what happened.
-    func refuseLater(than epoch: UInt64) throws {
-        guard let record = try store.scan(Self.run).records.first(where: { $0.manifest.coordinatorEpoch >= epoch })
-        else { return }
+    /// made any, or that count more lines of the job's account than there are: its journal or the end of it was lost, or
+    /// an older copy of it was put back, and what it tells is not what happened.
+    ///
+    /// - Parameter postings: of the job's ledger.
+    func refuseLater(than epoch: UInt64, postings: Int) throws {
+        let later = try store.scan(Self.run).records.first {
+            $0.manifest.coordinatorEpoch >= epoch || Self.isBeyond($0.manifest, postings: postings)
+        }
+        guard let later else { return }
         throw DeskError(
             description:
-                "\(store.root) has a checkpoint of step \(record.manifest.step) that the journal knows nothing of: the "
-                + "journal was lost, or an older copy was put back. Put the newer one back, or begin a new run in another "
-                + "output_dir with `--resume RUN@STEP`")
+                "\(store.root) has a checkpoint of step \(later.manifest.step) that the journal knows nothing of: the "
+                + "journal or its end was lost, or an older copy was put back. Put the newer one back, or begin a new run "
+                + "in another output_dir with `--resume RUN@STEP`")
+    }
+
+    /// Whether a checkpoint counts more postings than its job's ledger has. They only ever become more, and were durable
+    /// before it was made. What a branch was planted with (epoch 0) counts another job's.
+    static func isBeyond(_ manifest: Manifest, postings: Int) -> Bool {
+        manifest.coordinatorEpoch > 0 && (manifest.budget["postings"]?.int ?? 0) > postings
     }
 }
 

@@ -49,7 +49,8 @@ package struct CheckpointInquiry: Sendable {
     }
 
     /// `{"do": "ls"}` · `{"do": "show", "step": N}` · `{"do": "verify", "share": 0.05}` ·
-    /// `{"do": "prune", "keep": N, "every": M, "best": K, "dry_run": true}` · `{"do": "pin"|"unpin", "step": N}`.
+    /// `{"do": "prune", "keep": N, "every": M, "best": K, "set_aside": true, "dry_run": true}` ·
+    /// `{"do": "pin"|"unpin", "step": N}`.
     ///
     /// May take long: verifying reads every byte.
     package func answer(_ request: JSONValue) throws -> JSONValue {
@@ -105,12 +106,14 @@ package struct CheckpointInquiry: Sendable {
 
     private func list() throws -> JSONValue {
         let store = try reading()
+        var unreadable = try store.scan(CheckpointDesk.run).rejected
+        if let fault = store.pinFault(CheckpointDesk.run) {
+            unreadable.append(RejectedCheckpoint(name: "PINS", reason: fault + "; until then every one stays"))
+        }
         return .members([
             "checkpoints": .array(try store.list(CheckpointDesk.run).map(Self.json)),
             "unreadable": .array(
-                try store.scan(CheckpointDesk.run).rejected.map {
-                    .members(["path": .string($0.name), "problem": .string($0.reason)])
-                }),
+                unreadable.map { .members(["path": .string($0.name), "problem": .string($0.reason)]) }),
         ])
     }
 
@@ -133,6 +136,7 @@ package struct CheckpointInquiry: Sendable {
             "findings": .array(
                 report.findings.map { .members(["path": .string($0.path), "problem": .string($0.problem)]) }),
             "unusable": .array(report.unusable.map(JSONValue.string)),
+            "set_aside": .array(report.setAside.map(JSONValue.string)),
         ])
     }
 
@@ -143,7 +147,10 @@ package struct CheckpointInquiry: Sendable {
         let policy = RetentionPolicy(
             last: request["keep"]?.int ?? policy.last, every: request["every"]?.int ?? policy.every,
             best: request["best"]?.int ?? policy.best)
-        let report = try (isDryRun ? reading() : writing()).prune(
+        let store = try isDryRun ? reading() : writing()
+        let isCleared = !isDryRun && request["set_aside"]?.bool == true
+        let aside = try isCleared ? store.setDamagedAside(CheckpointDesk.run, at: Self.now) : []
+        let report = try store.prune(
             [(CheckpointDesk.run, policy)], graceSeconds: isAtRest ? 0 : CheckpointStore.grace, at: Self.now,
             dryRun: isDryRun)
         let decisions = report.runs.flatMap(\.decisions)
@@ -155,6 +162,7 @@ package struct CheckpointInquiry: Sendable {
             "reasons": .object(
                 JSONObject(decisions.map { (key: $0.name.text, value: .string($0.reason.description)) })),
             "objects": .int(report.plan.sweep.count), "bytes": .int(report.plan.sweptBytes),
+            "set_aside": .array(aside.map(JSONValue.string)),
         ])
     }
 }

@@ -38,6 +38,8 @@ extension CoordinatorService {
 
     /// Changes the run keys of a job at rest to those of `description`, and of its budget the units in `limits`.
     func amend(_ id: JobID, _ request: JSONValue) throws {
+        // One that is done spends nothing more.
+        if let run = core.job(id), run.state.isAtRest, run.state != .done { try refuseOtherCurrency(run) }
         guard let text = request["description"]?.string, let yaml = request["resolved"]?.string,
             let run = core.job(id)
         else { return }
@@ -54,10 +56,32 @@ extension CoordinatorService {
         description.budget = wanted.budget
         let named = (request["limits"]?.array ?? []).compactMap(\.string)
         let units = BudgetUnit.allCases.filter { named.contains($0.key) }
-        if let output = adjust({ core in core.amend(id, to: description, limiting: units) }) { try carryOut(output) }
+        try amend(id, to: description, limiting: units)
         try AtomicFile.write("\(options.jobFolder(id))/resolved.yaml", Array(yaml.utf8))
         // What is open of it goes by the old keys.
         closeDesk(id)
+    }
+
+    /// Changes what may change of a job at rest; limits that its account does not take are refused, and then nothing is
+    /// changed or written.
+    func amend(_ id: JobID, to description: JobDescription, limiting units: [BudgetUnit]) throws {
+        let output: CoordinatorOutput?
+        do {
+            output = try adjust { core in try core.amend(id, to: description, limiting: units) }
+        } catch let refusal as LedgerRefusal {
+            let known = core.job(id)?.limits.currency ?? ""
+            throw DeskError(
+                description: refusal == .otherCurrency
+                    ? "the run has spent money in \(known): give its limit in \(known)"
+                    : "the limits can't be taken: \(refusal)")
+        }
+        if let output { try carryOut(output) }
+    }
+
+    /// Refuses to go on with a job that has spent money in another currency than the prices are in.
+    func refuseOtherCurrency(_ run: JobRun) throws {
+        guard let ledger = run.ledger, let fault = core.rates.fault(after: ledger) else { return }
+        throw DeskError(description: fault)
     }
 
     /// Sets a job at rest going again; one whose budget ran out only from a sound checkpoint.

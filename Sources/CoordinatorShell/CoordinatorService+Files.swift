@@ -54,10 +54,8 @@ extension CoordinatorService {
                 path: "\(options.jobFolder(run.id))/data/\(name)")
             if let place = place(own, by: nil) { description.files[index].path = place }
         }
-        guard description != run.description,
-            let output = adjust({ core in core.amend(run.id, to: description, limiting: []) })
-        else { return run }
-        try carryOut(output)
+        guard description != run.description else { return run }
+        try amend(run.id, to: description, limiting: [])
         return core.job(run.id) ?? run
     }
 

@@ -49,10 +49,15 @@ extension CoordinatorService {
         let folder = options.jobFolder(id)
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let checkpoints = try CheckpointDesk(
-            folder: "\(folder)/checkpoints", job: id, description: job.description, wake: { [waker] in waker.wake() }
+            folder: "\(folder)/checkpoints", job: id, description: job.description, wake: { [waker] in waker.wake() },
+            tell: { [weak self] text in
+                self?.order(.goOn { $0.tell(.trouble(id, node: nil, text: text)) })
+            }
         ) { [weak self] in self?.post($0) }
         // Opened again, it has those that this start has made itself.
-        try checkpoints.refuseLater(than: opened.contains(id) ? core.epoch + 1 : core.epoch)
+        try checkpoints.refuseLater(
+            than: opened.contains(id) ? core.epoch + 1 : core.epoch,
+            postings: core.job(id)?.ledger?.postingsCount ?? 0)
         opened.insert(id)
         let desk = try JobDesk(
             folder: folder, job: job, checkpoints: checkpoints, keepingThrough: step, at: Self.now())
@@ -115,8 +120,10 @@ extension CoordinatorService {
         try restTroubled()
     }
 
-    private func goOn(with run: JobRun) throws {
-        let run = try located(run)
+    private func goOn(with known: JobRun) throws {
+        // With a limit of money the core holds the job and says why.
+        if known.limits[.money] == nil { try refuseOtherCurrency(known) }
+        let run = try located(known)
         let job = Job(description: run.description, index: try Self.sequenceIndex(run.description))
         try openDesk(run.id, job, keepingThrough: run.committed)
         let found = try desk(run.id)?.checkpoints.recover(of: run, at: Self.wallClock)
@@ -135,21 +142,21 @@ extension CoordinatorService {
     /// - Parameters:
     ///   - amended: the job with other run keys, nil = as it was; what decides the result stays, whatever it says of that.
     ///   - units: of which `amended` tells new limits; the other limits stay as they are in force.
-    /// - Returns: the step it goes on from, and checkpoints that had to be passed over.
+    /// - Returns: the step it goes on from, and checkpoints that had to be passed over. Throws before anything is written
+    ///   when the job can't go on as amended.
     package func reopen(
         _ id: JobID, amended: JobDescription? = nil, limiting units: [BudgetUnit] = [],
         from point: ResumePoint = .trunk
     ) throws -> (step: Step, rejected: [String]) {
         guard let known = core.job(id) else { throw DeskError(description: "the journal knows no job \(id)") }
+        if amended != nil { try refuseOtherCurrency(known) }
         let run = amended == nil ? try located(known) : known
         let description = amended.map { run.description.amended(by: $0) } ?? run.description
         let job = Job(description: description, index: try Self.sequenceIndex(description))
         desks.removeAll { $0.id == id }
         try openDesk(id, job, keepingThrough: run.committed)
         guard let desk = desk(id), run.state != .cancelled, run.state != .diverged else { return (run.committed, []) }
-        if amended != nil, let output = adjust({ core in core.amend(id, to: description, limiting: units) }) {
-            try carryOut(output)
-        }
+        if amended != nil { try amend(id, to: description, limiting: units) }
         _ = adjust { core in
             core.attach(job.plan.index, to: id)
             return nil

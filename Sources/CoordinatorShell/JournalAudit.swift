@@ -8,7 +8,7 @@ package import Terms
 /// The whole journal of a coordinator that does not run, entry by entry: what `drover fsck` holds against its
 /// snapshots, its ledgers and the stores. What is wrong with one of these hides nothing of the others.
 package struct JournalAudit {
-    /// What is in a job's store: the checkpoints that can be read, and the steps of those that can't.
+    /// What is in a job's store: the checkpoints that can be read, and the steps of those that can't or were set aside.
     package typealias Stored = (records: [CheckpointRecord], damaged: [Step])
 
     /// What the entries add up to; where one of them is damaged, what the newest snapshot and those behind it do.
@@ -17,6 +17,8 @@ package struct JournalAudit {
     private var ledgers: [JobID: LedgerWalk] = [:]
     /// Digests of the states that ever counted, by their steps: those of lines that a run has left too.
     private var states: [JobID: [Step: Set<UInt64>]] = [:]
+    /// The digests of every ledger's lines.
+    private var heads: [JobID: Set<Digest>] = [:]
     /// The digest that the newest snapshot has by its entry.
     private var newest: Digest?
     /// Every entry was read and taken in.
@@ -55,6 +57,7 @@ package struct JournalAudit {
             let entry = try CoreJournal.entry(stored)
             if case .ledger(let job, let line, let digest) = entry {
                 ledgers[job, default: LedgerWalk()].take((line, digest))
+                heads[job, default: []].insert(digest)
                 // The core could not follow either; whatever else it knows does not come from a ledger.
                 if ledgers[job]?.fault != nil { return }
             }
@@ -100,16 +103,25 @@ package struct JournalAudit {
         let found = try? CoreJournal.recall(journal)
         core = Coordinator(epoch: 0, dataEndpoint: "")
         if let found, found.fault == nil { core = found.core }
-        (ledgers, states) = ([:], [:])
+        (ledgers, states, heads) = ([:], [:], [:])
     }
 
     /// What is wrong with the journal and the ledgers, or between them and what the stores hold; a sentence each.
     ///
-    /// - Parameter stored: what is in a job's store: nothing, where there is none; nil = it can't be read, and somebody
-    ///   else says so.
-    package func faults(stored: (JobID) -> Stored?) -> [String] {
+    /// - Parameters:
+    ///   - jobs: those that have a store.
+    ///   - stored: what is in a job's store: nothing, where there is none; nil = it can't be read, and somebody else says
+    ///     so.
+    package func faults(of jobs: [JobID] = [], stored: (JobID) -> Stored?) -> [String] {
         var faults = snapshotFaults
         if let damage { faults.insert(damage, at: 0) }
+        // In what is left of a damaged journal there need not be every job.
+        for job in jobs where damage == nil && core.job(job) == nil {
+            guard let life = stored(job)?.records.first(where: { $0.manifest.coordinatorEpoch > 0 }) else { continue }
+            faults.append(
+                "job \(job): the journal knows nothing of it, and there is a checkpoint of step \(life.manifest.step): "
+                    + "the journal or its end was lost")
+        }
         for run in core.jobs {
             faults += ledgerFaults(of: run)
             if let stored = stored(run.id) { faults += storeFaults(of: run, stored) }
@@ -132,7 +144,16 @@ package struct JournalAudit {
             faults.append(
                 "job \(run.id): the journal names a checkpoint of step \(step) as \(part), and it is not there")
         }
-        return faults + stored.records.compactMap { stateFault(of: $0, run.id) }
+        var end: String?
+        for record in stored.records {
+            if let fault = stateFault(of: record, run.id) {
+                faults.append(fault)
+            } else {
+                // The newest one says it for all.
+                end = end ?? endFault(of: record, run)
+            }
+        }
+        return faults + [end].compactMap(\.self)
     }
 
     /// The checkpoints that the journal counts on, each step once; no retention lets go of them.
@@ -159,5 +180,22 @@ package struct JournalAudit {
         let digests = known.sorted().map { String($0, radix: 16) }.joined(separator: " or ")
         return "job \(job): checkpoint \(record.name.text) says it holds the state \(text), but the state that the "
             + "journal committed at step \(step) is \(digests); a resume passes it over"
+    }
+
+    /// That a checkpoint is younger than the job's ledger, or of another one. Every line that it counts was durable
+    /// before it was made, and SQLite drops without a word what stands in its log behind a page that is damaged.
+    private func endFault(of record: CheckpointRecord, _ run: JobRun) -> String? {
+        let manifest = record.manifest
+        // What a branch was planted with counts another job's lines; of a ledger that is broken enough is said.
+        guard manifest.coordinatorEpoch > 0, ledgers[run.id]?.fault == nil else { return nil }
+        if CheckpointDesk.isBeyond(manifest, postings: run.ledger?.postingsCount ?? 0) {
+            return "job \(run.id): the journal has lost what came after step \(run.committed): checkpoint "
+                + "\(record.name.text) was made later; the run is not gone on with"
+        }
+        guard isWhole, let head = manifest.budget["ledger_head"]?.string.flatMap({ Digest(hex: $0) }),
+            heads[run.id]?.contains(head) != true
+        else { return nil }
+        return "job \(run.id): the journal has lost lines of the ledger, or was gone on with after it had: checkpoint "
+            + "\(record.name.text) rests on one that is not there"
     }
 }

@@ -226,7 +226,7 @@ package enum JobKeyTable {
             tag: .run, defaultText: "auto",
             doc: "auto = the job's newest checkpoint if there is one, never = from step 0."),
         .init(
-            key: .saveTotalLimit, name: "save_total_limit", kind: .integer(1...1_000_000), tag: .run,
+            key: .saveTotalLimit, name: "save_total_limit", kind: .integer(2...1_000_000), tag: .run,
             defaultText: "3", doc: "Checkpoints that are kept, at least 2; older ones are pruned."),
         .init(
             key: .saveBest, name: "save_best", kind: .integer(0...1_000_000), tag: .run, defaultText: "0",

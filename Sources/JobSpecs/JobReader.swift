@@ -116,7 +116,8 @@ struct JobReader {
             return
         }
         let isOverride = !isFile(node.origin)
-        switch JobValueReader(entry: key.entry).value(of: node.content, isOverride: isOverride) {
+        let meant = isOverride ? node : asItWasMeant(key, node)
+        switch JobValueReader(entry: key.entry).value(of: meant.content, isOverride: isOverride) {
         case .success(.null):
             // As if it had not been written.
             self[key] = .null
@@ -128,6 +129,12 @@ struct JobReader {
             written[key.rawValue] = Written(origin: node.origin, name: name, isValid: false)
             report(fault.sentence, at: node.origin, key: name, nearest: fault.nearest)
         }
+    }
+
+    /// What an older release has resolved may say `save_total_limit: 1`, by which two were kept.
+    private func asItWasMeant(_ key: JobKey, _ node: SpecNode) -> SpecNode {
+        guard key == .saveTotalLimit, file.hasSuffix("resolved.yaml"), node.scalar?.integer == 1 else { return node }
+        return SpecNode(origin: node.origin, content: .scalar(SpecScalar(text: "2", isPlain: true)))
     }
 
     mutating func reportUnknown(_ name: String, in group: String?, at origin: SpecOrigin) {

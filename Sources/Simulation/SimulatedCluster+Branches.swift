@@ -81,8 +81,10 @@ extension SimulatedCluster {
         trace.note(now, what: 19, whom: Int(id.number))
         tell("operator: other run keys for job \(id), limits of \(units.map(\.key))")
         head.records[place].grants += 1
-        guard let output = head.core?.amend(id, to: description, limiting: units) else { return }
-        carryOut(output)
+        do throws(LedgerRefusal) {
+            guard let output = try head.core?.amend(id, to: description, limiting: units) else { return }
+            carryOut(output)
+        } catch { return fail(.b9, "job \(id) is refused the limits of \(units.map(\.key)): \(error)") }
         guard let amended = head.core?.job(id) else { return }
         if amended.limits != expected {
             fail(.b9, "job \(id): other limits than those that were named have changed with its run keys")

@@ -32,6 +32,16 @@ extension CheckpointStore {
         }
     }
 
+    /// Why `PINS` can't be read, a sentence; nil = it can, or nothing was ever pinned.
+    package func pinFault(_ run: String) -> String? {
+        do throws(StorageError) {
+            _ = try pinList(run)
+            return nil
+        } catch {
+            return Self.reason(error)
+        }
+    }
+
     /// The history of a run as far as it can be read.
     package func events(_ run: String) throws(StorageError) -> EventFrames.Scan {
         let path = path(RepositoryLayout.events(run))
@@ -59,14 +69,24 @@ extension CheckpointStore {
         if known == nil { try disk(fileSystem.syncFolder(self.path(RepositoryLayout.run(run)))) }
     }
 
-    /// Cuts what a crash left half written at the end of a run's history.
+    /// Cuts what a crash left half written at the end of a run's history. One that is wrong before its end is kept
+    /// beside, and another one begun: what stands behind the wrong place is still to be had from it.
     func repairEvents(_ run: String) throws(StorageError) {
         let scan = try events(run)
         guard scan.problem != nil else { return }
+        guard scan.isTorn else { return try setEventsAside(run) }
         let file = try disk(fileSystem.openForAppending(path(RepositoryLayout.events(run))))
         defer { fileSystem.close(file) }
         try disk(fileSystem.truncate(file, to: scan.soundBytes))
         try disk(fileSystem.sync(file))
+    }
+
+    private func setEventsAside(_ run: String) throws(StorageError) {
+        var number = 1
+        while try disk(fileSystem.status(path(RepositoryLayout.damagedEvents(run, number)))) != nil { number += 1 }
+        let place = path(RepositoryLayout.damagedEvents(run, number))
+        try disk(fileSystem.rename(path(RepositoryLayout.events(run)), to: place, replacing: false))
+        try disk(fileSystem.syncFolder(path(RepositoryLayout.run(run))))
     }
 
     /// Replaces HEAD.

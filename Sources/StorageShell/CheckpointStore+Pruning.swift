@@ -15,7 +15,7 @@ package struct PruneReport: Sendable, Equatable {
     package var runs: [Run] = []
     /// Objects to go; empty when refused.
     package var plan = PrunePlan(objects: [], manifests: [], graceSeconds: 0)
-    /// Why no object may go, nil when the plan holds.
+    /// Why nothing may go at all, nil when decisions and plan hold.
     package var refusal: String?
     package var isDryRun: Bool
 }
@@ -28,7 +28,7 @@ extension CheckpointStore {
     ///
     /// Manifests are gone for good before the first object goes. Runs without a policy keep everything. Before anything
     /// goes, the newest checkpoints of a run that nobody has looked at are read and hashed. With `dryRun`, the
-    /// same decisions and nothing changed.
+    /// same decisions and nothing changed. While a manifest can't be read, nothing goes at all.
     ///
     /// - `preparing`: objects of saves elsewhere that have no manifest yet.
     /// - `graceSeconds`: younger objects that nobody names stay; 0 where nothing is being saved.
@@ -42,14 +42,12 @@ extension CheckpointStore {
         for (run, _) in policies { try verifyNewest(run) }
         return try state.withLock { state throws(StorageError) in
             var report = PruneReport(isDryRun: dryRun)
+            var scans: [(run: String, scan: RunScan)] = []
+            for run in try runs() { scans.append((run, try scan(run))) }
+            report.refusal = refusal(scans)
+            guard report.refusal == nil else { return report }
             var staying: [Manifest] = []
-            for run in try runs() {
-                let scan = try scan(run)
-                if !scan.rejected.isEmpty {
-                    report.refusal =
-                        "run \(run) has \(scan.rejected.count) manifest(s) that can't be read, what they "
-                        + "name is unknown; set them aside first"
-                }
+            for (run, scan) in scans {
                 var kept = scan.records
                 if let policy = policies.first(where: { $0.run == run })?.policy {
                     let (decisions, refusal) = try decide(run, policy, scan.records, state)
@@ -60,7 +58,6 @@ extension CheckpointStore {
                 }
                 staying += kept.map(\.manifest)
             }
-            guard report.refusal == nil else { return report }
             report.plan = PrunePlan(
                 objects: try storedObjects(nowUnixMilliseconds), manifests: staying,
                 preparing: preparing.union(objects.pendingObjects), graceSeconds: graceSeconds)
@@ -70,6 +67,20 @@ extension CheckpointStore {
             }
             return report
         }
+    }
+
+    /// Why nothing may go: what a manifest names that can't be read is unknown, so no object could go, and manifests
+    /// alone free nothing.
+    private func refusal(_ scans: [(run: String, scan: RunScan)]) -> String? {
+        guard let found = scans.first(where: { !$0.scan.rejected.isEmpty }), let first = found.scan.rejected.first
+        else { return nil }
+        let more = found.scan.rejected.count > 1 ? " (and \(found.scan.rejected.count - 1) more)" : ""
+        let way =
+            isDamaged(found.run, fileName: first.name)
+            ? "`drover checkpoint prune RUN --set-aside` moves it to quarantine/, and so does the next `drover resume`"
+            : "see to it that it can be read, or move it away"
+        return "manifest \(first.name) of run \(found.run) can't be read (\(first.reason))\(more): what it names is "
+            + "unknown, so nothing is deleted; \(way)"
     }
 
     /// Reads checkpoints of a run, newest first, until two are known to be right or were read in part when they were

@@ -5,8 +5,8 @@ package import Terms
 package struct Recovery: Sendable, Equatable {
     /// The newest checkpoint of which every byte was read and found right.
     package let record: CheckpointRecord
-    /// Newer ones and unreadable files, each with the reason; they stay where they are.
-    package let rejected: [RejectedCheckpoint]
+    /// Newer ones and unreadable files, each with the reason, and with where it is now if it was set aside.
+    package fileprivate(set) var rejected: [RejectedCheckpoint]
     /// The highest step that any rejected file's name claims; work up to there is lost.
     package let lostStep: Step?
     /// Why a checkpoint is passed over that is sound and that the caller does not accept.
@@ -18,7 +18,7 @@ extension CheckpointStore {
     ///
     /// `step` asks for one step; `accepts` refuses those of another line of the run. Opened for writing, it also makes
     /// the found checkpoint durable (the process that published it may have died before its last fsync), puts HEAD
-    /// right and writes the rejections to the history.
+    /// right, sets damaged manifests aside and writes the rejections to the history.
     package func recover(
         _ run: String, step: Step? = nil, at nowUnixMilliseconds: Int,
         accepts: (CheckpointRecord) -> Bool = { _ in true }
@@ -36,8 +36,8 @@ extension CheckpointStore {
                 continue
             }
             let lost = rejected.compactMap { ManifestName($0.name)?.step }.max()
-            let recovery = Recovery(record: record, rejected: rejected, lostStep: step == nil ? lost : nil)
-            if isWritable { try settle(run, recovery, nowUnixMilliseconds) }
+            var recovery = Recovery(record: record, rejected: rejected, lostStep: step == nil ? lost : nil)
+            if isWritable { try settle(run, &recovery, nowUnixMilliseconds) }
             return recovery
         }
         if scan.records.isEmpty, rejected.isEmpty { return nil }
@@ -57,25 +57,16 @@ extension CheckpointStore {
         try disk(fileSystem.syncFolder(root))
     }
 
-    /// Sets a file aside that can't be used, below `quarantine/<when>/`; pruning goes on after that.
-    package func quarantine(_ run: String, fileName: String, when: String) throws(StorageError) {
-        try requireWritable()
-        precondition(RepositoryLayout.isRunName(when), "the folder's name is one of our own words")
-        let source = path(RepositoryLayout.manifests(run))
-        let folder = path(RepositoryLayout.quarantine(when))
-        guard try disk(fileSystem.list(source)).contains(fileName) else {
-            throw .noSuchCheckpoint(run: run, wanted: fileName)
-        }
-        try disk(fileSystem.makeFolders(folder))
-        try disk(fileSystem.rename(source + "/" + fileName, to: folder + "/" + run + "-" + fileName, replacing: false))
-        try disk(fileSystem.syncFolder(folder))
-        try disk(fileSystem.syncFolder(source))
-    }
-
-    private func settle(_ run: String, _ recovery: Recovery, _ now: Int) throws(StorageError) {
+    private func settle(_ run: String, _ recovery: inout Recovery, _ now: Int) throws(StorageError) {
         try harden(recovery.record)
         if head(run) != recovery.record.name { try setHead(run, recovery.record.name) }
         guard !recovery.rejected.isEmpty else { return }
+        // Only now that something to go on from is safe. What can't be moved today is tried again at the next start.
+        for index in recovery.rejected.indices where isDamaged(run, fileName: recovery.rejected[index].name) {
+            let name = recovery.rejected[index].name
+            guard let place = try? quarantine(run, fileName: name, when: String(now)) else { continue }
+            recovery.rejected[index].reason += "; set aside as \(place)"
+        }
         var events = recovery.rejected.map {
             StoreEvent(.rejected, at: now, manifest: $0.name, detail: $0.reason)
         }

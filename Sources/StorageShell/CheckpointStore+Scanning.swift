@@ -27,7 +27,7 @@ package struct RunScan: Sendable, Equatable {
 /// One line of a listing.
 package struct CheckpointListing: Sendable, Equatable {
     package let record: CheckpointRecord
-    /// Kept by its kind or by an operator.
+    /// Kept by its kind or by an operator, or because `PINS` can't be read.
     package let isPinned: Bool
     package let health: RetentionCandidate.Health
 }
@@ -56,13 +56,15 @@ extension CheckpointStore {
     /// The readable checkpoints of a run, newest first.
     package func list(_ run: String) throws(StorageError) -> [CheckpointListing] {
         let records = try scan(run).records
-        let pins = (try? pinList(run)) ?? PinList()
+        let pins = try? pinList(run)
         return records.map { record in
-            CheckpointListing(
-                record: record,
-                isPinned: pins.contains(record.name)
-                    || record.manifest.kind.isPinned(isReleased: pins.released.contains(record.name)),
-                health: health(of: record))
+            // With pins that nobody can read everything stays, as pruning has it.
+            let isPinned =
+                pins.map {
+                    $0.contains(record.name)
+                        || record.manifest.kind.isPinned(isReleased: $0.released.contains(record.name))
+                } ?? true
+            return CheckpointListing(record: record, isPinned: isPinned, health: health(of: record))
         }
     }
 

@@ -24,6 +24,17 @@ package struct VerifyReport: Sendable, Equatable {
     package var findings: [StoreFinding] = []
     /// Checkpoints (`run/name`) that can't be used because of them.
     package var unusable: [String] = []
+    /// Damaged files that were set aside, below the root, ascending: nothing is wrong with the store for them any more.
+    package var setAside: [String] = []
+
+    /// The steps of a run's manifests among those that were set aside.
+    package func stepsAside(of run: String) -> [Step] {
+        setAside.compactMap { place in
+            let name = place.split(separator: "/").last ?? ""
+            guard place.hasPrefix(RepositoryLayout.quarantine + "/"), name.hasPrefix(run + "-") else { return nil }
+            return ManifestName(String(name.dropFirst(run.utf8.count + 1)))?.step
+        }
+    }
 
     package var isSound: Bool { findings.isEmpty }
 }
@@ -41,6 +52,7 @@ extension CheckpointStore {
         if let finding = try store.formatFinding() { report.findings.append(finding) }
         let good = try store.verifyObjects(&report, share)
         for run in try store.runs() { try store.verifyRun(run, good, &report) }
+        report.setAside = try store.filesAside()
         report.findings.sort { ($0.path, $0.problem) < ($1.path, $1.problem) }
         return report
     }

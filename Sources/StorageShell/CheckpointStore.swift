@@ -33,7 +33,7 @@ package final class CheckpointStore: Sendable {
     }
 
     /// Opens for writing: takes the folder's lock, makes what is missing, sweeps staged leftovers of a crash, cuts torn
-    /// ends of event logs.
+    /// ends of event logs, and keeps damaged ones beside new ones.
     package static func open(
         _ root: String, fileSystem: any FileSystem = POSIXFileSystem(), threads: Int = 8
     ) throws(StorageError) -> CheckpointStore {

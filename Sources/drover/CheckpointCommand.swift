@@ -144,6 +144,9 @@ struct CheckpointCommand: ParsableCommand {
                 for name in report["unusable"]?.array ?? [] {
                     Output.line("checkpoint \(name.string ?? "") can't be used")
                 }
+                for name in report["set_aside"]?.array ?? [] {
+                    Output.line("\(name.string ?? ""): damaged, was set aside")
+                }
                 let (objects, hashed) = (report["objects"]?.int ?? 0, report["hashed"]?.int ?? 0)
                 Output.line(
                     "\(report["manifests"]?.int ?? 0) checkpoints, \(objects) objects"
@@ -161,7 +164,7 @@ struct CheckpointCommand: ParsableCommand {
             discussion: """
                 What the run's own policy keeps stays, where no option says otherwise. Trunk and final checkpoints
                 always stay, so do the two newest known to be right, and until `unpin` gives them back pinned ones and
-                those that `now` made.
+                those that `now` made. While a manifest can't be read, nothing goes: nobody knows what it needs.
                 """)
         @OptionGroup var target: Target
         @Option(help: "How many of the newest stay, at least 2; default: the run's save_total_limit.")
@@ -170,6 +173,8 @@ struct CheckpointCommand: ParsableCommand {
         var every: Int?
         @Option(help: "So many with the lowest held-out loss stay too; default: the run's save_best.")
         var best: Int?
+        @Flag(help: "Move manifests whose bytes are damaged to quarantine/ first; what they alone named goes then.")
+        var setAside = false
         @Flag(help: "Say what would go, change nothing.")
         var dryRun = false
 
@@ -178,6 +183,7 @@ struct CheckpointCommand: ParsableCommand {
                 throw ValidationError(
                     "--keep must be at least 2: the very last may be the one that turns out to be wrong")
             }
+            if setAside, dryRun { throw ValidationError("--set-aside moves files, --dry-run changes nothing") }
             if let every, every < 0 { throw ValidationError("--every must be 0 or more") }
             if let best, best < 0 { throw ValidationError("--best must be 0 or more") }
         }
@@ -197,10 +203,14 @@ struct CheckpointCommand: ParsableCommand {
             let members = [("keep", keep), ("every", every), ("best", best)].compactMap { name, value in
                 value.map { (key: name, value: JSONValue.int($0)) }
             }
-            let report = try target.ask("prune", members + [("dry_run", .bool(dryRun))], policy: policy)
+            let report = try target.ask(
+                "prune", members + [("set_aside", .bool(setAside)), ("dry_run", .bool(dryRun))], policy: policy)
             if target.json {
                 Output.json(report)
             } else {
+                for name in (report["set_aside"]?.array ?? []).compactMap(\.string) {
+                    Output.line("set aside  \(name)")
+                }
                 for (part, fate) in [("kept", "keeps"), ("deleted", dryRun ? "would delete" : "deleted")] {
                     for name in (report[part]?.array ?? []).compactMap(\.string) {
                         Output.line("\(fate)  \(name)  \(report["reasons"]?[name]?.string ?? "")")

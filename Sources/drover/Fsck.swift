@@ -24,8 +24,9 @@ struct Fsck: ParsableCommand {
         }
         let audit = try journal(in: state)
         let stores = FsckStores(folder, isRun: isRun)
-        let findings = audit.faults { stores.content(of: $0) } + stores.findings + (isRun ? jobFile(state) : [])
-        show(findings, objects: stores.objects)
+        let faults = audit.faults(of: stores.jobs) { stores.content(of: $0) }
+        let findings = faults + stores.findings + (isRun ? jobFile(state) : [])
+        show(findings, stores)
         if !findings.isEmpty { throw Failure.ended(code: 1) }
     }
 
@@ -48,17 +49,19 @@ struct Fsck: ParsableCommand {
         } catch { return [Failure.sentence(error)] }
     }
 
-    private func show(_ findings: [String], objects: Int) {
+    private func show(_ findings: [String], _ stores: FsckStores) {
         guard !json else {
             return Output.json(
                 .members([
-                    "sound": .bool(findings.isEmpty), "objects": .int(objects),
+                    "sound": .bool(findings.isEmpty), "objects": .int(stores.objects),
                     "findings": .array(findings.map(JSONValue.string)),
+                    "set_aside": .array(stores.setAside.map(JSONValue.string)),
                 ]))
         }
         for finding in findings { Output.line(finding) }
+        for file in stores.setAside { Output.line("\(file): damaged, was set aside") }
         Output.line(
             findings.isEmpty
-                ? "journal, ledgers, manifests and \(objects) objects: sound" : "\(findings.count) found")
+                ? "journal, ledgers, manifests and \(stores.objects) objects: sound" : "\(findings.count) found")
     }
 }

@@ -14,6 +14,8 @@ struct FsckStores {
     private(set) var objects = 0
     /// What is wrong with them, a sentence each.
     private(set) var findings: [String] = []
+    /// Damaged files that a run has gone on without and that are kept beside: told, and no fault any more.
+    private(set) var setAside: [String] = []
     private var stores: [(job: JobID, content: JournalAudit.Stored?)] = []
 
     /// Walks the store of the run in `folder`, or those of all jobs of the coordinator whose state it is.
@@ -25,6 +27,9 @@ struct FsckStores {
             for job in listed(jobs) { walk(job, in: joinPath(jobs, "\(job)")) }
         }
     }
+
+    /// Those that have a store.
+    var jobs: [JobID] { stores.map(\.job) }
 
     /// What is in a job's store: nothing, where it has none; nil = it can't be read, which is among the findings.
     func content(of job: JobID) -> JournalAudit.Stored? {
@@ -49,13 +54,17 @@ struct FsckStores {
     private mutating func walk(_ job: JobID, in folder: String) {
         let path = joinPath(folder, "checkpoints")
         guard Disk.hasFolder(path) else { return }
+        var content = Self.content(of: path)
         do throws(StorageError) {
             let report = try CheckpointStore.verify(path)
             objects += report.objects
             findings += report.findings.map { "\(path)/\($0.path): \($0.problem)" }
             findings += report.unusable.map { "checkpoint \($0) of job \(job) can't be used" }
+            setAside += report.setAside.map { "\(path)/\($0)" }
+            // The journal may name one of them: where it is has been said.
+            content?.damaged += report.stepsAside(of: RunFolder.run)
         } catch { findings.append(Failure.sentence(error)) }
-        stores.append((job, Self.content(of: path)))
+        stores.append((job, content))
     }
 
     /// What can be held against the journal; why a store can't be opened is told when it is verified.

@@ -136,6 +136,7 @@ final class LocalRun {
                 return try finish(cluster.service.end(job), known.description)
             }
         }
+        try Rates.refuse(try rateCard(), after: known.ledger, in: folder)
         try checkPrices()
         Signals.watch()
         let (description, yaml, record) = try prepare(isResuming: true)

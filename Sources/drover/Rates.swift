@@ -16,6 +16,19 @@ enum Rates {
     /// Where a run keeps the card that it was started with, when one was named.
     static func path(in run: String) -> String { joinPath(run, "rates.json") }
 
+    /// Refuses a card in another currency than that in which a run has spent money, limited or not: the amounts have no
+    /// sum.
+    ///
+    /// - Parameter ledger: the run's account; one that names no currency is in that of the card that was kept with it.
+    static func refuse(_ card: RateCard, after ledger: Ledger?, in run: String) throws {
+        guard let ledger, ledger.spent.money > 0, let new = card.currency,
+            let known = ledger.budget.currency ?? currency(ofRun: run), known != new
+        else { return }
+        throw Failure.input(
+            "the run has spent money in \(known), and the rate card's prices are in \(new): go on with a card in \(known), "
+                + "and give a limit in \(known)")
+    }
+
     /// Bytes of a card, at most.
     static let limit = 1 << 16
 

@@ -144,6 +144,19 @@ func fakeHash(_ bytes: [UInt8]) -> Digest {
         #expect(ledger.reserve(lease: 100, steps: 6...6, cost: worst(1), at: 0) == nil)
     }
 
+    @Test func `a rate card in another currency than the money spent is refused, limited or not`() {
+        var ledger = Ledger(budget([(.money, 100)], currency: "GBP"), at: 0)
+        let euros = RateCard(moneyPerCoreHour: 1, currency: "EUR")
+        #expect(euros.fault(after: ledger) == nil)
+
+        #expect(ledger.apply(.spent(overhead: Costs(money: 5), isEnding: false), at: 1) == nil)
+        #expect(ledger.apply(.limited(Budget()), at: 2) == nil)
+
+        #expect(euros.fault(after: ledger)?.contains("a card in GBP") == true)
+        #expect(RateCard(moneyPerCoreHour: 1, currency: "GBP").fault(after: ledger) == nil)
+        #expect(RateCard().fault(after: ledger) == nil)
+    }
+
     @Test func `a top-up raises a limit, and is refused where there is none, in another currency, or beyond 64 bits`() {
         var ledger = Ledger(budget([(.steps, 3), (.money, 5), (.tokens, .max)], currency: "EUR"), at: 0)
 

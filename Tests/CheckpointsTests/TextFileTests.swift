@@ -70,6 +70,28 @@ import Testing
         #expect(EventFrames.scan([255, 255, 255, 255, 0, 0, 0, 0]).problem != nil)
     }
 
+    @Test func `torn is an end behind which nothing whole stands, also nothing that only another release knows`() {
+        let frames = (1...3).map { EventFrames.encode(StoreEvent(.published, at: $0, manifest: "m\($0)")) }
+        let bytes = frames.flatMap { $0 }
+        #expect(!EventFrames.scan(bytes).isTorn)
+        for index in bytes.indices {
+            var changed = bytes
+            changed[index] ^= 0x40
+            #expect(EventFrames.scan(changed).isTorn == (index >= frames[0].count + frames[1].count), "byte \(index)")
+            let cut = EventFrames.scan(Array(bytes.prefix(index)))
+            #expect(cut.isTorn == (cut.problem != nil), "\(index) bytes")
+        }
+
+        let payload = Array(#"{"at_unix_ms":1,"detail":"","event":"moved","manifest":""}"#.utf8)
+        var foreign = ByteWriter()
+        foreign.integer(UInt32(payload.count))
+        let head = foreign.bytes
+        foreign.integer(CRC32C.checksum(payload, continuing: CRC32C.checksum(head)))
+        foreign.raw(payload)
+        let scan = EventFrames.scan(bytes + foreign.bytes)
+        #expect(scan.events.count == 3 && scan.problem != nil && !scan.isTorn)
+    }
+
     @Test func `places in the repository`() {
         let object = digest(0xAB)
         #expect(RepositoryLayout.object(object) == "objects/ab/" + object.hex)

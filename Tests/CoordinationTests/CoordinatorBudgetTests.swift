@@ -399,11 +399,11 @@ import Wire
         again.stepLimit = 12
         again.wallMillisecondsLimit = 3_600_000
 
-        stage.adjust { $0.amend(job, to: again, limiting: [.wallClock]) }
+        stage.adjust { try? $0.amend(job, to: again, limiting: [.wallClock]) }
         var limits = try #require(stage.core.job(job)?.limits)
         #expect(limits[.steps] == 30 && limits[.wallClock] == 3_600_000)
         again.wallMillisecondsLimit = nil
-        stage.adjust { $0.amend(job, to: again, limiting: [.steps, .wallClock]) }
+        stage.adjust { try? $0.amend(job, to: again, limiting: [.steps, .wallClock]) }
         limits = try #require(stage.core.job(job)?.limits)
         #expect(limits[.steps] == 12 && limits[.wallClock] == nil)
         #expect(try stage.restarted().core.job(job)?.limits == limits)
@@ -422,7 +422,7 @@ import Wire
         var other = try #require(stage.core.job(job)?.description)
         other.stepLimit = after
 
-        stage.adjust { $0.amend(job, to: other, limiting: [.steps]) }
+        stage.adjust { try? $0.amend(job, to: other, limiting: [.steps]) }
         stage.feed(.ordered(.resume, job))
         stage.comeBack(job, sessions)
         stage.runOut(job, sessions, step: .seconds(1))
@@ -453,7 +453,7 @@ import Wire
         var other = try #require(stage.core.job(job)?.description)
         other.wallMillisecondsLimit = after > 0 ? after * 1000 : nil
 
-        stage.adjust { $0.amend(job, to: other, limiting: [.wallClock]) }
+        stage.adjust { try? $0.amend(job, to: other, limiting: [.wallClock]) }
         #expect(try stage.restarted().core.durableDifference(from: stage.core, inDetail: true) == nil)
         func kept(isPlain: Bool) throws -> String? {
             var core = Coordinator(epoch: 9, dataEndpoint: "head")

@@ -167,4 +167,35 @@ import Wire
         #expect(ledger.spent.energy == 2 * (6000 + 4 * 1000))
         #expect(EnergyMethod.text(ledger.energyMethods) == "measured and modelled")
     }
+
+    @Test func `limits in another currency than the money spent are refused, and nothing of the job changes`() throws {
+        let stage = Stage(rates: RateCard(moneyPerCoreHour: 500_000, currency: "GBP"))
+        let job = stage.submit(
+            Stage.description(steps: 40) {
+                $0.budget[.money] = 60_000_000
+                $0.budget.currency = "GBP"
+            })
+        let sessions = [stage.join(1)]
+        stage.start(job, sessions)
+        for step in 1...3 {
+            stage.pass(.seconds(1), sessions)
+            stage.run(job, to: step, sessions)
+        }
+        let before = try #require(stage.core.job(job))
+        #expect(before.ledger.map { $0.spent.money > 0 } == true)
+        var other = before.description
+        other.budget[.money] = 5_000_000
+        other.budget.currency = "EUR"
+        other.budget[.steps] = 13
+
+        var core = stage.core
+        #expect(throws: LedgerRefusal.otherCurrency) {
+            _ = try core.amend(job, to: other, limiting: [.steps, .money])
+        }
+        #expect(core.job(job)?.description == before.description && core.job(job)?.limits == before.limits)
+
+        #expect(try core.amend(job, to: other, limiting: [.steps]).journal.count == 2)
+        let limits = try #require(core.job(job)?.limits)
+        #expect(limits[.steps] == 13 && limits[.money] == 60_000_000 && limits.currency == "GBP")
+    }
 }

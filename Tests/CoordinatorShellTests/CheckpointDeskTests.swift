@@ -1,7 +1,9 @@
 import Checkpoints
 import Coordination
 import Foundation
+import Hashing
 import StorageShell
+import Synchronization
 import Terms
 import Testing
 import Wire
@@ -23,13 +25,15 @@ import Wire
     /// Brings the state of a step and waits for its checkpoint.
     @discardableResult
     private func save(
-        _ desk: CheckpointDesk, _ step: Step, kind: SaveReason = .periodic, profile: UInt64? = nil
+        _ desk: CheckpointDesk, _ step: Step, kind: SaveReason = .periodic, profile: UInt64? = nil, epoch: UInt64 = 1,
+        budget: [(key: String, value: JSONValue)] = []
     ) throws -> Manifest {
         desk.collect(
             step, attempt: UInt32(step), kind: kind, isReadBack: true,
             progress: .init(
-                epoch: 1, generation: Generation(1), tokens: 12 * step, samples: 4 * step, profile: profile, digest: 77,
-                plan: [], budget: .object(JSONObject())))
+                epoch: epoch, generation: Generation(1), tokens: 12 * step, samples: 4 * step, profile: profile,
+                digest: 77,
+                plan: [], budget: .object(JSONObject(budget))))
         for role in UInt8(0)..<3 {
             var header = DataHeader(
                 kind: .checkpoint, job: JobID(1), generation: Generation(1), step: UInt64(step), offset: 0, count: 4,
@@ -54,6 +58,68 @@ import Wire
         #expect(first.exactness == .exact && first.numerics["profile"]?.string == "ab")
         let second = try save(loose.desk.checkpoints, 1)
         #expect(second.exactness == .equivalent && second.numerics["profile"]?.isNull == true)
+    }
+
+    @Test func `a checkpoint that counts more of the account than the journal has is refused, a planted one is not`()
+        throws
+    {
+        let (life, branch) = (try office(), try office())
+        defer { withExtendedLifetime((life, branch)) {} }
+
+        try save(life.desk.checkpoints, 1, budget: [("postings", .int(7))])
+        try save(branch.desk.checkpoints, 1, epoch: 0, budget: [("postings", .int(99))])
+
+        let error = #expect(throws: DeskError.self) { try life.desk.checkpoints.refuseLater(than: 9, postings: 6) }
+        #expect(error?.description.contains("of step 1 that the journal knows nothing of") == true)
+        try life.desk.checkpoints.refuseLater(than: 9, postings: 7)
+        try branch.desk.checkpoints.refuseLater(than: 9, postings: 0)
+    }
+
+    @Test func `fsck tells of checkpoints that are younger than the journal, or rest on lines that it has not`() throws
+    {
+        let (office, desk) = try office()
+        defer { withExtendedLifetime(office) {} }
+        let folder = office.folder.appendingPathComponent("older").path
+        do { _ = try LongJournal.write(SQLiteJournal(folder: folder), steps: 20) }
+        let audit = try JournalAudit(folder)
+        let head = JSONValue.string(Digest.sha256(of: "of another ledger").hex)
+
+        try save(desk.checkpoints, 21, budget: [("postings", .int(1 << 40)), ("ledger_head", head)])
+        try save(desk.checkpoints, 22, budget: [("postings", .int(1)), ("ledger_head", head)])
+        try save(desk.checkpoints, 23, budget: [("postings", .int(1))])
+
+        let records = try desk.checkpoints.store.scan(CheckpointDesk.run).records
+        func faults(_ steps: Step...) -> [String] {
+            audit.faults { _ in (records.filter { steps.contains($0.manifest.step) }, [20]) }
+        }
+        #expect(faults(23) == [])
+        #expect(faults(22, 23).count == 1 && faults(22).first?.contains("rests on one that is not there") == true)
+        #expect(faults(21).first?.contains("the journal has lost what came after step 20") == true)
+        #expect(faults(21, 22, 23).count == 1, "the newest says it for all")
+    }
+
+    /// What a desk said.
+    private final class Words: Sendable { let list = Mutex<[String]>([]) }
+
+    @Test func `a job that can't prune says so, and once`() throws {
+        let office = try Office()
+        defer { withExtendedLifetime(office) {} }
+        var description = try office.description(data: office.folder.appendingPathComponent("data.cache").path)
+        description.tensors = [TrainedTensor(name: "w", shape: [4])]
+        let words = Words()
+        let desk = try CheckpointDesk(
+            folder: office.folder.appendingPathComponent("store").path, job: JobID(1), description: description,
+            wake: {}, tell: { text in words.list.withLock { $0.append(text) } }, report: { _ in })
+
+        try save(desk, 1)
+        try Data("nonsense".utf8).write(
+            to: URL(fileURLWithPath: desk.store.root + "/" + RepositoryLayout.pins(CheckpointDesk.run)))
+        for step in 2...4 { try save(desk, step) }
+        // Comes after everything that the desk has to do.
+        desk.goBack(to: 4)
+
+        let said = words.list.withLock { $0 }
+        #expect(said.count == 1 && said.first?.contains("PINS") == true, "\(said)")
     }
 
     @Test func `a held-out loss is of its own step alone, and goes with steps that are made anew`() throws {

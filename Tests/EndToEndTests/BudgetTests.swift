@@ -81,6 +81,31 @@ import Testing
         #expect(number(try report(scene), "spent", unit) > used)
     }
 
+    @Test func `money spent in one currency is gone on with in no other, and the run stays as it was`() throws {
+        let scene = try Scene()
+        for currency in ["GBP", "EUR"] {
+            try scene.write("{\"core_hour\": 0.5, \"currency\": \"\(currency)\"}", to: "\(currency).json")
+        }
+        let first = try scene.run(
+            "train", "job.yaml", "budget.money=5 GBP", "budget.steps=9", "--rates", "GBP.json", "--workers", "1",
+            "--json")
+        #expect(first.code == 3, "\(first.errors)")
+        func kept() throws -> [Data] {
+            try ["resolved.yaml", "rates.json"].map {
+                try Data(contentsOf: scene.folder.appendingPathComponent("run/\($0)"))
+            }
+        }
+        let before = try kept()
+
+        for change in ["budget.money=5 EUR", "budget.money=null"] {
+            let refused = try scene.run("resume", "run", change, "budget.steps=13", "--rates", "EUR.json", "--json")
+            #expect(refused.code == 2 && refused.errors.contains("spent money in GBP"), "\(refused.errors)")
+            #expect(try kept() == before)
+        }
+        let next = try scene.run("resume", "run", "budget.steps=13", "--workers", "1", "--json")
+        #expect(next.code == 3 && next.end["steps"]?.int == 13, "\(next.errors)")
+    }
+
     /// Files in place of a processor's counters, which count on at forty watts until they are let go.
     private final class Counters: @unchecked Sendable {
         let root: URL

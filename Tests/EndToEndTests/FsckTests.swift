@@ -71,6 +71,38 @@ import Testing
         #expect(try findings(scene).count == 1)
     }
 
+    /// Ends a run without warning, then flips a bit in what the journal's log has that far, as a disk would.
+    private func loseEnd(of scene: Scene, _ running: Scene.Running, from share: Double) throws {
+        let workers = running.children
+        for process in [running.process.processIdentifier] + workers { kill(process, SIGKILL) }
+        _ = running.outcome()
+        let log = scene.folder.appendingPathComponent("run/state/journal.sqlite-wal")
+        var bytes = try Data(contentsOf: log)
+        bytes[Int(Double(bytes.count) * share)] ^= 1
+        try bytes.write(to: log)
+    }
+
+    @Test(arguments: [0.2, 0.5])
+    func `a journal that has lost its end to one wrong byte is told, and nothing goes on with it`(share: Double) throws
+    {
+        let scene = try Scene(epochs: 60)
+        let running = try scene.start(
+            "train", "job.yaml", "save_steps=2", "save_total_limit=50", "--workers", "1", "--json")
+        try scene.waitForLog(lines: 9)
+        try loseEnd(of: scene, running, from: share)
+
+        let found = try findings(scene)
+        #expect(found.contains { $0.contains("the journal") }, "\(found)")
+        let resumed = try scene.run("resume", "run", "--workers", "1", "--json")
+        #expect(resumed.code != 0 && resumed.errors.contains("journal"), "\(resumed.errors)")
+        let newest = try #require(
+            try scene.run("checkpoint", "ls", "run", "--json").end.array?.first?["step"]?.int)
+        let next = try scene.run(
+            "train", "job.yaml", "output_dir=next", "--resume", "run@\(newest)", "budget.steps=\(newest + 2)",
+            "--workers", "1", "--json")
+        #expect(next.code == 3 && next.end["steps"]?.int == newest + 2, "\(next.errors)")
+    }
+
     @Test func `sound checkpoints of another run are told from those that the journal is about`() throws {
         let scene = try Scene()
         _ = try scene.run("train", "job.yaml", "--workers", "1", "--json")

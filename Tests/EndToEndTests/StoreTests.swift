@@ -63,6 +63,28 @@ import Testing
         #expect((gone["bytes"]?.int ?? 0) > 0 && gone["bytes"] == other["bytes"] && gone["objects"] == other["objects"])
     }
 
+    @Test func `a damaged manifest stops pruning until it is set aside, and is no fault from then on`() throws {
+        let scene = try Scene()
+        let outcome = try scene.run(
+            "train", "job.yaml", "save_steps=3", "save_total_limit=20", "--workers", "1", "--json")
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        let names = try listed(scene).compactMap { $0["manifest"]?.string }
+        let victim = scene.folder.appendingPathComponent("run/checkpoints/runs/main/manifests/\(names.last ?? "")")
+        var bytes = try Data(contentsOf: victim)
+        bytes[bytes.count / 2] ^= 1
+        chmod(victim.path, 0o644)
+        try bytes.write(to: victim)
+
+        let refused = try scene.run("checkpoint", "prune", "run", "--keep", "2", "--json")
+        #expect(refused.code == 1 && refused.errors.contains("--set-aside"), "\(refused.errors)")
+        #expect(try listed(scene).count == names.count - 1)
+        #expect(try scene.run("fsck", "run").code == 1)
+        let pruned = try scene.run("checkpoint", "prune", "run", "--keep", "2", "--set-aside", "--json")
+        #expect(pruned.code == 0 && (pruned.end["bytes"]?.int ?? 0) > 0, "\(pruned.errors)")
+        let checked = try scene.run("fsck", "run", "--json").end
+        #expect(checked["sound"]?.bool == true && checked["set_aside"]?.array?.count == 1, "\(checked)")
+    }
+
     @Test func `usage since a day counts what was charged from it on`() throws {
         let scene = try Scene()
         let steps = try scene.run("train", "job.yaml", "project=lab", "--workers", "1", "--json").end["steps"]?.int

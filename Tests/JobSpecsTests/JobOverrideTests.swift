@@ -173,6 +173,12 @@ import Testing
         #expect(try job("workers: {max: 16}\n").readied(workers: nil).get().virtualShards == 16)
     }
 
+    @Test func `what an older release has resolved keeps two checkpoints where it says one`() throws {
+        let yaml = smallest + "save_total_limit: 1\n"
+        #expect(try JobSpec.read(yaml: yaml, file: "runs/a/resolved.yaml").get().saveTotalLimit == 2)
+        #expect(throws: SpecIssues.self) { try JobSpec.read(yaml: yaml, file: "job.yaml").get() }
+    }
+
     @Test func `given shapes stand, and few shards bound the default of workers`() throws {
         let job = try spec(smallest + "virtual_shards: 3\nmicro_batch_size: 5\n")
 

@@ -155,6 +155,29 @@ import Testing
         }
     }
 
+    @Test func `a power cut at any call of setting a damaged manifest aside loses no sound checkpoint`() throws {
+        let base = try StoreFixture.disk(steps: [10, 20, 30])
+        let victim = try #require(try StoreFixture.open(base).scan(StoreFixture.run).records.last).name
+        base.overwrite(StoreFixture.root + "/" + RepositoryLayout.manifest(StoreFixture.run, victim), [1])
+
+        let calls = try atEveryCall(of: base, Self.stops) { store in
+            _ = try store.recover(StoreFixture.run, at: 2)
+        } check: { disk, _, call, place in
+            for cut in Self.cuts(call) {
+                let left = disk.copy()
+                left.cutPower(cut)
+                let store = try StoreFixture.open(left)
+                #expect(try step(store) == 30, "\(place), \(cut)")
+                #expect(try store.list(StoreFixture.run).map(\.record.manifest.step) == [30, 20], "\(place), \(cut)")
+                try expectSound(left, "\(place), \(cut)")
+                let report = try store.prune(Self.keepTwo, graceSeconds: 0, at: 9_000_000, dryRun: false)
+                #expect(report.refusal == nil && report.plan.sweep.count == 2, "\(place), \(cut)")
+            }
+        }
+
+        #expect(calls > 8)
+    }
+
     @Test func `pruning works on a full disk`() throws {
         let disk = try StoreFixture.disk(steps: [10, 20, 30, 40])
         let store = try StoreFixture.open(disk)
