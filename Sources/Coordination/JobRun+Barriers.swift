@@ -25,7 +25,7 @@ extension JobRun {
         // One that was lost is made again, though steps beyond it count already.
         if step == trunkStep, trunk != step, step > 0 { return .trunk }
         guard step == committed else { return nil }
-        if step == endStep, step > 0, saved != step || (savedFor != nil && savedFor != .final),
+        if step == endStep, step > 0, saved != step || savedFor != .final,
             bug != .doneBeforeCheckpoint
         {
             return .final

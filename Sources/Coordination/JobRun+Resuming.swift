@@ -1,4 +1,4 @@
-import Budgeting
+package import Budgeting
 import Recipes
 package import Terms
 
@@ -64,6 +64,22 @@ extension JobRun {
         let step = stepCost(unit, withPauses: true).map { "a step takes about \(Int64($0.rounded(.up)))" }
         let ending = Int64(closingCost(unit, saves: 2).rounded(.up))
         return ", \(step ?? "no step is measured yet"), the checkpoints of an ending about \(ending)"
+    }
+
+    /// The limit that is nearest to be reached, the job's own or its project's, with what is spent of it; nil = none.
+    package var nearestLimit: (unit: BudgetUnit, spent: Int64, limit: Int64, project: String?)? {
+        guard let spent = ledger?.spent else { return nil }
+        let own = BudgetUnit.allCases.compactMap { unit in
+            limits[unit].map { (unit: unit, spent: spent[unit], limit: $0, project: String?.none) }
+        }
+        let shared = BudgetUnit.allCases.compactMap { unit in
+            share.flatMap { share in
+                share.limits[unit].map {
+                    (unit: unit, spent: ownSpent[unit] + share.others[unit], limit: $0, project: share.name as String?)
+                }
+            }
+        }
+        return (own + shared).max { Double($0.spent) / Double($0.limit) < Double($1.spent) / Double($1.limit) }
     }
 
     /// The project whose limit ended the job, or ends it by its plan; nil = none did.

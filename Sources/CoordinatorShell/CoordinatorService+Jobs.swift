@@ -266,8 +266,7 @@ extension CoordinatorService {
         switch notice {
         case .committed(let id, let step):
             guard let desk = desk(id), let run = core.job(id) else { return }
-            let line = desk.events.step(
-                step, tokens: run.tokens(after: step.step), end: run.endStep, ledger: run.ledger, at: now)
+            let line = desk.events.step(step, tokens: run.tokens(after: step.step), of: run, at: now)
             event = Self.tagged("step", line)
             if desk.isLogged(step.step, of: run) { try desk.log.append(line) }
         case .rewound(let id, let step):
@@ -310,6 +309,9 @@ extension CoordinatorService {
             "loss": run.newest.map { .double($0.loss) } ?? .null,
             "model_sha256": digest.map { .string($0.hex) } ?? .null, "trunk": run.trunk.map(JSONValue.int) ?? .null,
             "core_hours": JobEvents.coreHours(run.ledger),
+            // Whose limit it was that ended it.
+            "limiting_project": run.state == .budgetExhausted
+                ? run.endingProject.map(JSONValue.string) ?? .null : .null,
             // Millijoules; null where nothing measures or declares them.
             "energy_wh": energy.map { .double(Double($0.spent.energy) / 3.6e6) } ?? .null,
             "energy_method": energy.map { .string(EnergyMethod.text($0.energyMethods)) } ?? .null,

@@ -37,23 +37,23 @@ struct JobEvents {
     mutating func startTiming(at now: Instant) { lastCommitAt = now }
 
     /// The keys of one line of `trainer_log.jsonl`.
-    mutating func step(_ step: CommittedStep, tokens: Int, end: Step, ledger: Ledger?, at now: Instant) -> JSONValue {
+    mutating func step(_ step: CommittedStep, tokens: Int, of run: JobRun, at now: Instant) -> JSONValue {
         let seconds = max(1e-9, (now - lastCommitAt).seconds)
         lastCommitAt = now
         pace = pace.map { $0 * 0.9 + seconds * 0.1 } ?? seconds
         return line(
-            step, tokens: tokens, ledger: ledger, elapsed: earlierSeconds + (now - startedAt).seconds,
+            step, tokens: tokens, of: run, elapsed: earlierSeconds + (now - startedAt).seconds,
             throughput: .double(Double(step.inputTokens) / seconds),
-            remaining: .double((pace ?? 0) * Double(max(0, min(totalSteps, end) - step.step))))
+            remaining: .double((pace ?? 0) * Double(max(0, min(totalSteps, run.endStep) - step.step))))
     }
 
     /// The line of a step that the journal has and the log has not: nobody timed it.
     func missed(_ step: CommittedStep, tokens: Int) -> JSONValue {
-        line(step, tokens: tokens, ledger: nil, elapsed: earlierSeconds, throughput: .null, remaining: .null)
+        line(step, tokens: tokens, of: nil, elapsed: earlierSeconds, throughput: .null, remaining: .null)
     }
 
     private func line(
-        _ step: CommittedStep, tokens: Int, ledger: Ledger?, elapsed: Double, throughput: JSONValue,
+        _ step: CommittedStep, tokens: Int, of run: JobRun?, elapsed: Double, throughput: JSONValue,
         remaining: JSONValue
     ) -> JSONValue {
         .members([
@@ -63,8 +63,8 @@ struct JobEvents {
             "total_tokens": .int(totalTokens),
             "throughput": throughput, "elapsed_time": .double(elapsed), "remaining_time": remaining,
             "workers": .int(step.workers), "generation": .int(Int(step.generation.number)),
-            "core_hours": Self.coreHours(ledger),
-            "budget": budget(ledger),
+            "core_hours": Self.coreHours(run?.ledger),
+            "budget": Self.budget(run),
         ])
     }
 
@@ -89,20 +89,16 @@ struct JobEvents {
         return .double(Double(samples) / Double(max(1, description.wholeSequences ?? description.sequences)))
     }
 
-    /// The limit that is nearest, with what is spent of it; null without a budget.
-    private func budget(_ ledger: Ledger?) -> JSONValue {
-        guard let ledger else { return .null }
-        let spent = ledger.spent
-        let limits = BudgetUnit.allCases.compactMap { unit in ledger.budget[unit].map { (unit: unit, limit: $0) } }
-        let nearest = limits.max {
-            Double(spent[$0.unit]) / Double($0.limit) < Double(spent[$1.unit]) / Double($1.limit)
-        }
-        guard let nearest else { return .null }
-        return .members([
-            "limit": .string(nearest.unit.key),
-            "spent": .double(Quantity.displayed(spent[nearest.unit], of: nearest.unit)),
-            "total": .double(Quantity.displayed(nearest.limit, of: nearest.unit)),
+    /// The limit that is nearest, with what is spent of it, and the project when it is that one's; null without a budget.
+    private static func budget(_ run: JobRun?) -> JSONValue {
+        guard let nearest = run?.nearestLimit else { return .null }
+        var budget = JSONObject([
+            (key: "limit", value: .string(nearest.unit.key)),
+            (key: "spent", value: .double(Quantity.displayed(nearest.spent, of: nearest.unit))),
+            (key: "total", value: .double(Quantity.displayed(nearest.limit, of: nearest.unit))),
         ])
+        budget["project"] = nearest.project.map(JSONValue.string)
+        return .object(budget)
     }
 
     /// Core hours that are spent; null without a ledger.

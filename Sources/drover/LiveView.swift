@@ -160,6 +160,7 @@ final class LiveView: @unchecked Sendable {
             let limit = budget["total"]?.double
         {
             text += "  budget \(Int(100 * spent / limit)) % of \(name)"
+            if let project = budget["project"]?.string { text += " of project \(project)" }
         } else {
             text += "  no budget"
         }
@@ -191,17 +192,20 @@ final class LiveView: @unchecked Sendable {
         }
         if let spent = event["core_hours"]?.double { Output.line("spent \(Amount.text(spent, of: .coreTime))") }
         if let digest = event["model_sha256"]?.string { Output.line("model_sha256 \(digest)") }
-        if let advice = Self.advice(state, run: run) { Output.line(advice) }
+        if let advice = Self.advice(state, run: run, project: event["limiting_project"]?.string) { Output.line(advice) }
     }
 
     /// What can be done about a job that rests in a state: text of a line or two; nil when nothing can, or need.
     ///
-    /// - Parameter run: a run's folder, or a job's number with its `--coordinator`.
-    static func advice(_ state: String, run: String) -> String? {
-        switch state {
+    /// - Parameters:
+    ///   - run: a run's folder, or a job's number with its `--coordinator`.
+    ///   - project: whose limit has ended the job; nil = its own did.
+    static func advice(_ state: String, run: String, project: String? = nil) -> String? {
+        let owner = project.map { "\($0)\(run.drop { $0 != " " })" } ?? run
+        return switch state {
         case "DONE", "CANCELLED": nil
         case "BUDGET_EXHAUSTED":
-            "grant more with: drover budget add \(run) AMOUNT\ngo on with: drover resume \(run)"
+            "grant more with: drover budget add \(owner) AMOUNT\ngo on with: drover resume \(run)"
         // The same steps give the same bits: going on would end at the same step.
         case "DIVERGED" where run.contains(" --coordinator "):
             "it would diverge again: submit it anew with a smaller learning_rate"

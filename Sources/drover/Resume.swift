@@ -103,8 +103,11 @@ struct Resume: ParsableCommand {
         return BudgetUnit.allCases.filter { named.contains("budget.\($0.key)") }
     }
 
-    /// A cluster's job with changed run keys, for its coordinator; its own output_dir here follows.
-    private func amendment(_ client: CoordinatorClient, _ job: Int) throws -> [(String, JSONValue)] {
+    /// A cluster's job with changed run keys, for its coordinator; `keep` notes them in its own output_dir here, once the
+    /// coordinator has taken them.
+    private func amendment(
+        _ client: CoordinatorClient, _ job: Int
+    ) throws -> (request: [(String, JSONValue)], keep: () throws -> Void) {
         let answer = try client.ask(.members(["op": .string("resolved"), "job": .int(job)]))
         guard let resolved = answer["resolved"]?.string, let text = answer["description"]?.string else {
             throw Failure.input("the coordinator knows no job \(job)")
@@ -121,13 +124,12 @@ struct Resume: ParsableCommand {
         description.setRunKeys(spec)
         let yaml = spec.resolvedYAML(workingDirectory: FileManager.default.currentDirectoryPath)
         let home = "\(spec.outputDir)/resolved.yaml"
-        if FileManager.default.contents(atPath: home) == Data(resolved.utf8) {
-            try AtomicFile.write(home, Array(yaml.utf8))
-        }
-        return [
+        let isOwn = FileManager.default.contents(atPath: home) == Data(resolved.utf8)
+        let request: [(String, JSONValue)] = [
             ("description", .string(String(decoding: description.encoded(), as: UTF8.self))),
             ("resolved", .string(yaml)), ("limits", .array(namedUnits.map { .string($0.key) })),
         ]
+        return (request, { if isOwn { try AtomicFile.write(home, Array(yaml.utf8)) } })
     }
 
     /// Begins a new run with the state of one of this run's checkpoints.
@@ -179,8 +181,10 @@ struct Resume: ParsableCommand {
         var request: [(String, JSONValue)] = [
             ("op", .string("resume")), ("job", .int(job)), ("from", .string(point.rawValue)),
         ]
-        if !overrides.isEmpty { request += try amendment(client, job) }
+        let amendment = overrides.isEmpty ? nil : try amendment(client, job)
+        request += amendment?.request ?? []
         _ = try client.ask(.object(JSONObject(request.map { (key: $0.0, value: $0.1) })))
+        try amendment?.keep()
         try ClusterRun(job, client: client, coordinator: coordinator, json: options.json).follow(job)
     }
 }

@@ -72,6 +72,11 @@ import Tokenization
         #expect(LiveView.advice("PAUSED", run: "run") == "go on with: drover resume run")
         #expect(LiveView.advice("BUDGET_EXHAUSTED", run: "run")?.contains("drover budget add run") == true)
         // The same steps diverge again: only other steps help.
+        let shared = LiveView.advice("BUDGET_EXHAUSTED", run: "3 --coordinator h:1", project: "shop")
+        #expect(
+            shared
+                == "grant more with: drover budget add shop --coordinator h:1 AMOUNT\ngo on with: drover resume 3 --coordinator h:1"
+        )
         #expect(LiveView.advice("DIVERGED", run: "run")?.contains("drover resume run --from STEP --as NAME") == true)
         #expect(LiveView.advice("DIVERGED", run: "1 --coordinator h:1")?.contains("drover resume") == false)
     }

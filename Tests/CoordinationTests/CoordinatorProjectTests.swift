@@ -118,6 +118,8 @@ import Wire
         let done = stage.committed(first)
         #expect(stage.state(first) == .budgetExhausted && stage.core.job(first)?.trunk ?? 0 > 0)
         #expect(stage.core.job(first)?.endingProject == "shop")
+        let nearest = try #require(stage.core.job(first)?.nearestLimit)
+        #expect(nearest.unit == unit && nearest.project == "shop" && nearest.limit == limits[unit] && nearest.spent > 0)
         limits[unit] = unit == .steps ? 40 : 40_000
         stage.feed(.projectLimited("shop", limits))
         let second = stage.submit(Stage.description(steps: 100, change: shop))
