@@ -74,8 +74,9 @@ extension JobRun {
         }
         let shared = BudgetUnit.allCases.compactMap { unit in
             share.flatMap { share in
-                share.limits[unit].map {
-                    (unit: unit, spent: ownSpent[unit] + share.others[unit], limit: $0, project: share.name as String?)
+                share.limits[unit].map { limit in
+                    let (sum, overflow) = ownSpent[unit].addingReportingOverflow(share.others[unit])
+                    return (unit: unit, spent: overflow ? .max : sum, limit: limit, project: share.name as String?)
                 }
             }
         }

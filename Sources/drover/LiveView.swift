@@ -157,9 +157,9 @@ final class LiveView: @unchecked Sendable {
         let count = event["workers"]?.int ?? 0
         text += "  \(count) worker\(count == 1 ? "" : "s")"
         if let budget = event["budget"], let name = budget["limit"]?.string, let spent = budget["spent"]?.double,
-            let limit = budget["total"]?.double
+            let limit = budget["total"]?.double, limit > 0
         {
-            text += "  budget \(Int(100 * spent / limit)) % of \(name)"
+            text += "  budget \(Int(min(100 * spent / limit, 1e6))) % of \(name)"
             if let project = budget["project"]?.string { text += " of project \(project)" }
         } else {
             text += "  no budget"
