@@ -91,6 +91,7 @@ extension CoordinatorService {
         if run.state == .budgetExhausted, run.canGoOn(from: point, at: Self.now()) {
             _ = try recover(run, at: point)
         }
+        try requireReserve()
         try feed(.ordered(point == .trunk ? .resume : .resumeAnnealed, id, request: name))
     }
 

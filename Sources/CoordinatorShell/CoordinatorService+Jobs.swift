@@ -233,6 +233,7 @@ extension CoordinatorService {
                     + "budget leaves nothing to compute it again from step \(step): grant more with `drover budget add`, "
                     + "then it goes on from its trunk")
         }
+        try requireReserve()
         if let output = adjust({ core in core.rewind(run.id, to: step) }) { try carryOut(output) }
         return true
     }

@@ -303,7 +303,9 @@ package final class CoordinatorService: @unchecked Sendable {
 
     /// Gives the core an event and carries out what it answers: durable first, then visible.
     func feed(_ event: CoordinatorEvent) throws {
-        try carryOut(core.handle(event, at: Self.now()))
+        let output = core.handle(event, at: Self.now())
+        try carryOut(output)
+        deadline = output.deadline
     }
 
     func carryOut(_ output: CoordinatorOutput) throws {
@@ -314,7 +316,6 @@ package final class CoordinatorService: @unchecked Sendable {
             desk(id)?.note(loss: loss, of: step, tokens: tokens)
         }
         for command in output.commands { try carryOut(command) }
-        deadline = output.deadline
         for notice in output.notices { tell(notice) }
     }
 

@@ -38,19 +38,26 @@ package struct CoreJournal {
 
     /// Makes entries durable, `core` being what they led to.
     package mutating func append(_ entries: [Coordination.JournalEntry], of core: Coordinator) throws(StorageError) {
-        var stored = entries.map(Self.stored)
-        var since = (bytes: bytesSince + stored.reduce(0) { $0 + Self.bytes($1) }, size: size)
-        var snapshot: [UInt8]?
-        if since.bytes >= max(Self.leastBytes, size / 2) {
-            let bytes = core.snapshot()
-            since = (0, bytes.count)
-            if bytes.count <= Self.mostBytes {
-                stored.append(Self.stored(.snapshot(Digest.sha256(of: bytes))))
-                snapshot = bytes
+        let stored = entries.map(Self.stored)
+        var bytes = bytesSince + stored.reduce(0) { $0 + Self.bytes($1) }
+        if bytes >= max(Self.leastBytes, size / 2) {
+            let snapshot = core.snapshot()
+            if snapshot.count <= Self.mostBytes {
+                let named = stored + [Self.stored(.snapshot(Digest.sha256(of: snapshot)))]
+                do throws(StorageError) {
+                    try journal.append(named, settings: [], snapshot: snapshot)
+                    return (bytesSince, size) = (0, snapshot.count)
+                } catch {
+                    // It only saves time: on a full disk the entries alone may still find room.
+                    guard error.isFullDisk else { throw error }
+                }
+            } else {
+                // Tried again when there are half as many new ones.
+                (bytes, size) = (0, snapshot.count)
             }
         }
-        try journal.append(stored, settings: [], snapshot: snapshot)
-        (bytesSince, size) = since
+        try journal.append(stored)
+        bytesSince = bytes
     }
 
     /// Gives a new core what the journal says; returns how many entries were read for it.

@@ -69,6 +69,44 @@ import Testing
         #expect(faults == ["the journal's newest snapshot is not the one that its entry names"])
     }
 
+    /// A journal whose disk has room for entries, and for no snapshot.
+    private final class Narrow: Journal {
+        let inner: MemoryJournal
+        init() throws { inner = try MemoryJournal() }
+        var epoch: Int { inner.epoch }
+        var lastSequence: Int { inner.lastSequence }
+        func append(
+            _ entries: [StorageShell.JournalEntry], settings: [JournalSetting], snapshot: [UInt8]?
+        ) throws(StorageError) -> Int {
+            guard snapshot == nil else { throw .journalFailed(operation: "appending", code: 13, message: "full") }
+            return try inner.append(entries, settings: settings, snapshot: nil)
+        }
+        func walk(_ walk: inout ChainWalk, atMost count: Int) throws(StorageError) {
+            try inner.walk(&walk, atMost: count)
+        }
+        func value(_ key: String) throws(StorageError) -> String? { try inner.value(key) }
+        func values() throws(StorageError) -> [JournalSetting] { try inner.values() }
+        func raiseEpoch(above seen: Int) throws(StorageError) { try inner.raiseEpoch(above: seen) }
+        func snapshot() throws(StorageError) -> JournalSnapshot? { try inner.snapshot() }
+        func replay(from first: Int, _ body: (Int, StorageShell.JournalEntry) -> Void) throws(StorageError) {
+            try inner.replay(from: first, body)
+        }
+    }
+
+    @Test func `where a full disk takes no snapshot, the entries alone say the same`() throws {
+        let (narrow, wide) = (try Narrow(), try MemoryJournal())
+        let made = try LongJournal.write(narrow, steps: 1500)
+        _ = try LongJournal.write(wide, steps: 1500)
+        #expect(try wide.snapshot() != nil)
+        #expect(try narrow.snapshot() == nil)
+        #expect(try start(narrow).core.snapshot() == made.snapshot())
+        var kinds: Set<UInt16> = []
+        try narrow.replay { _, entry in kinds.insert(entry.kind) }
+        var all: Set<UInt16> = []
+        try wide.replay { _, entry in all.insert(entry.kind) }
+        #expect(all.count == kinds.count + 1, "nor is one named that is not there")
+    }
+
     @Test func `a start refuses a journal of which an old line was changed, a long one's beside its first work`() throws
     {
         let folder = temporaryFolder()
