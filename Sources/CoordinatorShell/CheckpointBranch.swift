@@ -48,7 +48,7 @@ package struct CheckpointBranch {
                     "\(origin): the checkpoint holds other tensors than this job trains (model, finetuning_type or lora_*)"
             )
         }
-        let steps = (description.totalSequences + description.globalBatch - 1) / description.globalBatch
+        let steps = description.plannedSteps
         guard manifest.step < steps else {
             throw Refusal(
                 description: "\(origin): step \(manifest.step) is at or beyond the new run's end after \(steps) steps")

@@ -10,6 +10,7 @@ extension CoordinatorService {
     func budget(_ id: JobID, _ request: JSONValue) throws -> JSONValue {
         guard let run = core.job(id) else { return Self.problem("no job \(id)") }
         if let text = request["add"]?.string {
+            try requireReserve()
             try feed(.limited(id, try BudgetReport.raised(run.limits, by: text)))
         }
         guard let run = core.job(id) else { return .null }
@@ -23,6 +24,7 @@ extension CoordinatorService {
             return Self.problem("a budget is a job's or a project's")
         }
         if let text = request["add"]?.string {
+            try requireReserve()
             let limits = try BudgetReport.raised(core.projectLimits(name), by: text, isNew: true)
             if let fault = core.rates.fault(with: limits) { return Self.problem(fault) }
             try feed(.projectLimited(name, limits))
@@ -91,7 +93,6 @@ extension CoordinatorService {
         if run.state == .budgetExhausted, run.canGoOn(from: point, at: Self.now()) {
             _ = try recover(run, at: point)
         }
-        try requireReserve()
         try feed(.ordered(point == .trunk ? .resume : .resumeAnnealed, id, request: name))
     }
 

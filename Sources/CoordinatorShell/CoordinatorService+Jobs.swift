@@ -198,7 +198,6 @@ extension CoordinatorService {
         guard let known = core.job(id), known.state.isAtRest else { return }
         let run = try located(known)
         let isOver = run.state == .done || run.state == .budgetExhausted
-        if !isOver { try requireReserve() }
         guard desk(id) == nil || isOver else { return }
         if desk(id) == nil {
             let job = Job(description: run.description, index: try Self.sequenceIndex(run.description))
@@ -233,7 +232,6 @@ extension CoordinatorService {
                     + "budget leaves nothing to compute it again from step \(step): grant more with `drover budget add`, "
                     + "then it goes on from its trunk")
         }
-        try requireReserve()
         if let output = adjust({ core in core.rewind(run.id, to: step) }) { try carryOut(output) }
         return true
     }

@@ -64,6 +64,7 @@ extension CoordinatorService {
         case ("cancel", let job?): return try order(.cancel, job, name)
         case ("checkpoint", let job?): return try checkpoint(job, name)
         case ("resume", let job?):
+            try requireReserve()
             try amend(job, request)
             try wake(job)
             try resume(job, request, name)
@@ -74,6 +75,7 @@ extension CoordinatorService {
 
     private func order(_ order: JobOrder, _ job: JobID, _ name: RequestKey?) throws -> JSONValue {
         guard core.job(job) != nil else { return Self.problem("no job \(job)") }
+        try requireReserve()
         try feed(.ordered(order, job, request: name))
         return core.job(job).map { status(of: $0) } ?? .null
     }

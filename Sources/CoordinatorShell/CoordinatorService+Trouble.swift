@@ -11,7 +11,7 @@ struct JournalLost: Error, CustomStringConvertible {
 }
 
 /// A job that this process can't go on with.
-struct Trouble {
+struct GivenUp {
     var job: JobID
     /// A sentence.
     var reason: String
@@ -26,15 +26,15 @@ extension CoordinatorService {
     func giveUp(_ id: JobID, _ reason: String, for error: (any Error)? = nil) {
         guard !troubled.contains(where: { $0.job == id }) else { return }
         log.error("job \(id): \(reason)")
-        troubled.append(Trouble(job: id, reason: reason, isForRoom: error.map(Self.isFullDisk) ?? false))
+        troubled.append(GivenUp(job: id, reason: reason, isForRoom: error.map(Self.isFullDisk) ?? false))
     }
 
     /// Lets the jobs rest that were given up. They are opened anew, from a sound checkpoint, when they are resumed.
     func restTroubled() throws {
         while !troubled.isEmpty {
-            let trouble = troubled.removeFirst()
-            let (id, reason) = (trouble.job, trouble.reason)
-            try feed(trouble.isForRoom ? .halted(id, reason: reason) : .failed(id, reason: reason))
+            let next = troubled.removeFirst()
+            let (id, reason) = (next.job, next.reason)
+            try feed(next.isForRoom ? .halted(id, reason: reason) : .failed(id, reason: reason))
             closeDesk(id)
         }
     }
@@ -53,7 +53,7 @@ extension CoordinatorService {
         } catch { throw JournalLost(cause: error) }
     }
 
-    /// Refuses to set a job going whose end on a full disk could not be told.
+    /// Refuses what would be written down where a full disk could not be told any more.
     func requireReserve() throws(FileError) {
         guard reserve.hold() else { throw .noSpace(path: options.state) }
     }

@@ -87,7 +87,7 @@ package final class CoordinatorService: @unchecked Sendable {
     /// Jobs that were open since this process began.
     var opened: Set<JobID> = []
     /// Jobs that this process can't go on with; they rest from the end of the turn.
-    var troubled: [Trouble] = []
+    var troubled: [GivenUp] = []
     /// What lets the journal say that the disk is full.
     let reserve: SpaceReserve
     var complaints = RateLimit(pause: .seconds(5))

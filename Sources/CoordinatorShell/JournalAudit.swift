@@ -1,6 +1,6 @@
 import Budgeting
 import Checkpoints
-import Coordination
+package import Coordination
 import Hashing
 package import StorageShell
 package import Terms
@@ -37,6 +37,9 @@ package struct JournalAudit {
             isWhole = false
         }
     }
+
+    /// A job as the entries give it; nil = they give none.
+    package func job(_ id: JobID) -> JobRun? { core.job(id) }
 
     private mutating func note(_ problem: String) { damage = damage ?? problem }
 

@@ -71,7 +71,7 @@ enum PlanLog {
     /// Refuses a log that ends where the job can't: it would stop before, without the ending that the log plans.
     static func refuse(_ events: [PlanEvent], of path: String, for description: JobDescription) throws {
         guard let end = events.last?.end else { return }
-        let planned = (description.totalSequences + description.globalBatch - 1) / description.globalBatch
+        let planned = description.plannedSteps
         if let limit = description.stepLimit, end > limit {
             throw Failure.input(
                 "--plan \(path): ends after step \(end), budget.steps allows \(limit): set budget.steps to \(end) or more, "

@@ -25,7 +25,7 @@ struct Fsck: ParsableCommand {
         let audit = try journal(in: state)
         let stores = FsckStores(folder, isRun: isRun)
         let faults = audit.faults(of: stores.jobs) { stores.content(of: $0) }
-        let findings = faults + stores.findings + (isRun ? jobFile(state) : [])
+        let findings = faults + stores.findings + (isRun ? jobFile(audit.job(RunDoor.job)) : [])
         show(findings, stores)
         if !findings.isEmpty { throw Failure.ended(code: 1) }
     }
@@ -37,9 +37,9 @@ struct Fsck: ParsableCommand {
     }
 
     /// What is wrong with the job file that a run keeps: a resume begins with it, and would be refused.
-    private func jobFile(_ state: String) -> [String] {
+    private func jobFile(_ run: JobRun?) -> [String] {
         // What is damaged of the journal has been found already.
-        guard let job = (try? RestingRun(state))?.core.job(RunDoor.job)?.description else { return [] }
+        guard let job = run?.description else { return [] }
         let file = joinPath(folder, "resolved.yaml")
         do {
             let kept = job.withResultKeys(of: try RunFolder(folder).spec)

@@ -75,7 +75,7 @@ final class LiveView: @unchecked Sendable {
         guard !isJSON else { return }
         closeLine()
         for sentence in submission.data?.sentences ?? [] { Output.line(Output.styled(sentence, .dim)) }
-        let steps = (description.totalSequences + description.globalBatch - 1) / description.globalBatch
+        let steps = description.plannedSteps
         let method = submission.settings.adapter.map { "LoRA r=\($0.rank)" } ?? "full"
         Output.line(
             "\(Output.styled(name, .bold))  \(submission.model.configuration.family.modelType)  \(method)  "

@@ -57,7 +57,7 @@ final class LocalRun {
         let scratch = NSTemporaryDirectory() + "drover-dry-run-\(getpid())"
         defer { try? FileManager.default.removeItem(atPath: scratch) }
         let description = try submission.describe(folder: scratch) { _ in }
-        let steps = (description.totalSequences + description.globalBatch - 1) / description.globalBatch
+        let steps = description.plannedSteps
         let summary = JSONValue.members([
             "name": .string(spec.name), "trainable_parameters": .int(description.parameters),
             "sequences": .int(description.sequences), "steps": .int(steps),
@@ -241,7 +241,7 @@ final class LocalRun {
     /// The steps that the job will make; 0 where a limit in another unit ends it at one that nobody knows.
     private func certainSteps(_ description: JobDescription) -> Int {
         guard BudgetUnit.allCases.allSatisfy({ $0 == .steps || description.budget[$0] == nil }) else { return 0 }
-        let planned = (description.totalSequences + description.globalBatch - 1) / description.globalBatch
+        let planned = description.plannedSteps
         return min(planned, description.stepLimit ?? planned)
     }
 

@@ -11,7 +11,7 @@ import Wire
     @Test(arguments: [0.001, 8, 1000])
     func `time for which nothing ran is not charged`(hours: Double) throws {
         let slept = Span.milliseconds(Int64(hours * 3_600_000))
-        let (stage, job, sessions) = Stage.running(Stage.description(steps: 40) { $0.wallMillisecondsLimit = 100_000 })
+        let (stage, job, sessions) = Stage.running(Stage.description(steps: 40) { $0.wallMillisecondsLimit = 300_000 })
         func step() {
             stage.pass(.seconds(2), sessions)
             stage.run(job, to: stage.committed(job) + 1, sessions)
@@ -30,7 +30,7 @@ import Wire
         #expect(charged >= min(2000 + slept.nanoseconds / 1_000_000, Int64(leased * 2000)) && charged <= most)
         #expect(stage.core.job(job)?.ledger?.conservationFault == nil)
         stage.runOut(job, sessions, step: .seconds(2))
-        #expect(stage.state(job) == .done || stage.committed(job) > 30)
+        #expect(stage.state(job) == .done)
     }
 
     @Test func `a limit that is lowered is the operator's doing, one that is raised a top-up`() throws {

@@ -1,7 +1,9 @@
-package import Coordination
 import Terms
 
 extension JobDescription {
+    /// Steps until the job has taken all of its sequences, whatever a budget says.
+    package var plannedSteps: Int { (totalSequences + globalBatch - 1) / globalBatch }
+
     /// This job with all that may change of it while it rests as `other` has it: run keys, budget, how much of the
     /// held-out data is read, and where its files lie. What decides the result stays (design §4.1, rule 15), whatever
     /// `other` says of it, and so does what the job began with.
