@@ -116,6 +116,10 @@ struct LedgerDraft {
         for unit in BudgetUnit.allCases {
             if !isLimited(unit) { try move(state.balance(.ending)[unit], unit, .ending, .grant) }
             try settle(unit)
+            guard let limit = state.budget[unit] else { continue }
+            // What the ending holds beyond a lowered limit would be spent beyond it without an overrun.
+            let beyond = -state.balance(.grant)[unit] - limit - state.balance(.overrun)[unit]
+            try move(min(max(0, beyond), state.balance(.ending)[unit]), unit, .ending, .grant)
         }
         let still = state.unitsAtWarning
         state.warned = state.warned.filter { still.contains($0) }

@@ -215,7 +215,10 @@ extension SimulatedCluster {
             wrong(.b6, "no checkpoint of step \(record.committed) is a last one that was read back")
         }
         if isHeld, isUncounted(run) { return }
-        let isKept = record.checkpoints.contains { $0.step == event.trunk && $0.isPinned }
+        // One that was damaged when steps behind it counted already can't be made again.
+        let isKept =
+            record.damaged.contains(event.trunk)
+            || record.checkpoints.contains { $0.step == event.trunk && $0.isPinned }
         if event.trunk > 0, event.trunk <= record.committed, event.limit != nil, !isKept {
             wrong(.b6, "its trunk of step \(event.trunk) is not in the store")
         }

@@ -46,7 +46,8 @@ extension SimulatedCluster {
     private static let pause = Span.seconds(2)
     /// What a calm cluster needs at most for a step, a checkpoint, a worker that comes back.
     private static let stepPatience = Span.seconds(300)
-    private static let savePatience = Span.seconds(200)
+    /// No less than for a step: where nothing moves, that is what is wrong.
+    private static let savePatience = stepPatience
     private static let welcomePatience = Span.seconds(90)
 
     func startInspecting() { schedule(.inspects, after: Self.pause) }

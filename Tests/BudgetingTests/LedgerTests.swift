@@ -144,6 +144,20 @@ func fakeHash(_ bytes: [UInt8]) -> Digest {
         #expect(ledger.reserve(lease: 100, steps: 6...6, cost: worst(1), at: 0) == nil)
     }
 
+    @Test func `beyond a lowered limit nothing stays set aside: what the ending takes is overrun`() {
+        var ledger = Ledger(budget([(.coreTime, 300)]), at: 0)
+        #expect(ledger.setEndingReserve(Costs(coreTime: 100), at: 0) == .zero)
+        #expect(ledger.apply(.spent(overhead: Costs(coreTime: 150), isEnding: false), at: 0) == nil)
+
+        #expect(ledger.apply(.limited(budget([(.coreTime, 180)])), at: 0) == nil)
+        #expect(ledger.balance(.ending).coreTime == 30 && ledger.conservationFault == nil)
+        #expect(ledger.apply(.limited(budget([(.coreTime, 120)])), at: 0) == nil)
+        #expect(ledger.balance(.ending).coreTime == 0 && ledger.conservationFault == nil)
+        #expect(ledger.setEndingReserve(Costs(coreTime: 20), at: 0) == Costs(coreTime: 20))
+        #expect(ledger.apply(.spent(overhead: Costs(coreTime: 5), isEnding: true), at: 0) == nil)
+        #expect(ledger.spent.coreTime == 155 && ledger.balance(.overrun).coreTime == 5)
+    }
+
     @Test func `a rate card in another currency than the money spent is refused, limited or not`() {
         var ledger = Ledger(budget([(.money, 100)], currency: "GBP"), at: 0)
         let euros = RateCard(moneyPerCoreHour: 1, currency: "EUR")
