@@ -94,14 +94,19 @@ extension JobRun {
         if stands {
             // Nobody who wants a pause waits for an evaluation: it is made anew afterwards.
             if wantsPause { evaluation = nil }
-            guard evaluation == nil, saving?.isCopied ?? true else { return }
+            guard evaluation == nil else { return }
             if applied == saved, wantsSave != .user || savedFor == .user || savedFor == .final { wantsSave = nil }
             if applied == 0 { wantsSave = nil }
             if !wantsPause, evaluationIsDue(at: applied) { return orderEvaluation(now, &output) }
             if let reason = saveIsDue(at: applied, now, empties: empties) {
                 // Never two at once: the one that is being written comes first.
                 guard saving == nil else { return }
-                if now >= saveAgainAt { return orderSave(reason, isLast: empties, now, &output) }
+                if now >= saveAgainAt {
+                    orderSave(reason, isLast: empties, now, &output)
+                    // Each member takes its copy before the step that is leased with it: nobody waits for the others'.
+                    if !wantsPause, !empties { lease(now, &output) }
+                    return
+                }
                 // After a failure training goes on until the next attempt, unless the job ends here.
                 guard reason == .periodic || reason == .user, !empties else { return }
             } else {
@@ -232,8 +237,10 @@ extension JobRun {
             return
         }
         saving?.copied[rank] = true
+        // Until its report a member was still at work.
+        let halt = now - max(lastSaveAt, members[rank].reportedAt)
+        if let longest = saving?.halt, halt > longest { saving?.halt = halt }
         if saving?.isCopied == true {
-            saving?.halt = now - lastSaveAt
             if bug == .savedBeforeWritten {
                 published(step: Step(clamping: order.step), attempt: order.attempt, now, &output)
             }
@@ -243,7 +250,7 @@ extension JobRun {
     /// A member's update waited for the checkpoint behind which it comes; nobody is believed to have waited longer than
     /// the checkpoint lasts.
     mutating func noteStalled(_ report: StepReport, _ now: Instant) {
-        guard let run = saving, run.isCopied, Step(clamping: report.position.step) == run.step + 1 else { return }
+        guard let run = saving, Step(clamping: report.position.step) == run.step + 1 else { return }
         let most = UInt64(max(0, (now - lastSaveAt).nanoseconds / 1000))
         let wait = Span(nanoseconds: Int64(min(report.stalledMicroseconds, most)) * 1000)
         saving?.wait = max(run.wait, wait)

@@ -66,7 +66,8 @@ extension JobRun {
         if members.map(\.node) != workers.map(\.node) { rebalancings = 0 }
         members = workers.map {
             MemberRecord(
-                session: $0.id, node: $0.node, threads: $0.threads, milliwatts: $0.milliwatts, drawnSince: meter.wall)
+                session: $0.id, node: $0.node, threads: $0.threads, milliwatts: $0.milliwatts, drawnSince: meter.wall,
+                reportedAt: now)
         }
         tick(now)
         if bug != .generationNotJournalled { output.journal.append(.generation(id, generation)) }

@@ -24,7 +24,7 @@ extension JobRun {
         }
         if let saving, !saving.isCopied {
             let missing = saving.copied.indices.filter { !saving.copied[$0] }.map { members[$0].node.description }
-            return "step \(applied) is copied, by \(missing.joined(separator: ", ")) still"
+            return "step \(saving.step) is copied, by \(missing.joined(separator: ", ")) still"
         }
         if applied < leased {
             return "step \(applied + 1) runs, \(leased) are leased; behind are \(names { $0.step < leased })"

@@ -36,6 +36,7 @@ extension JobRun {
         let step = Step(clamping: report.position.step)
         guard step == members[rank].step + 1, step <= leased else { return }
         members[rank].step = step
+        members[rank].reportedAt = now
         noteRepeated(report, threads: members[rank].threads)
         noteStalled(report, now)
         accept(report, &output)

@@ -148,6 +148,8 @@ package struct JobRun: Sendable {
         var drawnSince: Span
         /// Steps it has reported in this generation.
         var step: Step = 0
+        /// When it reported the newest of them, or became a member.
+        var reportedAt: Instant
     }
 
     struct EvaluationRun: Sendable {
@@ -167,7 +169,7 @@ package struct JobRun: Sendable {
         /// By rank: whether its copy is taken.
         var copied: [Bool]
         var isCopied: Bool { !copied.contains(false) }
-        /// From the order until every member went on.
+        /// From the order, or the end of the update before it, until the copy was taken: of the slowest member.
         var halt = Span.zero
         /// For how long the update behind it waited, at the member that waited longest.
         var wait = Span.zero

@@ -76,10 +76,12 @@ extension WorkerSession {
             job!.isBusy = false
             output.sends.append(.evaluated(EvaluationResult(order: order, lossSums: lossSums, tokens: tokens)))
         case .copied(let order):
-            guard current(order.job, order.generation)?.save == order else { return }
-            job!.save = nil
-            job!.isBusy = false
-            job!.usesStore = true
+            guard let job = current(order.job, order.generation) else { return }
+            self.job!.isBusy = false
+            // One that was given up meanwhile: the next is made of the same state.
+            guard job.save == order else { return }
+            self.job!.save = nil
+            self.job!.usesStore = true
             output.sends.append(.snapshotTaken(order))
         default: break
         }

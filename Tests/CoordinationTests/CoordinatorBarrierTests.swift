@@ -58,18 +58,24 @@ import Wire
         #expect(stage.state(job) == .queued || stage.state(job) == .starting)
     }
 
-    @Test func `leases stop at a checkpoint and go on while it is written`() {
+    @Test func `leases stop at a checkpoint, which is ordered with the steps behind it`() {
         let (stage, job, sessions) = Stage.running(Stage.description { $0.saveSteps = 3 })
         #expect(stage.leased(to: sessions[0]) == [1, 2, 3])
 
         stage.run(job, to: 3, sessions)
         #expect(stage.saves().map(\.step) == [3] && stage.saves().map(\.kind) == [.periodic])
-        #expect(stage.leased(to: sessions[0]) == [1, 2, 3], "the copies are not taken yet")
+        #expect(stage.leased(to: sessions[0]) == [1, 2, 3, 4, 5, 6])
+        let kinds = stage.messages(to: sessions[0]).compactMap { message -> String? in
+            switch message {
+            case .save: "save"
+            case .lease(let lease) where lease.recipes.count > 0: "lease"
+            default: nil
+            }
+        }
+        #expect(kinds == ["lease", "save", "lease"], "whoever hears of step 4 has heard of the copy before it")
         for session in sessions {
             for case .save(let order) in stage.messages(to: session) { stage.say(.snapshotTaken(order), session) }
         }
-
-        #expect(stage.leased(to: sessions[0]) == [1, 2, 3, 4, 5, 6])
         stage.feed(.published(job, step: 3, attempt: 1))
         #expect(stage.core.job(job)?.saved == 3)
     }

@@ -449,6 +449,28 @@ import Wire
         #expect(bench.sends.contains(.snapshotTaken(save)))
     }
 
+    @Test func `a copy that is asked for while another is taken is taken next, and the step behind it comes`() {
+        bench.load()
+        bench.enter(1)
+        func order(_ attempt: UInt32) -> SaveOrder {
+            SaveOrder(
+                job: bench.job, generation: Generation(1), step: 0, attempt: attempt, range: 0..<10, isReadBack: true)
+        }
+        bench.hear(.save(order(1)))
+        #expect(bench.commands.last == .copy(order(1)))
+
+        bench.hear(.save(order(2)))
+        bench.lease(1, 1...1)
+        #expect(bench.commands.last == .copy(order(1)) && bench.computed.isEmpty)
+        bench.feed(.copied(order(1)))
+        #expect(bench.commands.last == .copy(order(2)) && bench.computed.isEmpty)
+        bench.feed(.copied(order(2)))
+
+        #expect(bench.computed == [1])
+        #expect(
+            bench.sends.filter { if case .snapshotTaken = $0 { true } else { false } } == [.snapshotTaken(order(2))])
+    }
+
     @Test func `who is asked for a copy while it evaluates leaves the evaluation`() {
         bench.load()
         bench.enter(1)
