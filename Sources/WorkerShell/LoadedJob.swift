@@ -207,14 +207,18 @@ final class LoadedJob: @unchecked Sendable {
 
     // MARK: Checkpoints
 
+    /// Bytes of the whole state that checkpoints keep.
+    var stateBytes: Int { plan?.totalBytes ?? 0 }
+
     /// The share of the state at this boundary that an order asks for; nil when the job has other tensors than it says.
     func beginSnapshot(_ order: SaveOrder) -> Snapshot? {
         endSnapshot()
         guard let plan, plan.layout.elements == trainer.count else { return nil }
-        snapshot = Snapshot(order, plan) { [trainer] piece, target in
+        snapshot = Snapshot(order, plan) { [trainer] piece in
             let range = piece.offset..<piece.offset + piece.elements
-            trainer.readState(Trainer.StateVector.allCases[piece.role.rank], range) {
-                target.copyMemory(from: $0.baseAddress!, byteCount: piece.bytes)
+            // It stays where it is as long as the trainer lives, which this closure holds.
+            return trainer.readState(Trainer.StateVector.allCases[piece.role.rank], range) {
+                UnsafeRawPointer($0.baseAddress!)
             }
         }
         return snapshot

@@ -19,17 +19,22 @@ final class ShareSaver: Sendable {
     private let post: @Sendable (Engine.Outcome) -> Void
     /// Bytes a second at which the newest large share left, a guess at first.
     private let rate = Mutex(5e8)
+    /// What pieces are copied to, kept for the next snapshot: memory that was never used before is dear. Huge pages:
+    /// the disk takes its bytes from a few long runs of memory.
+    private let slabs = Mutex<[FloatBuffer]>([])
 
     /// Below this many bytes a copy takes no time worth saving.
     private static let small = 16 << 20
     /// Writing threads: what waits for the disk leaves the core to others.
     private static let threads = 4
+    /// Slabs for their pieces; those for many pieces are large, 64 MiB, and two are enough.
+    private static let slabCount = HashedPieces.width > 2 ? 2 : threads
     /// The part of what is left of a step in which a share is believed to leave at its rate so far.
     private static let margin = 0.8
     /// Bytes a second that one thread copies beside training, at least.
     private static let copyRate = 5e8
-    /// Seconds that the boundary's messages have for themselves: where hashing takes the cores at once, the others wait
-    /// for this worker's word that training may go on.
+    /// Seconds that the boundary has for itself: who comes to it a little later is still at its update, and the
+    /// coordinator waits for everybody's word to know how long training stood still.
     private static let headStart = 0.02
     /// Left free on the disk: the journal beside must not run dry.
     private static let reserve = 8 << 20
@@ -39,6 +44,28 @@ final class ShareSaver: Sendable {
         self.node = node
         self.post = post
     }
+
+    /// Gets memory ready for the snapshots of a state of so many bytes, beside what goes on: used for the first time by
+    /// a save, it would make the step beside that one longer by half.
+    func prepare(bytes: Int) {
+        guard root != nil, bytes > Self.small * Self.threads else { return }
+        start { [self] in
+            var made = takeSlabs()
+            for slab in made { for place in stride(from: 0, to: slab.count, by: 1024) { slab.pointer[place] = 0 } }
+            slabs.withLock { swap(&$0, &made) }
+        }
+    }
+
+    private func takeSlabs() -> [FloatBuffer] {
+        let kept = slabs.withLock { kept in
+            defer { kept = [] }
+            return kept
+        }
+        return kept.isEmpty ? (0..<Self.slabCount).map { _ in HashedPieces.slab() } : kept
+    }
+
+    /// Gives memory back that only another snapshot would need.
+    func release() { slabs.withLock { $0 = [] } }
 
     /// Takes a snapshot that stands at its boundary; `step` is about how long the state stays as it is.
     func save(_ snapshot: Snapshot, step: Double) {
@@ -96,6 +123,8 @@ final class ShareSaver: Sendable {
         do { objects = try .beside(root, staging: "\(node.hex)-\(snapshot.order.attempt)") } catch {
             return post(.storeFailed(snapshot.order, problem: "\(error)"))
         }
+        var memory = takeSlabs()
+        let pieces = HashedPieces(snapshot, slabs: memory)
         let count = min(Self.threads, snapshot.pieces.count)
         let group = DispatchGroup()
         for place in 0..<count {
@@ -103,46 +132,32 @@ final class ShareSaver: Sendable {
             start { [self] in
                 // Else the system leaves them where the disk's interrupts are, and one core trains slower than the other.
                 csys_spread_thread(UInt32(place), UInt32(count))
-                drain(snapshot, objects)
+                while let item = pieces.next() {
+                    store(item, snapshot, objects)
+                    pieces.finish(item)
+                }
                 group.leave()
             }
         }
         group.wait()
         objects.close()
+        slabs.withLock { swap(&$0, &memory) }
         let seconds = Double(DispatchTime.now().uptimeNanoseconds - begin) / 1e9
         if snapshot.bytes > Self.small, !snapshot.isCancelled {
             rate.withLock { $0 = Double(snapshot.bytes) / max(seconds, 1e-3) }
         }
     }
 
-    /// Stores pieces, two at a time: hashing is most of what it costs, and two are hashed quicker at once.
-    private func drain(_ snapshot: Snapshot, _ objects: ObjectStore) {
-        let room = RepositoryLayout.chunkLimit
-        // Huge pages: the disk takes its bytes from a few long runs of memory.
-        let memory = FloatBuffer(count: 2 * room / 4)
-        let buffer = UnsafeMutableRawPointer(memory.pointer)
-        defer { withExtendedLifetime(memory) {} }
-        while let first = snapshot.take(into: buffer) {
-            guard let second = snapshot.take(into: buffer + room) else {
-                store(first, .sha256(of: first.bytes), snapshot, objects)
-                continue
-            }
-            let digests = Digest.sha256(of: first.bytes, and: second.bytes)
-            store(first, digests.first, snapshot, objects)
-            store(second, digests.second, snapshot, objects)
-        }
-    }
-
-    private func store(_ taken: Snapshot.Taken, _ digest: Digest, _ snapshot: Snapshot, _ objects: ObjectStore) {
+    private func store(_ item: HashedPieces.Item, _ snapshot: Snapshot, _ objects: ObjectStore) {
         guard !snapshot.isCancelled else { return }
         do {
             let space = try objects.fileSystem.space(objects.root).available
-            guard space >= taken.piece.bytes + Self.reserve else {
+            guard space >= item.bytes.count + Self.reserve else {
                 throw StorageError.file(.noSpace(path: objects.root))
             }
-            try objects.put(taken.bytes, named: digest, readingBack: snapshot.order.isReadBack ? .all : .sample)
-            withExtendedLifetime(taken.memory) {}
-            post(.stored(snapshot.order, taken.piece, digest))
+            try objects.put(
+                item.bytes, named: item.digest, readingBack: snapshot.order.isReadBack ? .all : .sample)
+            post(.stored(snapshot.order, item.piece, item.digest))
         } catch {
             snapshot.cancel()
             post(.storeFailed(snapshot.order, problem: "\(error)"))

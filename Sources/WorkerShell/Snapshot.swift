@@ -13,12 +13,12 @@ import Wire
 final class Snapshot: @unchecked Sendable {
     let order: SaveOrder
     /// The share: every piece whose first element lies in the order's range, long ones first, so that those taken one
-    /// after the other are about equally long: two that are hashed at once should be.
+    /// after the other are about equally long: what is hashed at once should be.
     let pieces: [SavePlan.Piece]
     /// Bytes of the share.
     let bytes: Int
-    /// Copies a piece of the present state to memory.
-    private let copy: @Sendable (SavePlan.Piece, UnsafeMutableRawPointer) -> Void
+    /// Where a piece lies in the present state.
+    private let place: @Sendable (SavePlan.Piece) -> UnsafeRawPointer
     private let changed = NSCondition()
     private let cancelled = Atomic(false)
 
@@ -32,11 +32,10 @@ final class Snapshot: @unchecked Sendable {
     private var reading = 0
 
     init(
-        _ order: SaveOrder, _ plan: SavePlan,
-        copy: @escaping @Sendable (SavePlan.Piece, UnsafeMutableRawPointer) -> Void
+        _ order: SaveOrder, _ plan: SavePlan, place: @escaping @Sendable (SavePlan.Piece) -> UnsafeRawPointer
     ) {
         self.order = order
-        self.copy = copy
+        self.place = place
         let range = Int(clamping: order.range.lowerBound)..<Int(clamping: order.range.upperBound)
         pieces = plan.pieces(startingIn: range).sorted { one, other in
             (plan.pieces[other].bytes, one) < (plan.pieces[one].bytes, other)
@@ -46,33 +45,33 @@ final class Snapshot: @unchecked Sendable {
         kept = Array(repeating: nil, count: pieces.count)
     }
 
-    /// A piece and its bytes, which lie in the taker's buffer or in what `memory` owns.
+    /// A piece and its bytes, which lie in the present state or in what `memory` owns.
     typealias Taken = (piece: SavePlan.Piece, bytes: UnsafeRawBufferPointer, memory: AnyObject?)
 
-    /// The next piece, in `buffer` (4 MiB) unless it was copied before; nil = all are out, or the snapshot was
-    /// cancelled.
-    func take(into buffer: UnsafeMutableRawPointer) -> Taken? {
-        changed.lock()
-        while !isCancelled, next < pieces.count, next >= keptFrom, kept[next] == nil { changed.wait() }
-        guard !isCancelled, next < pieces.count else {
-            changed.unlock()
-            return nil
-        }
-        let (index, piece) = (next, pieces[next])
-        next += 1
-        if let copied = kept[index] {
-            kept[index] = nil
-            changed.unlock()
-            return (piece, UnsafeRawBufferPointer(start: copied.pointer, count: piece.bytes), copied)
-        }
-        reading += 1
-        changed.unlock()
-        copy(piece, buffer)
+    /// The next pieces, `most` at most; none = all are out, or the snapshot was cancelled. They are to be given back
+    /// by `release` as soon as they were read: the update waits for that.
+    func take(_ most: Int) -> [Taken] {
         changed.withLock {
-            reading -= 1
+            while !isCancelled, next < pieces.count, next >= keptFrom, kept[next] == nil { changed.wait() }
+            var taken: [Taken] = []
+            while !isCancelled, taken.count < most, next < pieces.count, next < keptFrom || kept[next] != nil {
+                let piece = pieces[next]
+                let start = kept[next].map { UnsafeRawPointer($0.pointer) } ?? place(piece)
+                taken.append((piece, UnsafeRawBufferPointer(start: start, count: piece.bytes), kept[next]))
+                if kept[next] == nil { reading += 1 }
+                kept[next] = nil
+                next += 1
+            }
+            return taken
+        }
+    }
+
+    /// Nothing reads these from the state any more.
+    func release(_ taken: [Taken]) {
+        changed.withLock {
+            reading -= taken.count { $0.memory == nil }
             changed.broadcast()
         }
-        return (piece, UnsafeRawBufferPointer(start: buffer, count: piece.bytes), nil)
     }
 
     /// Copies the last piece that is neither out nor copied, and returns its bytes; nil = there is none.
@@ -87,7 +86,7 @@ final class Snapshot: @unchecked Sendable {
         let (index, piece) = (keptFrom, pieces[keptFrom])
         changed.unlock()
         let buffer = FloatBuffer(count: piece.elements)
-        copy(piece, UnsafeMutableRawPointer(buffer.pointer))
+        UnsafeMutableRawPointer(buffer.pointer).copyMemory(from: place(piece), byteCount: piece.bytes)
         changed.withLock {
             kept[index] = buffer
             reading -= 1

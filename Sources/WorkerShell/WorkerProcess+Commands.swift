@@ -93,6 +93,7 @@ extension WorkerProcess {
         case .storeFailed(let order, let problem): sendProblem(order, problem)
         case .loaded(let id, let loaded):
             job = (id, loaded)
+            saver.prepare(bytes: loaded.stateBytes)
             // What loading drew, so that the coordinator knows from the first step on that it is measured here.
             tellPower(isDue: true)
             feed(.loaded(id, parameters: loaded.trainer.count, problem: ""))
@@ -127,7 +128,10 @@ extension WorkerProcess {
         held.clear(except: nil)
         links.clear()
         connectLinks()
-        engine.interrupt { loaded?.endSnapshot() }
+        engine.interrupt { [saver] in
+            loaded?.endSnapshot()
+            saver.release()
+        }
     }
 
     private func load(_ id: JobID, _ bytes: [UInt8]) {
