@@ -1,5 +1,5 @@
 // sha256_sixteen.c: the compression function for sixteen messages, one in each 32-bit lane of a 512-bit register; see
-// Gueron and Krasnov, "Simultaneous hashing of multiple messages" (2012), §3.
+// Gueron and Krasnov, "Simultaneous hashing of multiple messages" (2012).
 #include "chashing.h"
 #include "constants.h"
 

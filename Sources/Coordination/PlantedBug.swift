@@ -72,7 +72,7 @@ package enum PlantedBug: String, Sendable, CaseIterable {
     case chainNotContinued = "B8-chain-not-continued"
     case grantForgotten = "B9-grant-forgotten-when-amended"
     // L1…L7: everything goes on
-    case brokenLinkIgnored = "L1-broken-link-ignored"
+    case brokenLinkIgnored = "L2-broken-link-ignored"
     case windowStays = "L1-window-stays"
     case saveNotAbandoned = "L2-save-not-abandoned"
     case silentWorkersStay = "L3-silent-workers-stay"

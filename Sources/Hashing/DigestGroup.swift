@@ -33,6 +33,7 @@ extension Digest {
         by instructions: HashInstructions = .found
     ) -> [Digest] {
         precondition(copies.isEmpty || copies.count == messages.count, "each message has a place for its copy, or none")
+        precondition(copies.allSatisfy { Int(bitPattern: $0) % 64 == 0 }, "whole blocks are copied to aligned places")
         let copies = copies.isEmpty ? messages.map { _ in nil } : copies
         if instructions.isEmpty {
             return zip(messages, copies).map { message, copy in
@@ -106,10 +107,14 @@ private final class HashLanes {
             // Lanes that are done make room for the others, so that messages of any lengths go together.
             let now = Array(lanes.prefix(width(lanes.count)))
             let runs = now.map(run)
-            let blocks = runs.map(\.blocks).min()!
-            let isNarrow = now.count <= 2 && instructions.contains(.own)
-            let count = isNarrow ? work(now, runs, blocks) : workAtOnce(now, runs, blocks)
-            for lane in now { done[lane] += count }
+            var blocks = runs.map(\.blocks).min()!
+            if now.count <= 2, instructions.contains(.own) {
+                if runs.contains(where: { $0.copy != nil }) { blocks = min(blocks, Self.copied) }
+                work(now, runs, blocks)
+            } else {
+                workAtOnce(now, runs, blocks)
+            }
+            for lane in now { done[lane] += blocks }
             lanes.removeAll { run($0).blocks == 0 }
         }
         return messages.indices.map { lane in
@@ -142,9 +147,8 @@ private final class HashLanes {
         return (UnsafePointer(tail.baseAddress!) + first * Self.block, nil, tail.count / Self.block - first)
     }
 
-    /// Works in blocks of one message or two, `most` at most; returns how many.
-    private func work(_ lanes: [Int], _ runs: [Run], _ most: Int) -> Int {
-        let blocks = runs.contains { $0.copy != nil } ? min(most, Self.copied) : most
+    /// Works in `blocks` blocks of one message or two.
+    private func work(_ lanes: [Int], _ runs: [Run], _ blocks: Int) {
         for run in runs { run.copy?.update(from: run.start, count: blocks * Self.block) }
         withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 16) { memory in
             let states: [UnsafeMutablePointer<UInt32>?] = [memory.baseAddress!, memory.baseAddress! + 8]
@@ -160,11 +164,10 @@ private final class HashLanes {
                 for word in 0..<8 { words[word * Self.most + lane] = memory[8 * place + word] }
             }
         }
-        return blocks
     }
 
-    /// Works in `blocks` blocks of up to sixteen messages; returns how many.
-    private func workAtOnce(_ lanes: [Int], _ runs: [Run], _ blocks: Int) -> Int {
+    /// Works in `blocks` blocks of up to sixteen messages.
+    private func workAtOnce(_ lanes: [Int], _ runs: [Run], _ blocks: Int) {
         // What the other lanes work out is not taken: they look at any bytes that are there.
         var data: [UnsafePointer<UInt8>?] = Array(repeating: runs[0].start, count: Self.most)
         var copies: [UnsafeMutablePointer<UInt8>?] = Array(repeating: nil, count: Self.most)
@@ -172,6 +175,5 @@ private final class HashLanes {
         let before = Array(words)
         ch_sha256_sixteen(words.baseAddress!, data, copies, blocks)
         for place in words.indices where !lanes.contains(place % Self.most) { words[place] = before[place] }
-        return blocks
     }
 }

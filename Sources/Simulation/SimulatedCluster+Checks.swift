@@ -118,7 +118,9 @@ extension SimulatedCluster {
             } else if !record.checkpoints.contains(where: { $0.step == step && $0.digest == reference.digest(step) }) {
                 fail(.c5, "job \(id): the checkpoint of step \(step) is not the state after it")
             }
-        case .rewound(_, let step): record.committed = min(record.committed, step)
+        case .rewound(_, let step):
+            record.committed = min(record.committed, step)
+            record.passed = record.passed.filter { $0 <= step }
         case .planned(let id, let event):
             if !event.isWellFormed || (event.after < record.recipes.count && !isForbidden(after: event, run, bounds)) {
                 fail(.b10, "job \(id): a plan changes the past: \(event)")
@@ -215,9 +217,9 @@ extension SimulatedCluster {
             wrong(.b6, "no checkpoint of step \(record.committed) is a last one that was read back")
         }
         if isHeld, isUncounted(run) { return }
-        // One that was damaged when steps behind it counted already can't be made again.
+        // Workers that have gone on from it can't make it again.
         let isKept =
-            record.damaged.contains(event.trunk)
+            record.passed.contains(event.trunk)
             || record.checkpoints.contains { $0.step == event.trunk && $0.isPinned }
         if event.trunk > 0, event.trunk <= record.committed, event.limit != nil, !isKept {
             wrong(.b6, "its trunk of step \(event.trunk) is not in the store")

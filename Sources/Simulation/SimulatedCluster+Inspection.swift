@@ -46,8 +46,7 @@ extension SimulatedCluster {
     private static let pause = Span.seconds(2)
     /// What a calm cluster needs at most for a step, a checkpoint, a worker that comes back.
     private static let stepPatience = Span.seconds(300)
-    /// No less than for a step: where nothing moves, that is what is wrong.
-    private static let savePatience = stepPatience
+    private static let savePatience = Span.seconds(200)
     private static let welcomePatience = Span.seconds(90)
 
     func startInspecting() { schedule(.inspects, after: Self.pause) }

@@ -91,7 +91,9 @@ extension SimulatedCluster {
             let others = checkpoints.filter { $0.digest != checkpoints.last?.digest }
             if !isCalm, !others.isEmpty, dice.chance(plan.rottenCheckpoints) {
                 faults += 1
-                if let last = checkpoints.last { head.records[place].damaged.insert(last.step) }
+                if let last = checkpoints.last, last.step < head.records[place].committed {
+                    head.records[place].passed.insert(last.step)
+                }
                 head.records[place].checkpoints = others
                 tell("the newest checkpoint of job \(id) is damaged")
             }

@@ -41,8 +41,8 @@ struct SimulatedCoordinator {
         var reference: Int
         /// Checkpoints, oldest first.
         var checkpoints: [SimulatedCheckpoint] = []
-        /// Steps whose checkpoints were found damaged.
-        var damaged: Set<Step> = []
+        /// Steps whose checkpoints were found damaged when others behind them counted already.
+        var passed: Set<Step> = []
         /// Names of the objects in its store.
         var objects: [Digest] = []
         /// The run keys in force.

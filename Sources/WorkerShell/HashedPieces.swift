@@ -45,7 +45,8 @@ final class HashedPieces: @unchecked Sendable {
     }
 
     /// Room for the pieces that are hashed at once.
-    static func slab() -> FloatBuffer { FloatBuffer(count: width * room / 4) }
+    static let slabBytes = width * room
+    static func slab() -> FloatBuffer { FloatBuffer(count: slabBytes / 4) }
 
     /// A piece to be written, and given back by `finish`; nil = all were taken, or the snapshot was cancelled.
     func next() -> Item? {

@@ -33,8 +33,7 @@ final class ShareSaver: Sendable {
     private static let margin = 0.8
     /// Bytes a second that one thread copies beside training, at least.
     private static let copyRate = 5e8
-    /// Seconds that the boundary has for itself: who comes to it a little later is still at its update, and the
-    /// coordinator waits for everybody's word to know how long training stood still.
+    /// Seconds that the boundary has for itself: a member that comes to it a little later is still at its update.
     private static let headStart = 0.02
     /// Left free on the disk: the journal beside must not run dry.
     private static let reserve = 8 << 20
@@ -45,14 +44,14 @@ final class ShareSaver: Sendable {
         self.post = post
     }
 
-    /// Gets memory ready for the snapshots of a state of so many bytes, beside what goes on: used for the first time by
-    /// a save, it would make the step beside that one longer by half.
+    /// Gets memory ready for the snapshots of a state of so many bytes, beside what goes on; a state that is smaller than
+    /// that memory has no need of it.
     func prepare(bytes: Int) {
-        guard root != nil, bytes > Self.small * Self.threads else { return }
+        guard root != nil, bytes > Self.slabCount * HashedPieces.slabBytes else { return }
         start { [self] in
-            var made = takeSlabs()
+            let made = takeSlabs()
             for slab in made { for place in stride(from: 0, to: slab.count, by: 1024) { slab.pointer[place] = 0 } }
-            slabs.withLock { swap(&$0, &made) }
+            slabs.withLock { $0 = made }
         }
     }
 
@@ -123,7 +122,7 @@ final class ShareSaver: Sendable {
         do { objects = try .beside(root, staging: "\(node.hex)-\(snapshot.order.attempt)") } catch {
             return post(.storeFailed(snapshot.order, problem: "\(error)"))
         }
-        var memory = takeSlabs()
+        let memory = takeSlabs()
         let pieces = HashedPieces(snapshot, slabs: memory)
         let count = min(Self.threads, snapshot.pieces.count)
         let group = DispatchGroup()
@@ -141,7 +140,7 @@ final class ShareSaver: Sendable {
         }
         group.wait()
         objects.close()
-        slabs.withLock { swap(&$0, &memory) }
+        slabs.withLock { $0 = memory }
         let seconds = Double(DispatchTime.now().uptimeNanoseconds - begin) / 1e9
         if snapshot.bytes > Self.small, !snapshot.isCancelled {
             rate.withLock { $0 = Double(snapshot.bytes) / max(seconds, 1e-3) }

@@ -142,6 +142,22 @@ import Wire
         #expect(stalls == [.milliseconds(50)])
     }
 
+    @Test func `a member that is still at its update when the checkpoint is ordered does not stand still`() throws {
+        let (stage, job, sessions) = Stage.running(Stage.description { $0.saveSteps = 2 }, workers: 2)
+        stage.run(job, to: 1, sessions)
+        stage.say(.report(stage.report(job, 2)), sessions[0])
+        stage.wait(.milliseconds(5))
+        for case .save(let order) in stage.messages(to: sessions[0]) { stage.say(.snapshotTaken(order), sessions[0]) }
+        stage.wait(.milliseconds(60))
+        stage.say(.report(stage.report(job, 2)), sessions[1])
+        stage.wait(.milliseconds(7))
+        for case .save(let order) in stage.messages(to: sessions[1]) { stage.say(.snapshotTaken(order), sessions[1]) }
+        stage.feed(.published(job, step: 2, attempt: 1))
+
+        let stalls = stage.notices.compactMap { if case .saved(_, _, _, let stall, _) = $0 { stall } else { nil } }
+        #expect(stalls == [.milliseconds(7)])
+    }
+
     @Test func `nobody is believed to have waited longer than the checkpoint lasts`() throws {
         let (stage, job, sessions) = Stage.running(Stage.description { $0.saveSteps = 2 }, workers: 1)
         stage.run(job, to: 2, sessions)

@@ -9,7 +9,7 @@ import Wire
 @testable import WorkerShell
 
 @Suite struct HashedPiecesTests {
-    /// A state of some tensors in memory that nobody changes.
+    /// A state of some tensors in memory.
     private final class State: @unchecked Sendable {
         let plan: SavePlan
         let values: UnsafeMutableBufferPointer<Float>
@@ -27,6 +27,8 @@ import Wire
                 range: 0..<UInt64(plan.layout.elements), isReadBack: true)
             return Snapshot(order, plan) { UnsafeRawPointer(self.values.baseAddress! + $0.offset) }
         }
+
+        func change() { values.update(repeating: -1) }
 
         func bytes(_ piece: SavePlan.Piece) -> UnsafeRawBufferPointer {
             UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: values[piece.offset..<piece.offset + piece.elements]))
@@ -67,6 +69,23 @@ import Wire
         }
         #expect(sorted(found.withLock { $0 }) == sorted(snapshot.pieces))
         #expect(pieces.next() == nil)
+    }
+
+    @Test func `what is hashed stays as it was when the state changes behind it`() throws {
+        let state = try State([(1 << 20) + 9] + (0..<30).map { 100 + $0 })
+        let old = try State([(1 << 20) + 9] + (0..<30).map { 100 + $0 })
+        let snapshot = state.snapshot()
+        let pieces = HashedPieces(snapshot, slabs: [HashedPieces.slab()])
+        var items = [try #require(pieces.next())]
+        snapshot.settle()
+        state.change()
+        while let item = items.popLast() {
+            #expect(item.bytes.elementsEqual(old.bytes(item.piece)))
+            #expect(item.digest == Digest.sha256(of: old.bytes(item.piece)))
+            pieces.finish(item)
+            if let next = pieces.next() { items.append(next) }
+        }
+        #expect(snapshot.left.all == 0)
     }
 
     @Test func `a cancelled snapshot ends all writers`() async throws {
